@@ -1,0 +1,235 @@
+// Package starlib is what the author of a task file can see: the declarations,
+// the file API and the library. It does no I/O but through the Files it is
+// handed.
+//
+// builtins.go holds the shape of the one table that all of it is in. Binding,
+// `perago docs --builtins`, completion and the golden file of the API come from
+// the table, so what is documented is what is bound.
+package starlib
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"perago/starlib/diag"
+)
+
+// Phase says when a builtin may be called.
+type Phase string
+
+const (
+	Declare Phase = "load" // at the top level only: task, schema, controls, …
+	Pure    Phase = "any"  // no effects: at the top level and in the body
+	Act     Phase = "body" // refuses to act until the body runs
+)
+
+// Builtin is one row of the table.
+type Builtin struct {
+	Name    string // as it is written: "task", "csv.dict_reader"; a method as "path.read_text"
+	Phase   Phase
+	Params  []Param
+	Returns string // type, in the words of the docs: "list of path"
+	Doc     string // one paragraph; errors and units included
+	Example string // optional, Starlark
+
+	call func(*call) (starlark.Value, error)
+}
+
+// Param is one parameter of a Builtin.
+type Param struct {
+	Name    string
+	Type    string // in the words of the docs: "string", "int", "list of guard"
+	Default string // as it would be written; "" is required, unless Kind says otherwise
+	Kind    Kind
+	Doc     string
+}
+
+// Kind says how a parameter is given.
+type Kind int
+
+const (
+	Either      Kind = iota // by position or by keyword
+	KeywordOnly             // after all positional ones
+	Positional              // never by keyword
+	Rest                    // *args
+	KeywordRest             // **kwargs
+)
+
+// call is one call of a Builtin, its arguments bound.
+type call struct {
+	thread  *starlark.Thread
+	builtin *Builtin
+	recv    starlark.Value   // the receiver of a method, else nil
+	args    []starlark.Value // by the index in Params; nil is not given
+	rest    starlark.Tuple
+	kwrest  []starlark.Tuple
+	run     *Run // nil at load time
+}
+
+// arg returns the value given for a parameter, nil when it was left out.
+func (c *call) arg(name string) starlark.Value {
+	for i, p := range c.builtin.Params {
+		if p.Name == name {
+			return c.args[i]
+		}
+	}
+	panic("starlib: " + c.builtin.Name + " has no parameter " + name)
+}
+
+// value makes the Starlark function of a row; recv is nil for a plain function.
+func (b *Builtin) value(recv starlark.Value) *starlark.Builtin {
+	name := b.Name[strings.LastIndexByte(b.Name, '.')+1:]
+	if recv == nil {
+		name = b.Name
+	}
+	return starlark.NewBuiltin(name, func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		c := &call{thread: thread, builtin: b, recv: recv, run: runOf(thread)}
+		if err := c.admit(); err != nil {
+			return nil, err
+		}
+		if err := c.bind(args, kwargs); err != nil {
+			return nil, err
+		}
+		return b.call(c)
+	})
+}
+
+// admit refuses a call in the wrong phase, and tells Run.Enter of the others.
+func (c *call) admit() error {
+	switch {
+	case c.run == nil && c.builtin.Phase == Act:
+		return &diag.Problem{Code: "P2002", Message: c.builtin.Name + " acts, so it can be called only in the body",
+			Hint: "move the call into `def run`; the top level only declares"}
+	case c.run != nil && c.builtin.Phase == Declare:
+		return &diag.Problem{Code: "P2003", Message: c.builtin.Name + " declares, so it can be called only at the top level",
+			Hint: "move the call out of `def run`"}
+	}
+	if c.run == nil {
+		return nil
+	}
+	if err := c.run.Context.Err(); err != nil {
+		return err
+	}
+	if c.run.Enter != nil {
+		c.run.Enter(c.builtin.Name, callerPosition(c.thread))
+	}
+	return nil
+}
+
+// callerPosition is where the builtin that now runs was called.
+func callerPosition(thread *starlark.Thread) Position {
+	if thread.CallStackDepth() < 2 {
+		return Position{}
+	}
+	pos := thread.CallFrame(1).Pos
+	return Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)}
+}
+
+// bind sorts the arguments of a call under the parameters of its row.
+func (c *call) bind(args starlark.Tuple, kwargs []starlark.Tuple) error {
+	params := c.builtin.Params
+	c.args = make([]starlark.Value, len(params))
+	next := 0
+	for i, a := range args {
+		for next < len(params) && (params[next].Kind == KeywordOnly || params[next].Kind == KeywordRest) {
+			next = len(params)
+		}
+		if next == len(params) {
+			return c.tooMany(len(args))
+		}
+		if params[next].Kind == Rest {
+			c.rest = args[i:]
+			break
+		}
+		c.args[next] = a
+		next++
+	}
+	for _, kw := range kwargs {
+		if err := c.bindKeyword(string(kw[0].(starlark.String)), kw); err != nil {
+			return err
+		}
+	}
+	for i, p := range params {
+		if c.args[i] == nil && p.Default == "" && p.Kind != Rest && p.Kind != KeywordRest {
+			return &diag.Problem{Code: "P2005", Message: fmt.Sprintf("%s: missing argument `%s`", c.builtin.Name, p.Name),
+				Wanted: p.Type, Hint: "write " + c.builtin.Signature()}
+		}
+	}
+	return nil
+}
+
+func (c *call) bindKeyword(name string, kw starlark.Tuple) error {
+	params := c.builtin.Params
+	i := slices.IndexFunc(params, func(p Param) bool {
+		return p.Name == name && (p.Kind == Either || p.Kind == KeywordOnly)
+	})
+	switch {
+	case i >= 0 && c.args[i] != nil:
+		return &diag.Problem{Code: "P2006", Message: fmt.Sprintf("%s: argument `%s` is given twice", c.builtin.Name, name), Argument: name}
+	case i >= 0:
+		c.args[i] = kw[1]
+		return nil
+	case len(params) > 0 && params[len(params)-1].Kind == KeywordRest:
+		c.kwrest = append(c.kwrest, kw)
+		return nil
+	}
+	p := &diag.Problem{Code: "P2004", Message: fmt.Sprintf("%s has no argument `%s`", c.builtin.Name, name), Argument: name}
+	var names []string
+	for _, q := range params {
+		if q.Kind == Either || q.Kind == KeywordOnly {
+			names = append(names, q.Name)
+		}
+	}
+	if near := diag.Nearest(name, names); near != "" {
+		p.Hint = fmt.Sprintf("did you mean `%s`?", near)
+	} else if len(names) > 0 {
+		p.Wanted = "one of " + strings.Join(names, ", ")
+	}
+	return p
+}
+
+func (c *call) tooMany(got int) error {
+	most := 0
+	for _, p := range c.builtin.Params {
+		if p.Kind == Either || p.Kind == Positional {
+			most++
+		}
+	}
+	wanted := fmt.Sprintf("at most %d", most)
+	if most == 0 {
+		wanted = "keywords only"
+	}
+	return &diag.Problem{Code: "P2007", Message: c.builtin.Name + ": too many positional arguments",
+		Found: fmt.Sprint(got), Wanted: wanted, Hint: "write " + c.builtin.Signature()}
+}
+
+// Signature is how the call of a row is written: `name(a, b = 1, *args)`.
+func (b *Builtin) Signature() string {
+	var parts []string
+	starred := false
+	for _, p := range b.Params {
+		switch p.Kind {
+		case Rest:
+			starred = true
+			parts = append(parts, "*"+p.Name)
+			continue
+		case KeywordRest:
+			parts = append(parts, "**"+p.Name)
+			continue
+		case KeywordOnly:
+			if !starred {
+				starred = true
+				parts = append(parts, "*")
+			}
+		}
+		if p.Default == "" {
+			parts = append(parts, p.Name)
+		} else {
+			parts = append(parts, p.Name+" = "+p.Default)
+		}
+	}
+	return b.Name + "(" + strings.Join(parts, ", ") + ")"
+}

@@ -1,0 +1,106 @@
+// Package diag holds the one shape of every error in a task file: Diagnostic,
+// its places and its renderings as text, JSON and CI annotations, and the table
+// of codes behind `perago explain`.
+package diag
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Severity of a Diagnostic.
+type Severity string
+
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// Code is stable: P1xxx syntax and load, P2xxx declaration, P3xxx input and
+// result, P4xxx run and limits, P5xxx lint. The table is in codes.go.
+type Code string
+
+// Frame is one call of the stack of a running body.
+type Frame struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`   // from 1
+	Column   int    `json:"column"` // from 1, in runes
+	Function string `json:"function"`
+}
+
+// Diagnostic is one complaint about a task file, its input or its run. Fields
+// that do not apply are zero and left out of the JSON.
+type Diagnostic struct {
+	Code     Code     `json:"code"`
+	Severity Severity `json:"severity"`
+	Message  string   `json:"message"`
+	File     string   `json:"file,omitempty"`   // as it was named on the command line
+	Line     int      `json:"line,omitempty"`   // from 1
+	Column   int      `json:"column,omitempty"` // from 1, in runes
+	Source   string   `json:"source,omitempty"` // the source line, without its newline
+	Found    string   `json:"found,omitempty"`
+	Wanted   string   `json:"wanted,omitempty"`
+	Hint     string   `json:"hint,omitempty"`
+	Stack    []Frame  `json:"stack,omitempty"` // outermost call first, as Starlark prints it
+}
+
+// Problem is a Diagnostic that has no place yet: what a builtin returns. Who
+// knows the place (the caller's position, the keyword's) makes a Diagnostic of
+// it. It wraps Cause when there is one.
+type Problem struct {
+	Code    Code
+	Message string
+	Found   string
+	Wanted  string
+	Hint    string
+
+	// Argument is the keyword or the index ("1") of the argument of the builtin
+	// call that is at fault; "" when it is the call as a whole. The place of the
+	// Diagnostic is then that argument's, when it can be known.
+	Argument string
+
+	Cause error
+}
+
+func (p *Problem) Error() string {
+	var b strings.Builder
+	b.WriteString(p.Message)
+	if p.Found != "" || p.Wanted != "" {
+		b.WriteString(": ")
+		switch {
+		case p.Wanted == "":
+			b.WriteString("got " + p.Found)
+		case p.Found == "":
+			b.WriteString("want " + p.Wanted)
+		default:
+			b.WriteString("got " + p.Found + ", want " + p.Wanted)
+		}
+	}
+	return b.String()
+}
+
+func (p *Problem) Unwrap() error { return p.Cause }
+
+// List is one or more Diagnostics as an error.
+type List []*Diagnostic
+
+func (l List) Error() string {
+	lines := make([]string, len(l))
+	for i, d := range l {
+		lines[i] = d.Line1()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Line1 is the first line of a Diagnostic, "FILE:LINE:COLUMN: message: got X,
+// want Y", without what is not known.
+func (d *Diagnostic) Line1() string {
+	p := Problem{Message: d.Message, Found: d.Found, Wanted: d.Wanted}
+	if d.File == "" {
+		return p.Error()
+	}
+	if d.Line == 0 {
+		return d.File + ": " + p.Error()
+	}
+	return d.File + ":" + strconv.Itoa(d.Line) + ":" + strconv.Itoa(d.Column) + ": " + p.Error()
+}

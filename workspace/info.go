@@ -1,0 +1,97 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Errors that callers branch on. They come wrapped in *fs.PathError, beside
+// fs.ErrNotExist and fs.ErrExist, which mean what they mean in package os.
+var (
+	ErrReadOnly   = errors.New("the workspace is read-only")
+	ErrReserved   = errors.New("the name is reserved for perago and the server")
+	ErrIsFolder   = errors.New("is a folder")
+	ErrNotFolder  = errors.New("is a file, not a folder")
+	ErrUnnameable = errors.New("the store holds a name here that the file API cannot give")
+
+	// ErrUnknownRepository and ErrUnknownCommit: a retry would get the same answer.
+	ErrUnknownRepository = errors.New("no such repository")
+	ErrUnknownCommit     = errors.New("no such commit")
+)
+
+// Info describes one file or folder of a workspace.
+type Info struct {
+	Path     string // relative to the workspace, "/" between segments; "" is the root
+	Folder   bool
+	Size     int64  // bytes; 0 for a folder
+	Checksum string // as the store gives it; "" for a folder, a file written in this attempt, or a store that has none
+}
+
+// Change is one difference between the input commit and what the attempt leaves.
+type Change struct {
+	Op   Op     `json:"op"`
+	Path string `json:"path"` // relative to the workspace
+	Size int64  `json:"size"` // bytes of the new content; for Deleted, of the old
+}
+
+// Op says what became of a path.
+type Op string
+
+const (
+	Added    Op = "A"
+	Modified Op = "M"
+	Deleted  Op = "D"
+)
+
+// Usage is what an attempt took from its workspace.
+type Usage struct {
+	ObjectsListed  int
+	ListTime       time.Duration
+	ListCached     bool  // every listing came from the cache
+	ObjectsRead    int   // distinct lower objects whose content was opened
+	BytesRead      int64 // their sizes, in bytes
+	ObjectsFetched int   // of these, how many came over the wire; the rest were cache hits
+	BytesFetched   int64
+}
+
+// WriteMode says what a Draft starts from.
+type WriteMode int
+
+const (
+	Replace WriteMode = iota // an empty file
+	Append                   // the present content, when there is one
+)
+
+// Draft is a file being written: nobody sees it until Commit, and the content
+// under Path is replaced in one step. It is written through File, which may be
+// handed to another process. Exactly one of Commit and Discard ends it; both
+// close File.
+type Draft struct {
+	Path    string
+	File    *os.File // open for writing, positioned at its end
+	commit  func(context.Context) (size int64, err error)
+	discard func()
+}
+
+// NewDraft is for implementations of a file system of one attempt. commit and
+// discard close file.
+func NewDraft(path string, file *os.File, commit func(context.Context) (int64, error), discard func()) *Draft {
+	return &Draft{Path: path, File: file, commit: commit, discard: discard}
+}
+
+// Commit makes the content visible under Path and returns its size in bytes.
+func (d *Draft) Commit(ctx context.Context) (int64, error) { return d.commit(ctx) }
+
+// Discard drops what was written.
+func (d *Draft) Discard() { d.discard() }
+
+// pathError wraps err the way package os does.
+func pathError(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: path, Err: err}
+}

@@ -1,0 +1,129 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+)
+
+// Object is one file of a commit.
+type Object struct {
+	Path     string // from the root of the repository, exactly as the store gives it
+	Size     int64  // bytes
+	Checksum string // as the store gives it; "" when it has none
+	Hashed   bool   // Checksum is the hex MD5 of the content
+	Physical string // where the store keeps the bytes; "" when it does not say
+}
+
+// Reader reads commits.
+type Reader interface {
+	// List yields the objects of a commit whose path starts with prefix (a plain
+	// string prefix, "" for all), sorted by bytes. It stops at the first error.
+	// Errors: ErrUnknownRepository, ErrUnknownCommit, or the store's.
+	List(ctx context.Context, repo, commit, prefix string) iter.Seq2[Object, error]
+
+	// Open streams one object. fs.ErrNotExist when the commit has no such path.
+	Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error)
+}
+
+// Commit is one commit of a repository.
+type Commit struct {
+	ID       string
+	Parents  []string // the destination's old head first
+	Message  string
+	Metadata map[string]string
+	Created  time.Time
+}
+
+// Writer changes the uncommitted state of a branch.
+type Writer interface {
+	// Put uploads size bytes of body to path. body is read from its start, and
+	// from its start again when the upload is repeated.
+	Put(ctx context.Context, repo, branch, path string, body Content) (Object, error)
+	// Remove deletes the paths; a path that is not there is no error.
+	Remove(ctx context.Context, repo, branch string, paths []string) error
+	// Copy makes to out of the object that commit has at from, without moving
+	// its bytes through this process.
+	Copy(ctx context.Context, repo, branch string, c CopyRequest) error
+}
+
+// Content is what Put uploads: it can be read from its start again.
+type Content struct {
+	Size int64
+	Open func() (io.ReadSeekCloser, error)
+}
+
+// CopyRequest names the source and the target of a Copy.
+type CopyRequest struct {
+	Commit string // the commit that holds From
+	From   string
+	To     string
+}
+
+// Brancher makes and drops branches.
+type Brancher interface {
+	CreateBranch(ctx context.Context, repo, branch, commit string) error
+	// DeleteBranch drops a branch; one that is not there is no error.
+	DeleteBranch(ctx context.Context, repo, branch string) error
+	// Branches yields the names that start with prefix.
+	Branches(ctx context.Context, repo, prefix string) iter.Seq2[string, error]
+}
+
+// Committer reads and makes commits.
+type Committer interface {
+	// Head is the commit a branch points at. ErrUnknownRepository, ErrUnknownBranch.
+	Head(ctx context.Context, repo, branch string) (string, error)
+	// Lookup reads one commit by its id. ErrUnknownCommit.
+	Lookup(ctx context.Context, repo, commit string) (Commit, error)
+	// CommitBranch commits what is uncommitted on branch. ErrNoChanges.
+	CommitBranch(ctx context.Context, repo, branch, message string, metadata map[string]string) (Commit, error)
+}
+
+// Mover merges one branch into another.
+type Mover interface {
+	// Merge merges source into target, not squashed, without a strategy, not
+	// forced, and returns the id of the merge commit. Its errors wrap one of
+	// ErrRefused, ErrConflict, ErrNoChanges, ErrDirty, ErrBusy, ErrUnknownBranch,
+	// ErrProtected; any other error means that the answer is not known.
+	Merge(ctx context.Context, repo string, m Merge) (string, error)
+}
+
+// Merge is one merge request.
+type Merge struct {
+	Source   string // a branch, by name
+	Target   string
+	Message  string
+	Metadata map[string]string
+}
+
+// Store is a versioned store that can be published to. memory and lakefs are
+// the two; storetest holds both to the same behaviour.
+type Store interface {
+	Reader
+	Writer
+	Brancher
+	Committer
+	Mover
+}
+
+// Answers of a store that publication decides on.
+var (
+	ErrUnknownBranch = errors.New("no such branch")
+	ErrNoChanges     = errors.New("no changes")
+	ErrRefused       = errors.New("refused by a hook") // 412; *RefusedError has the text
+	ErrConflict      = errors.New("conflict")          // 409
+	ErrDirty         = errors.New("the branch has uncommitted changes")
+	ErrBusy          = errors.New("the server is busy") // 429, 5xx: nothing was done, repeat
+	ErrProtected     = errors.New("the branch is protected")
+)
+
+// RefusedError is a merge that a hook of the repository refused.
+type RefusedError struct {
+	Hook string // what the hook said, whole
+}
+
+func (e *RefusedError) Error() string { return "refused by a hook: " + e.Hook }
+
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
