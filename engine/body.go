@@ -6,24 +6,37 @@ import (
 	"time"
 
 	"perago/starlib"
+	"perago/starlib/diag"
 )
 
 // Body runs the body of a module once. Two implementations: InProcess, and the
 // child process of engine/isolate.
 type Body interface {
-	// Run calls run(workspace, params), or run(params) when call.Files is nil.
-	// The error is a diag.List, a *starlib.FailError inside one included; or what
-	// ended the body from outside (context.Cause(ctx)). Usage is filled in as far
-	// as it is known, whatever the outcome.
+	// Run calls run(workspace, params), or run(params) when call.Files is nil,
+	// and returns the returned value as JSON, not yet held against the schema of
+	// the result. The error is a *BodyError, or context.Cause(ctx) when the body
+	// was ended from outside. Usage is filled in as far as it is known, whatever
+	// the outcome.
 	Run(ctx context.Context, m *Module, call Call) (result json.RawMessage, usage Usage, err error)
 }
+
+// BodyError is a body that ended with an error of its own.
+type BodyError struct {
+	Diagnostics diag.List // at least one
+	Terminal    bool      // fail_terminal(...): never retried
+}
+
+func (e *BodyError) Error() string { return e.Diagnostics.Error() }
+
+// Unwrap gives the diagnostics.
+func (e *BodyError) Unwrap() error { return e.Diagnostics }
 
 // Call is what one run of a body gets.
 type Call struct {
 	Params   starlib.Params // checked, defaults filled in
 	Files    starlib.Files  // nil for a task without a workspace
 	Limits   Limits
-	Log      func(starlib.Record)   // may be called from one goroutine at a time
+	Log      func(starlib.Record)   // called from one goroutine at a time
 	Progress func(starlib.Progress) // the same
 }
 
@@ -38,4 +51,27 @@ type Limits struct {
 type Usage struct {
 	Steps     uint64
 	PeakBytes int64 // of live memory, as far as it was observed; 0 when it was not
+}
+
+// limitsOf is what holds for a task: the lowest of what the task declares and
+// what the operator allows. timeout(seconds) bounds a body as well, because
+// Conductor would give the attempt up at that moment.
+func limitsOf(t *starlib.Task, ceiling Limits) Limits {
+	seconds := func(n int) time.Duration { return time.Duration(n) * time.Second }
+	return Limits{
+		Memory: lowest(t.Resources.Memory, ceiling.Memory),
+		Wall:   lowest(seconds(t.Resources.Seconds), seconds(t.Controls.Timeout.Seconds), ceiling.Wall),
+		Steps:  lowest(t.Resources.Steps, ceiling.Steps),
+	}
+}
+
+// lowest of the limits that are set; 0 when none is.
+func lowest[T int64 | uint64 | time.Duration](limits ...T) T {
+	var least T
+	for _, l := range limits {
+		if l > 0 && (least == 0 || l < least) {
+			least = l
+		}
+	}
+	return least
 }
