@@ -3,9 +3,13 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
+	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
 )
@@ -23,14 +27,16 @@ type Publisher interface {
 // Runner runs attempts. It is safe for concurrent use.
 type Runner struct {
 	Body      Body
-	Store     workspace.Reader
-	Root      *workspace.Root
-	Cache     *workspace.Cache
-	Publisher Publisher      // nil: nothing is published
-	Fixed     *workspace.Ref // not nil: what every attempt reads; input and output have no `workspace` (`run --workspace`)
-	Ceiling   Limits         // the operator's, over resources(...)
-	ReasonMax int            // characters of Result.Reason; 0 is 500
-	Log       *slog.Logger
+	Store     workspace.Reader // nil when no task has a workspace
+	Root      *workspace.Root  // the same
+	Cache     *workspace.Cache // the same
+	Publisher Publisher        // nil: nothing is published
+	Fixed     *workspace.Ref   // not nil: what every attempt reads; input and output have no `workspace` (`perago run --workspace`)
+	Ceiling   Limits           // the operator's, over resources(...)
+	ReasonMax int              // characters of Result.Reason; 0 is 500
+	Transfers int              // concurrent transfers of one attempt; 0 is 16
+	Keep      workspace.KeepMode
+	Log       *slog.Logger // nil: nothing is logged
 }
 
 // Result is what became of one attempt. There always is one.
@@ -42,20 +48,107 @@ type Result struct {
 	Diagnostics diag.List
 	Story       string // the whole story, stack included; "" when completed
 	Changes     []workspace.Change
+	Adopted     bool // an earlier attempt had published: the body did not run, or its result gave way
 	Phases      Phases
 	Body        Usage
 	Files       workspace.Usage
 	Limits      Limits // that were in force
+	Err         error  // what Status was decided from; nil when completed
 }
 
-// Phases are the times one attempt spent.
+// Phases are the times one attempt spent. List is part of the others: listings
+// are made when they are needed.
 type Phases struct {
-	Load, List, Pre, Body, Post, Publish time.Duration
+	Load    time.Duration // decoding and checking the input
+	List    time.Duration
+	Pre     time.Duration // revocation, adoption and pre guards
+	Body    time.Duration
+	Post    time.Duration // result and post guards
+	Publish time.Duration
 }
 
 // Hooks are what a run tells while it runs; each may be nil.
 type Hooks struct {
 	Current  func(context.Context) error // step 4 of the publication
 	Record   func(line string)           // a body log record, for the task's log at the server
-	Progress func(done, total float64, message string)
+	Progress func(starlib.Progress)
+}
+
+// Run runs one attempt of m, to its end. ctx ends it from outside: its cause
+// is then the reason. The workspace folder is gone when Run returns.
+func (r *Runner) Run(ctx context.Context, m *Module, a Attempt, h Hooks) (res Result) {
+	x := r.begin(m, a, h)
+	x.log.Info("attempt started")
+	err := x.guarded(ctx)
+	return x.finish(ctx, err)
+}
+
+// run is the path of one attempt.
+func (x *execution) run(ctx context.Context) error {
+	stop := x.phase(&x.res.Phases.Load)
+	in, err := decodeInput(x.module.Task, x.attempt.Input, x.Fixed)
+	stop()
+	if err != nil {
+		return err // terminal, and nothing was read from a server
+	}
+	x.redact = newRedactor(in.params.Secrets())
+	if x.module.Task.Workspace == nil {
+		result, err := x.body(ctx, in.params, nil)
+		return x.complete(nil, result, err)
+	}
+
+	files, err := x.open(ctx, in.ref)
+	if err != nil {
+		return err
+	}
+	defer x.close(files)
+	adopted, err := x.prepare(ctx, files)
+	if err != nil || adopted != nil {
+		return x.adopt(files, adopted, err)
+	}
+	if err := x.guards(ctx, files, before); err != nil {
+		return err // terminal: the same commit gives the same answer
+	}
+	result, err := x.body(ctx, in.params, files.overlay)
+	if err != nil {
+		return err
+	}
+	if err := x.guards(ctx, files, after); err != nil {
+		return err
+	}
+	published, err := x.publish(ctx, files, result)
+	if err != nil {
+		return err
+	}
+	return x.adopt(files, &published, nil)
+}
+
+// guarded is run with a panic of perago's own turned into an error: the one
+// boundary where that is done.
+func (x *execution) guarded(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: string(debug.Stack())}
+		}
+	}()
+	return x.run(ctx)
+}
+
+// finish turns the error of an attempt into its Result. After a cancel the
+// cause outranks whatever error it led to.
+func (x *execution) finish(ctx context.Context, err error) Result {
+	var race *workspace.LostRaceError
+	if err != nil && ctx.Err() != nil && !errors.As(err, &race) {
+		err = fmt.Errorf("the attempt was ended: %w", context.Cause(ctx))
+	}
+	x.res.Status = statusOf(err)
+	x.res.Err = err
+	if err != nil {
+		x.res.Output = nil
+		x.res.Diagnostics = x.redact.list(diagnosticsOf(err))
+		x.res.Reason = reason(x.res.Diagnostics, x.ReasonMax)
+		x.res.Story = story(x.res.Diagnostics)
+	}
+	x.logFinished()
+	return x.res
 }

@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"perago/starlib"
+	"perago/starlib/diag"
+	"perago/workspace"
+)
+
+// input is the decoded envelope of an attempt.
+type input struct {
+	ref    workspace.Ref // zero for a workspace-free task
+	params starlib.Params
+}
+
+// InputError is an input that cannot be run, with all that is wrong with it. A
+// retry would get the same input, so it is terminal.
+type InputError struct{ Diagnostics diag.List }
+
+func (e *InputError) Error() string { return e.Diagnostics.Error() }
+
+// Unwrap gives the diagnostics.
+func (e *InputError) Unwrap() error { return e.Diagnostics }
+
+// decodeInput reads and checks the whole input before anything is asked of a
+// server. fixed, when not nil, stands for the `workspace` of the envelope.
+func decodeInput(task *starlib.Task, raw json.RawMessage, fixed *workspace.Ref) (input, error) {
+	var in input
+	var found diag.List
+	envelope, problem := object(raw, "")
+	if problem != nil {
+		return in, &InputError{diag.List{problem}}
+	}
+	if task.Workspace != nil && fixed == nil {
+		ref, problems := decodeRef(envelope["workspace"])
+		in.ref, found = ref, append(found, problems...)
+	} else if fixed != nil {
+		in.ref = *fixed
+	}
+	if envelope["params"] == nil {
+		found = append(found, complaint("/params", "missing", "an object",
+			`send {} when the task takes no parameters`))
+	} else {
+		params, problems := task.CheckParams(envelope["params"])
+		in.params, found = params, append(found, problems...)
+	}
+	if len(found) > 0 {
+		return in, &InputError{found}
+	}
+	return in, nil
+}
+
+// commitID is what lakeFS calls a commit, in full.
+var commitID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// refKeys are the keys of the envelope's `workspace`, in the order of the TaskDef.
+var refKeys = []string{"repository", "branch", "refType", "ref"}
+
+// decodeRef checks the `workspace` of an envelope.
+func decodeRef(raw json.RawMessage) (workspace.Ref, diag.List) {
+	if raw == nil {
+		return workspace.Ref{}, diag.List{complaint("/workspace", "missing", "an object with "+strings.Join(refKeys, ", "), "")}
+	}
+	fields, problem := object(raw, "/workspace")
+	if problem != nil {
+		return workspace.Ref{}, diag.List{problem}
+	}
+	var found diag.List
+	values := map[string]string{}
+	for _, key := range refKeys {
+		value, problem := refValue(key, fields[key])
+		if problem != nil {
+			found = append(found, problem)
+		}
+		values[key] = value
+	}
+	for _, key := range sortedKeys(fields) {
+		if !slices.Contains(refKeys, key) {
+			hint := ""
+			if near := diag.Nearest(key, refKeys); near != "" {
+				hint = fmt.Sprintf("did you mean `%s`?", near)
+			}
+			found = append(found, complaint("/workspace/"+cut(key), "an unknown key", "only "+strings.Join(refKeys, ", "), hint))
+		}
+	}
+	return workspace.Ref{Repository: values["repository"], Branch: values["branch"], Commit: values["ref"]}, found
+}
+
+// refValue checks one value of the envelope's `workspace`.
+func refValue(key string, raw json.RawMessage) (string, *diag.Diagnostic) {
+	at := "/workspace/" + key
+	if raw == nil {
+		return "", complaint(at, "missing", "a string", "")
+	}
+	var s string
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return "", complaint(at, cut(string(raw)), "a string", "")
+	}
+	quoted := cut(fmt.Sprintf("%q", s))
+	switch {
+	case s == "" || strings.TrimSpace(s) != s:
+		return "", complaint(at, quoted, "a name without outer spaces", "")
+	case key == "refType" && s != "commit":
+		return "", complaint(at, quoted, `"commit"`, "only a commit pins what the task reads")
+	case key == "ref" && !commitID.MatchString(s):
+		return "", complaint(at, quoted, "a full commit id, 64 hex digits",
+			"a branch name or a short id would not pin what the task reads; take the `id` of the commit")
+	}
+	return s, nil
+}
+
+// object decodes a JSON object one level deep.
+func object(raw json.RawMessage, at string) (map[string]json.RawMessage, *diag.Diagnostic) {
+	what := at
+	if at == "" {
+		what = "the input"
+	}
+	var fields map[string]json.RawMessage
+	trimmed := bytes.TrimSpace(raw)
+	err := json.Unmarshal(trimmed, &fields)
+	switch {
+	case len(trimmed) == 0:
+		return nil, &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what, Found: "nothing", Wanted: "a JSON object"}
+	case err != nil && !json.Valid(trimmed):
+		return nil, &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is not JSON: " + err.Error(),
+			Hint: `send an object such as {"params": {}}`}
+	case err != nil || fields == nil:
+		return nil, &diag.Diagnostic{Code: "P3102", Severity: diag.Error, Message: what, Found: cut(string(trimmed)), Wanted: "a JSON object"}
+	}
+	return fields, nil
+}
+
+func complaint(at, found, wanted, hint string) *diag.Diagnostic {
+	return &diag.Diagnostic{Code: "P3103", Severity: diag.Error, Message: at, Found: found, Wanted: wanted, Hint: hint}
+}
+
+// cut shortens a value for a message to 80 characters.
+func cut(s string) string { return cutAt(s, 80) }
+
+func cutAt(s string, most int) string {
+	s = strings.ToValidUTF8(s, "�")
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return s
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// envelope is the output of a completed attempt.
+func envelope(task *starlib.Task, ref *workspace.Ref, result json.RawMessage) json.RawMessage {
+	type place struct {
+		Repository string `json:"repository"`
+		Branch     string `json:"branch"`
+		RefType    string `json:"refType"`
+		Ref        string `json:"ref"`
+	}
+	out := struct {
+		Workspace *place          `json:"workspace,omitempty"`
+		Result    json.RawMessage `json:"result"`
+	}{Result: result}
+	if task.Workspace != nil && ref != nil {
+		out.Workspace = &place{ref.Repository, ref.Branch, "commit", ref.Commit}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(out); err != nil {
+		panic("engine: the checked result is not JSON: " + err.Error())
+	}
+	return bytes.TrimSpace(b.Bytes())
+}

@@ -1,0 +1,263 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"perago/starlib"
+	"perago/starlib/diag"
+	"perago/workspace"
+)
+
+// execution is the state of one Run: the steps that Runner.run names, in its order.
+type execution struct {
+	*Runner
+	module  *Module
+	attempt Attempt
+	hooks   Hooks
+	redact  redactor
+	log     *slog.Logger
+	started time.Time
+	res     Result
+}
+
+// place is the workspace of one attempt while it is open.
+type place struct {
+	ref     workspace.Ref
+	dir     *workspace.AttemptDir
+	overlay *workspace.Overlay
+}
+
+func (r *Runner) begin(m *Module, a Attempt, h Hooks) *execution {
+	log := r.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	log = log.With("task", m.Task.Name, "workflow_id", a.WorkflowID, "task_id", a.TaskID, "retry", a.Retry)
+	limits := limitsOf(m.Task, r.Ceiling)
+	return &execution{Runner: r, module: m, attempt: a, hooks: h, log: log, started: time.Now(),
+		res: Result{Attempt: a, Limits: limits}}
+}
+
+// phase starts the clock of one phase; the function it returns stops it.
+func (x *execution) phase(total *time.Duration) func() {
+	start := time.Now()
+	return func() { *total += time.Since(start) }
+}
+
+// open makes the attempt's folder and the view of its commit, and asks the
+// store whether that commit is there.
+func (x *execution) open(ctx context.Context, ref workspace.Ref) (*place, error) {
+	defer x.phase(&x.res.Phases.Pre)()
+	dir, err := x.Root.NewAttempt(workspace.AttemptRecord{Task: x.key()})
+	if err != nil {
+		return nil, fmt.Errorf("attempt folder: %w", err)
+	}
+	p := &place{ref: ref, dir: dir}
+	x.log = x.log.With("attempt", dir.Name())
+	p.overlay = workspace.NewOverlay(x.Store, ref, workspace.OverlayOptions{
+		Spec: *x.module.Task.Workspace, Dir: dir.Files(), Cache: x.Cache, Concurrency: x.Transfers})
+	if err := p.overlay.Verify(ctx); err != nil {
+		x.close(p)
+		return nil, err
+	}
+	return p, nil
+}
+
+// close drops the attempt's folder. An error here is logged, never the result's.
+func (x *execution) close(p *place) {
+	x.res.Files = p.overlay.Usage()
+	x.res.Phases.List = x.res.Files.ListTime
+	if n := p.overlay.Unnameable(); n > 0 {
+		x.log.Warn("objects left out of the view: the file API cannot name them", "objects", n)
+	}
+	keep := workspace.Drop
+	if x.res.Output == nil {
+		keep = x.Keep
+	}
+	if err := errors.Join(p.overlay.Close(), p.dir.Close(keep)); err != nil {
+		x.log.Warn("attempt folder not removed; the next sweep does it", "error", err.Error())
+	}
+}
+
+func (x *execution) key() workspace.TaskKey {
+	a := x.attempt
+	return workspace.TaskKey{Name: x.module.Task.Name, WorkflowID: a.WorkflowID, Reference: a.Reference,
+		Iteration: a.Iteration, TaskID: a.TaskID, Retry: a.Retry}
+}
+
+func (x *execution) publication(p *place, result json.RawMessage) workspace.Publication {
+	return workspace.Publication{Ref: p.ref, Task: x.key(), Overlay: p.overlay, Dir: p.dir,
+		Result: result, Current: x.hooks.Current}
+}
+
+// publishes says whether this attempt touches a branch at all: a read-only task
+// never looks at one.
+func (x *execution) publishes() bool {
+	return x.Publisher != nil && !x.module.Task.Workspace.ReadOnly
+}
+
+func (x *execution) prepare(ctx context.Context, p *place) (*workspace.Published, error) {
+	defer x.phase(&x.res.Phases.Pre)()
+	if !x.publishes() {
+		return nil, nil
+	}
+	return x.Publisher.Prepare(ctx, x.publication(p, nil))
+}
+
+// when is before or after the body.
+type when bool
+
+const (
+	before when = false
+	after  when = true
+)
+
+// guards checks the guards of one side; all failures are reported.
+func (x *execution) guards(ctx context.Context, p *place, side when) error {
+	spec, total := x.module.Task.Workspace, &x.res.Phases.Pre
+	guards, name := spec.Pre, "pre"
+	code := diag.Code("P3201")
+	if side == after {
+		guards, name, total, code = spec.Post, "post", &x.res.Phases.Post, "P3202"
+	}
+	defer x.phase(total)()
+	failures, err := workspace.CheckGuards(ctx, p.overlay, guards)
+	if err != nil {
+		return fmt.Errorf("%s guards: %w", name, err)
+	}
+	if len(failures) == 0 {
+		return nil
+	}
+	var list diag.List
+	for _, f := range failures {
+		x.log.Warn("guard failed", "guard", f.Guard, "side", name, "found", f.Found, "wanted", f.Wanted)
+		d := &diag.Diagnostic{Code: code, Severity: diag.Error,
+			Message: fmt.Sprintf("%s guard %s does not hold", name, f.Guard), Found: f.Found, Wanted: f.Wanted}
+		x.placeAt(d, x.module.Task.At)
+		list = append(list, d)
+	}
+	return &GuardError{Post: bool(side), Failures: list}
+}
+
+func (x *execution) placeAt(d *diag.Diagnostic, at starlib.Position) {
+	d.File, d.Line, d.Column = at.File, at.Line, at.Column
+}
+
+// body runs the body and holds its result against the schema.
+func (x *execution) body(ctx context.Context, params starlib.Params, files starlib.Files) (json.RawMessage, error) {
+	stop := x.phase(&x.res.Phases.Body)
+	result, usage, err := x.Body.Run(ctx, x.module, Call{Params: params, Files: files, Limits: x.res.Limits,
+		Log: x.record, Progress: x.progress})
+	stop()
+	x.res.Body = usage
+	if err != nil {
+		return nil, err
+	}
+	defer x.phase(&x.res.Phases.Post)()
+	if list := x.module.Task.CheckResult(result); len(list) > 0 {
+		pos := x.module.Body.Position()
+		for _, d := range list {
+			if d.File == "" {
+				x.placeAt(d, starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)})
+			}
+		}
+		return nil, &BodyError{Diagnostics: list}
+	}
+	return result, nil
+}
+
+// publish brings what was written to the branch. Without a publisher the input
+// commit is the answer.
+func (x *execution) publish(ctx context.Context, p *place, result json.RawMessage) (workspace.Published, error) {
+	defer x.phase(&x.res.Phases.Publish)()
+	changes, err := p.overlay.Changes(ctx)
+	if err != nil {
+		return workspace.Published{}, fmt.Errorf("changes: %w", err)
+	}
+	x.res.Changes = changes
+	published := workspace.Published{Commit: p.ref.Commit}
+	if x.publishes() {
+		if published, err = x.Publisher.Publish(ctx, x.publication(p, result)); err != nil {
+			return workspace.Published{}, err
+		}
+		x.log.Info("published", "from", p.ref.Commit, "to", published.Commit, "adopted", published.Adopted)
+	}
+	if published.Result == nil {
+		published.Result = result
+	}
+	return published, nil
+}
+
+// adopt completes an attempt with what is on the branch.
+func (x *execution) adopt(p *place, published *workspace.Published, err error) error {
+	if err != nil {
+		return err
+	}
+	x.res.Adopted = published.Adopted
+	ref := p.ref
+	ref.Commit = published.Commit
+	return x.complete(&ref, published.Result, nil)
+}
+
+func (x *execution) complete(ref *workspace.Ref, result json.RawMessage, err error) error {
+	if err != nil {
+		return err
+	}
+	if x.Fixed != nil {
+		ref = nil
+	}
+	x.res.Output = envelope(x.module.Task, ref, result)
+	return nil
+}
+
+// record logs one record of the body, without secrets.
+func (x *execution) record(r starlib.Record) {
+	attrs := []slog.Attr{slog.String("at", fmt.Sprintf("%s:%d", r.At.File, r.At.Line))}
+	line := fmt.Sprintf("%s %s:%d %s", r.Level, r.At.File, r.At.Line, x.redact.text(r.Message))
+	for _, f := range r.Fields {
+		value := x.redact.text(f.Value.String())
+		attrs = append(attrs, slog.Attr{Key: "field." + f.Key, Value: x.redactValue(f.Value, value)})
+		line += fmt.Sprintf(" %s=%s", f.Key, value)
+	}
+	x.log.LogAttrs(context.Background(), r.Level, x.redact.text(r.Message), attrs...)
+	if x.hooks.Record != nil {
+		x.hooks.Record(line)
+	}
+}
+
+// redactValue keeps the type of a value that held no secret.
+func (x *execution) redactValue(v slog.Value, clean string) slog.Value {
+	if v.String() == clean {
+		return v
+	}
+	return slog.StringValue(clean)
+}
+
+func (x *execution) progress(p starlib.Progress) {
+	p.Message = x.redact.text(p.Message)
+	if x.hooks.Progress != nil {
+		x.hooks.Progress(p)
+	}
+}
+
+func (x *execution) logFinished() {
+	res, p := x.res, x.res.Phases
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	level := slog.LevelInfo
+	if res.Status != Completed {
+		level = slog.LevelWarn
+	}
+	x.log.Log(context.Background(), level, "attempt finished",
+		"status", string(res.Status), "reason", res.Reason, "story", res.Story,
+		"load_ms", ms(p.Load), "list_ms", ms(p.List), "pre_ms", ms(p.Pre), "body_ms", ms(p.Body),
+		"post_ms", ms(p.Post), "publish_ms", ms(p.Publish), "total_ms", ms(time.Since(x.started)),
+		"steps", res.Body.Steps, "peak_bytes", res.Body.PeakBytes,
+		"objects_listed", res.Files.ObjectsListed, "objects_read", res.Files.ObjectsRead, "bytes_read", res.Files.BytesRead,
+		"objects_fetched", res.Files.ObjectsFetched, "bytes_fetched", res.Files.BytesFetched,
+		"memory_limit", res.Limits.Memory, "wall_limit_ms", ms(res.Limits.Wall), "step_limit", res.Limits.Steps)
+}

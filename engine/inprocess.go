@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"perago/starlib"
+	"perago/starlib/diag"
+)
+
+// InProcess runs a body in this process: for trusted tasks with very many tiny
+// attempts. Steps and wall time are bounded; memory is watched only by the
+// child of engine/isolate.
+type InProcess struct{}
+
+// Run implements Body.
+func (InProcess) Run(ctx context.Context, m *Module, call Call) (json.RawMessage, Usage, error) {
+	thread := &starlark.Thread{Name: m.Task.Name}
+	ctx, release := limit(ctx, thread, call.Limits)
+	defer release()
+	run := &starlib.Run{Context: ctx, Files: call.Files, Log: call.Log, Progress: call.Progress, Now: time.Now}
+	run.Attach(thread)
+
+	value, err := callBody(ctx, thread, m, run, call.Params)
+	usage := Usage{Steps: thread.ExecutionSteps()}
+	if err == nil {
+		var raw json.RawMessage
+		if raw, err = starlib.EncodeResult(value); err == nil {
+			return raw, usage, nil
+		}
+		err = &BodyError{Diagnostics: atBody(m, m.Diagnose(err))}
+	}
+	return nil, usage, bodyError(ctx, m, run, err)
+}
+
+// callBody calls run and closes what it left open. A panic inside a builtin is
+// an error of the body, with the Starlark stack.
+func callBody(ctx context.Context, thread *starlark.Thread, m *Module, run *starlib.Run, params starlib.Params) (value starlark.Value, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: thread.CallStack().String() + "\n" + string(debug.Stack())}
+		}
+		err = errors.Join(err, run.End(ctx))
+	}()
+	args := starlark.Tuple{params.Value()}
+	if run.Files != nil {
+		args = starlark.Tuple{run.Workspace(), params.Value()}
+	}
+	return starlark.Call(thread, m.Body, args, nil)
+}
+
+// bodyError says what ended a body. What stopped it from outside comes first: a
+// cancelled thread's own error has only the text of it. Then the error that an
+// iterator kept, then what the interpreter returned.
+func bodyError(ctx context.Context, m *Module, run *starlib.Run, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		var passed *LimitError
+		if !errors.As(cause, &passed) {
+			return cause
+		}
+		list := m.Diagnose(err) // for its place and its stack
+		return &BodyError{Diagnostics: diag.List{limitDiagnostic(passed, list)}}
+	}
+	if kept := run.Err(); kept != nil {
+		err = kept
+	}
+	var body *BodyError
+	var fault *PanicError
+	if errors.As(err, &body) || errors.As(err, &fault) {
+		return err
+	}
+	var fail *starlib.FailError
+	return &BodyError{Diagnostics: m.Diagnose(err), Terminal: errors.As(err, &fail) && fail.Terminal}
+}
+
+// limitDiagnostic puts a passed limit where the body was at that moment.
+func limitDiagnostic(e *LimitError, at diag.List) *diag.Diagnostic {
+	d := &diag.Diagnostic{}
+	if len(at) > 0 {
+		*d = *at[0]
+	}
+	d.Code, d.Severity, d.Message = e.Code, diag.Error, "the body passed its limit of "+e.Limit
+	d.Found, d.Wanted, d.Hint = e.Found, e.Wanted, e.Hint
+	return d
+}
+
+// atBody gives diagnostics without a place that of `def run`.
+func atBody(m *Module, list diag.List) diag.List {
+	pos := m.Body.Position()
+	for _, d := range list {
+		if d.File == "" {
+			d.File, d.Line, d.Column = pos.Filename(), int(pos.Line), int(pos.Col)
+		}
+	}
+	return list
+}

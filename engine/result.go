@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"perago/starlib/diag"
+	"perago/workspace"
+)
+
+// GuardError is a guard that does not hold.
+type GuardError struct {
+	Post     bool // checked after the body; else before
+	Failures diag.List
+}
+
+func (e *GuardError) Error() string { return e.Failures.Error() }
+
+// Unwrap gives the diagnostics.
+func (e *GuardError) Unwrap() error { return e.Failures }
+
+// PanicError is a fault of perago itself, caught at the boundary of an attempt.
+type PanicError struct {
+	Value any
+	Stack string
+}
+
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("perago itself failed: %v; please report it with the task's log", e.Value)
+}
+
+// statusOf says what an error means for the attempt. It is the only place that
+// decides.
+//
+//	input not valid, repository or commit unknown      terminal: a retry gets the same input
+//	a pre guard                                        terminal: the same commit, the same answer
+//	fail_terminal                                      terminal: the author says so
+//	a lost race without the fence                      terminal: both commits are on the branch
+//	everything else                                    failed: Conductor retries as the TaskDef says
+func statusOf(err error) Status {
+	var (
+		input *InputError
+		guard *GuardError
+		body  *BodyError
+		race  *workspace.LostRaceError
+	)
+	switch {
+	case err == nil:
+		return Completed
+	case errors.As(err, &input):
+		return FailedTerminal
+	case errors.Is(err, workspace.ErrUnknownRepository), errors.Is(err, workspace.ErrUnknownCommit):
+		return FailedTerminal
+	case errors.As(err, &guard) && !guard.Post:
+		return FailedTerminal
+	case errors.As(err, &body) && body.Terminal:
+		return FailedTerminal
+	case errors.As(err, &race):
+		return FailedTerminal
+	}
+	return Failed
+}
+
+// diagnosticsOf are the diagnostics in err; an error without any becomes one
+// that has only a message.
+func diagnosticsOf(err error) diag.List {
+	var list diag.List
+	if errors.As(err, &list) {
+		return list
+	}
+	return diag.List{{Code: codeOf(err), Severity: diag.Error, Message: err.Error()}}
+}
+
+// codeOf gives the errors of the surroundings their stable codes.
+func codeOf(err error) diag.Code {
+	var (
+		moved *workspace.MovedError
+		race  *workspace.LostRaceError
+		fault *PanicError
+	)
+	switch {
+	case errors.Is(err, workspace.ErrUnknownRepository), errors.Is(err, workspace.ErrUnknownCommit):
+		return "P3104"
+	case errors.As(err, &moved):
+		return "P4902"
+	case errors.As(err, &race):
+		return "P4903"
+	case errors.Is(err, ErrGone), errors.Is(err, ErrLeaseLost), errors.Is(err, ErrForced):
+		return "P4904"
+	case errors.As(err, &fault):
+		return "P4999"
+	}
+	return "P4901"
+}
+
+// reason is what Conductor shows beside a failed task: one complaint a line,
+// at most most characters.
+func reason(list diag.List, most int) string {
+	if most <= 0 {
+		most = 500
+	}
+	return cutAt(list.Error(), most)
+}
+
+// story is all that is known of a failure, for the log: every diagnostic with
+// its source line, hint and stack.
+func story(list diag.List) string {
+	var b strings.Builder
+	diag.WriteText(&b, list, diag.TextOptions{})
+	return b.String()
+}
+
+// redactor replaces the values of secret parameters.
+type redactor struct{ replacer *strings.Replacer }
+
+func newRedactor(secrets []string) redactor {
+	var forms []string
+	for _, s := range secrets {
+		if s == "" {
+			continue
+		}
+		quoted := strconv.Quote(s)
+		forms = append(forms, s, quoted[1:len(quoted)-1])
+		// Messages cut long values, so the head of one must go as well.
+		if runes := []rune(s); len(runes) > 40 {
+			forms = append(forms, string(runes[:40]))
+		}
+	}
+	// At one place the first form that matches wins: the longest must come first.
+	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	var pairs []string
+	for _, form := range slices.Compact(forms) {
+		pairs = append(pairs, form, "***")
+	}
+	return redactor{strings.NewReplacer(pairs...)}
+}
+
+func (r redactor) text(s string) string {
+	if r.replacer == nil {
+		return s
+	}
+	return r.replacer.Replace(s)
+}
+
+// list returns the diagnostics without secrets. Places stay: they come from the
+// task file, not from the input.
+func (r redactor) list(in diag.List) diag.List {
+	out := make(diag.List, len(in))
+	for i, d := range in {
+		clean := *d
+		for _, field := range []*string{&clean.Message, &clean.Found, &clean.Wanted, &clean.Hint} {
+			*field = r.text(*field)
+		}
+		out[i] = &clean
+	}
+	return out
+}
