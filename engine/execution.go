@@ -160,13 +160,7 @@ func (x *execution) body(ctx context.Context, params starlib.Params, files starl
 	}
 	defer x.phase(&x.res.Phases.Post)()
 	if list := x.module.Task.CheckResult(result); len(list) > 0 {
-		pos := x.module.Body.Position()
-		for _, d := range list {
-			if d.File == "" {
-				x.placeAt(d, starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)})
-			}
-		}
-		return nil, &BodyError{Diagnostics: list}
+		return nil, &BodyError{Diagnostics: atBody(x.module, list)}
 	}
 	return result, nil
 }

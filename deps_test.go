@@ -1,0 +1,76 @@
+// Package perago holds only the test of who may import whom.
+package perago
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport is the plan of docs/architecture.md, "Who may import whom", as a
+// table: for every package of this module, the packages of this module that its
+// code (tests apart) may import. A package that is not here fails the test.
+var mayImport = map[string][]string{
+	"perago":                     {},
+	"perago/workspace":           {},
+	"perago/workspace/folder":    {"perago/workspace"},
+	"perago/workspace/memory":    {"perago/workspace"},
+	"perago/workspace/lakefs":    {"perago/workspace"},
+	"perago/workspace/storetest": {"perago/workspace"},
+	"perago/starlib/diag":        {},
+	"perago/starlib":             {"perago/starlib/diag", "perago/workspace"},
+	"perago/starlib/lint":        {"perago/starlib", "perago/starlib/diag", "perago/workspace"},
+	"perago/starlib/starlibtest": {"perago/starlib", "perago/starlib/diag", "perago/workspace"},
+	"perago/engine":              {"perago/starlib", "perago/starlib/diag", "perago/starlib/lint", "perago/workspace"},
+	"perago/engine/isolate":      {"perago/engine", "perago/starlib", "perago/starlib/diag", "perago/workspace"},
+	"perago/engine/conductor":    {"perago/engine"},
+	"perago/engine/queuetest":    {"perago/engine"},
+	"perago/engine/tasktest":     {"perago/engine", "perago/starlib", "perago/starlib/diag", "perago/workspace", "perago/workspace/folder", "perago/workspace/memory"},
+	"perago/cmd/perago":          nil, // the shell: anything but the suites
+}
+
+// onlyImporter says which package alone may import a library.
+var onlyImporter = map[string]string{
+	"github.com/conductor-sdk/conductor-go": "perago/engine/conductor",
+	"github.com/treeverse/lakefs":           "perago/workspace/lakefs",
+}
+
+func TestWhoMayImportWhom(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		pkg, imports := fields[0], fields[1:]
+		allowed, known := mayImport[pkg]
+		if !known {
+			t.Errorf("%s is not in the table: say in docs/architecture.md what it is for, then add it", pkg)
+			continue
+		}
+		for _, imp := range imports {
+			if strings.HasPrefix(imp, "perago/") {
+				checkOwn(t, pkg, imp, allowed)
+			}
+			for lib, only := range onlyImporter {
+				if strings.HasPrefix(imp, lib) && pkg != only {
+					t.Errorf("%s imports %s; only %s may", pkg, imp, only)
+				}
+			}
+		}
+	}
+}
+
+func checkOwn(t *testing.T, pkg, imp string, allowed []string) {
+	t.Helper()
+	if pkg == "perago/cmd/perago" {
+		if strings.HasSuffix(imp, "test") && imp != "perago/engine/tasktest" {
+			t.Errorf("%s imports %s, a suite for tests", pkg, imp)
+		}
+		return
+	}
+	if !slices.Contains(allowed, imp) {
+		t.Errorf("%s imports %s; it may import only %v", pkg, imp, allowed)
+	}
+}
