@@ -1,0 +1,194 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// GuardKind is the name of a guard in the language.
+type GuardKind string
+
+const (
+	GuardFile   GuardKind = "require_file"
+	GuardDir    GuardKind = "require_dir"
+	GuardGlob   GuardKind = "require_glob"
+	GuardForbid GuardKind = "forbid_glob"
+)
+
+// Guard is one condition on the files of a workspace. It is made by
+// RequireFile, RequireDir, RequireGlob and ForbidGlob.
+type Guard struct {
+	Kind    GuardKind
+	Path    string   // of require_file and require_dir
+	Pattern *Pattern // of require_glob and forbid_glob
+	Min     int      // files that Pattern is to match at least
+	Max     int      // and at most; Unbounded is no bound
+}
+
+// Unbounded is the Max of a Guard that has none.
+const Unbounded = -1
+
+// GuardFailure is a guard that does not hold.
+type GuardFailure struct {
+	Guard  Guard
+	Found  string // "no such file"
+	Wanted string // "at least 1 file"
+}
+
+func (f GuardFailure) Error() string {
+	return f.Guard.String() + ": got " + f.Found + ", want " + f.Wanted
+}
+
+// RequireFile is require_file(path). Its error is a *PathError.
+func RequireFile(path string) (Guard, error) {
+	return Guard{Kind: GuardFile, Path: path, Max: Unbounded}, checkGuardPath(path)
+}
+
+// RequireDir is require_dir(path): something is below path, or the body made
+// the folder. Its error is a *PathError.
+func RequireDir(path string) (Guard, error) {
+	return Guard{Kind: GuardDir, Path: path, Max: Unbounded}, checkGuardPath(path)
+}
+
+// RequireGlob is require_glob(pattern): between atLeast and atMost files match;
+// atMost may be Unbounded. Its error is a *PatternError, or says that the
+// bounds cannot hold.
+func RequireGlob(pattern string, atLeast, atMost int) (Guard, error) {
+	p, err := CompilePattern(pattern)
+	switch {
+	case err != nil:
+	case atLeast < 0:
+		err = fmt.Errorf("min_count %d is negative", atLeast)
+	case atMost < Unbounded:
+		err = fmt.Errorf("max_count %d is negative", atMost)
+	case atMost != Unbounded && atMost < atLeast:
+		err = fmt.Errorf("max_count %d is below min_count %d", atMost, atLeast)
+	}
+	return Guard{Kind: GuardGlob, Pattern: p, Min: atLeast, Max: atMost}, err
+}
+
+// ForbidGlob is forbid_glob(pattern): no file matches. Its error is a *PatternError.
+func ForbidGlob(pattern string) (Guard, error) {
+	p, err := CompilePattern(pattern)
+	return Guard{Kind: GuardForbid, Pattern: p}, err
+}
+
+func checkGuardPath(p string) error {
+	if err := CheckPath(p); err != nil {
+		return err
+	}
+	if hasDrive(p) {
+		return &PathError{Path: p, Reason: "starts with a drive: it is to be relative to the workspace"}
+	}
+	return nil
+}
+
+// String is the guard as an author would write it.
+func (g Guard) String() string {
+	var b strings.Builder
+	b.WriteString(string(g.Kind) + "(")
+	switch g.Kind {
+	case GuardFile, GuardDir:
+		b.WriteString(quote(g.Path))
+	case GuardGlob, GuardForbid:
+		b.WriteString(quote(g.Pattern.String()))
+	}
+	if g.Kind == GuardGlob && g.Min != 1 {
+		fmt.Fprintf(&b, ", min_count = %d", g.Min)
+	}
+	if g.Kind == GuardGlob && g.Max != Unbounded {
+		fmt.Fprintf(&b, ", max_count = %d", g.Max)
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// CheckGuards returns the guards that do not hold, in their order. Its error is
+// the store's: then nothing is known of them.
+func CheckGuards(ctx context.Context, o *Overlay, guards []Guard) ([]GuardFailure, error) {
+	var failures []GuardFailure
+	for _, g := range guards {
+		found, wanted, err := g.check(ctx, o)
+		if err != nil {
+			return nil, fmt.Errorf("check %s: %w", g, err)
+		}
+		if found != "" {
+			failures = append(failures, GuardFailure{Guard: g, Found: found, Wanted: wanted})
+		}
+	}
+	return failures, nil
+}
+
+// check returns what was found when the guard does not hold, else "".
+func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err error) {
+	switch g.Kind {
+	case GuardFile, GuardDir:
+		return g.checkPath(ctx, o)
+	}
+	paths, err := o.Glob(ctx, "", g.Pattern.String())
+	if err != nil {
+		return "", "", err
+	}
+	n := len(paths)
+	switch {
+	case g.Kind == GuardForbid && n > 0:
+		return someOf(paths), "no file", nil
+	case g.Kind == GuardGlob && n < g.Min:
+		return plural(n, "file"), "at least " + plural(g.Min, "file"), nil
+	case g.Kind == GuardGlob && g.Max != Unbounded && n > g.Max:
+		return someOf(paths), "at most " + plural(g.Max, "file"), nil
+	}
+	return "", "", nil
+}
+
+func (g Guard) checkPath(ctx context.Context, o *Overlay) (found, wanted string, err error) {
+	info, err := o.Stat(ctx, g.Path)
+	wanted = "a file"
+	if g.Kind == GuardDir {
+		wanted = "a folder with something in it"
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && g.Kind == GuardDir:
+		return "no such folder", wanted, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return "no such file", wanted, nil
+	case errors.Is(err, ErrNotFolder):
+		return "a file where " + quote(parent(g.Path)) + " is to be a folder", wanted, nil
+	case errors.Is(err, ErrUnnameable), errors.Is(err, ErrReserved):
+		var pathErr *fs.PathError
+		if errors.As(err, &pathErr) {
+			err = pathErr.Err
+		}
+		return err.Error(), wanted, nil
+	case err != nil:
+		return "", "", err
+	case info.Folder && g.Kind == GuardFile:
+		return "a folder", wanted, nil
+	case !info.Folder && g.Kind == GuardDir:
+		return "a file", wanted, nil
+	}
+	return "", "", nil
+}
+
+// someOf counts paths and names the first of them.
+func someOf(paths []string) string {
+	names := make([]string, 0, 3)
+	for _, p := range paths[:min(3, len(paths))] {
+		names = append(names, quote(p))
+	}
+	s := plural(len(paths), "file") + ": " + strings.Join(names, ", ")
+	if len(paths) > 3 {
+		s += ", …"
+	}
+	return s
+}
+
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -1,0 +1,160 @@
+package workspace
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxName is the longest path a store takes, in bytes, prefix included.
+const maxName = 1024
+
+// PathError is a path that cannot name a file of a workspace. Its text is for
+// the author of a task.
+type PathError struct {
+	Path   string
+	Reason string // what is wrong with it: "has an empty segment"
+}
+
+func (e *PathError) Error() string { return "path " + quote(e.Path) + " " + e.Reason }
+
+// CheckPath says whether p can name a file or folder: relative to the
+// workspace, "/" between segments. "" (the root itself), an absolute path, a
+// backslash, a NUL and an empty, "." or ".." segment are refused with a *PathError.
+func CheckPath(p string) error {
+	if reason := badPath(p); reason != "" {
+		return &PathError{Path: p, Reason: reason}
+	}
+	return nil
+}
+
+// CheckNewName says whether a file may be written under p: what CheckPath
+// refuses, and what a store could not give back as it was: control characters,
+// invalid UTF-8, more than 1024 bytes.
+func CheckNewName(p string) error {
+	if err := CheckPath(p); err != nil {
+		return err
+	}
+	reason := ""
+	switch {
+	case !utf8.ValidString(p):
+		reason = "is not valid UTF-8, and the store could not give it back"
+	case strings.ContainsFunc(p, unicode.IsControl):
+		reason = "has a control character, and the store could not give it back"
+	case len(p) > maxName:
+		reason = "is longer than 1024 bytes"
+	default:
+		return nil
+	}
+	return &PathError{Path: p, Reason: reason}
+}
+
+// Join puts relative paths together; "" is left out, so Join("", "a") is "a".
+func Join(parts ...string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		if p == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('/')
+		}
+		b.WriteString(p)
+	}
+	return b.String()
+}
+
+// badPath is the reason of a PathError, "" when there is none. It is the one
+// rule for paths, patterns and prefixes.
+func badPath(p string) string {
+	switch {
+	case p == "":
+		return "is empty"
+	case p[0] == '/':
+		return "is absolute: it is to be relative to the workspace"
+	case strings.IndexByte(p, '\\') >= 0:
+		return `has a backslash: segments are separated by "/"`
+	case strings.IndexByte(p, 0) >= 0:
+		return "has a NUL byte"
+	}
+	for rest, more := p, true; more; {
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
+		switch {
+		case segment == "" && !more:
+			return "ends with a slash"
+		case segment == "":
+			return "has an empty segment"
+		case segment == "." || segment == "..":
+			return "has a " + quote(segment) + " segment"
+		}
+	}
+	return ""
+}
+
+// hasDrive says whether p starts like a path of another system, "C:".
+func hasDrive(p string) bool {
+	return len(p) > 1 && p[1] == ':' && (p[0]|0x20) >= 'a' && (p[0]|0x20) <= 'z'
+}
+
+// nameable says whether the file API can give the name of a stored object.
+func nameable(p string) bool {
+	return badPath(p) == "" && !strings.ContainsFunc(p, unicode.IsControl)
+}
+
+// parent is the folder of p, "" for one directly in the root.
+func parent(p string) string {
+	return p[:max(0, strings.LastIndexByte(p, '/'))]
+}
+
+// under says whether p is below folder; everything is below "".
+func under(p, folder string) bool {
+	return folder == "" || len(p) > len(folder) && p[len(folder)] == '/' && strings.HasPrefix(p, folder)
+}
+
+// asPrefix is the string that all paths below folder start with.
+func asPrefix(folder string) string {
+	if folder == "" {
+		return ""
+	}
+	return folder + "/"
+}
+
+// ancestors yields the folders that p is in, outermost first, without the root.
+func ancestors(p string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for i := range len(p) {
+			if p[i] == '/' && !yield(p[:i]) {
+				return
+			}
+		}
+	}
+}
+
+// quote shows a name to a person: quoted, at most 80 characters.
+func quote(s string) string {
+	if utf8.RuneCountInString(s) > 80 {
+		s = string([]rune(s)[:79]) + "…"
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case unicode.IsControl(r):
+			b.WriteString(`\x` + string("0123456789abcdef"[r>>4&15]) + string("0123456789abcdef"[r&15]))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
