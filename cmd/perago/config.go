@@ -1,0 +1,230 @@
+// config.go reads the configuration: flags over the process environment over
+// .env. The table of variables is in settings.go, the values they take in
+// values.go.
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"perago/starlib/diag"
+)
+
+// config is the whole configuration, checked, defaults filled in.
+type config struct {
+	Conductor struct {
+		URL         string // ends in /api; "" when not configured
+		Key, Secret secret
+	}
+	LakeFS struct {
+		URL         string // without /api/v1; "" when not configured
+		Key, Secret secret
+	}
+	WorkspaceRoot, LogRoot, CacheRoot string // "" only where the user has no cache folder
+
+	CacheMax            int64 // bytes
+	TransferConcurrency int
+	LogFileMax          int64 // bytes
+	LogRetention        time.Duration
+	LogLevel            slog.Level
+	WorkerIDPrefix      string // "": the file's stem
+	ExecutionMode       string // process, thread
+	MemoryMax           int64  // bytes
+	BodySecondsMax      int    // 0 is no ceiling
+	GCTTL, GCInterval   time.Duration
+	KeepFailed          bool
+	ForceKillAfter      *time.Duration // nil: never
+	ReasonMax           int            // characters
+	PollIntervalMax     time.Duration
+	Fence               string // auto, server, client
+	HTTPAddr            string // "": off
+
+	// Unknown holds a sentence for every PERAGO_ variable that perago does not know.
+	Unknown []string
+}
+
+// secret is a value that no message, log or dump shows.
+type secret struct{ value string }
+
+func (s secret) String() string               { return "(secret)" }
+func (s secret) GoString() string             { return "(secret)" }
+func (s secret) LogValue() slog.Value         { return slog.StringValue("(secret)") }
+func (s secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
+
+// configFlags adds --env-file and the flags of the settings table to fs, and
+// returns what reads the configuration once fs is parsed.
+func (a *app) configFlags(fs *flag.FlagSet) func() (*config, error) {
+	envFile := fs.String("env-file", "", "read `FILE` instead of .env")
+	given := map[string]string{}
+	for _, s := range settings() {
+		if s.flag == "" {
+			continue
+		}
+		fs.Func(s.flag, fmt.Sprintf("`VALUE` over %s: %s", s.name, s.rule), func(v string) error {
+			given[s.name] = v
+			return s.set(&config{}, v)
+		})
+	}
+	return func() (*config, error) { return a.readConfig(*envFile, given) }
+}
+
+// envFileFlag is for commands that only look whether the configuration is whole.
+func (a *app) envFileFlag(fs *flag.FlagSet) func() (*config, error) {
+	envFile := fs.String("env-file", "", "read `FILE` instead of .env")
+	return func() (*config, error) { return a.readConfig(*envFile, nil) }
+}
+
+// readConfig reads every setting and reports every bad one.
+func (a *app) readConfig(envFile string, flags map[string]string) (*config, error) {
+	layers := []layer{{"flag", flags}, {"environment", environment(a.environ)}}
+	file, err := readEnvFile(envFile)
+	if err != nil {
+		return nil, err
+	}
+	layers = append(layers, file)
+	c := &config{}
+	complaints := c.fill(layers)
+	complaints = append(complaints, c.halfGroups(layers)...)
+	if len(complaints) > 0 {
+		return nil, environmentError("`perago doctor` checks the configuration as a whole",
+			"configuration:\n%s", strings.Join(complaints, "\n"))
+	}
+	c.Unknown = unknownVariables(layers)
+	return c, nil
+}
+
+// layer is one place that settings come from.
+type layer struct {
+	from   string // how messages call it
+	values map[string]string
+}
+
+// lookup finds a variable in the first layer that has it; an empty value counts as unset.
+func lookup(layers []layer, name string) (value, from string, ok bool) {
+	for _, l := range layers {
+		if v := strings.TrimSpace(l.values[name]); v != "" {
+			return v, l.from, true
+		}
+	}
+	return "", "", false
+}
+
+func (c *config) fill(layers []layer) (complaints []string) {
+	for _, s := range settings() {
+		value, from, ok := lookup(layers, s.name)
+		if !ok {
+			value, from = s.usual, "default"
+		}
+		if value == "" {
+			continue
+		}
+		shown := fmt.Sprintf("%s=%q (%s)", s.name, cut(value), from)
+		if s.secret {
+			shown = fmt.Sprintf("%s (%s)", s.name, from)
+		}
+		if strings.Contains(strings.ToLower(value), "replace-me") {
+			complaints = append(complaints, fmt.Sprintf("%s (%s): the placeholder replace-me is still there; want %s", s.name, from, s.rule))
+			continue
+		}
+		if err := s.set(c, value); err != nil {
+			if hidden := (*hiddenValue)(nil); errors.As(err, &hidden) {
+				shown = fmt.Sprintf("%s (%s)", s.name, from)
+			}
+			complaints = append(complaints, fmt.Sprintf("%s: %v", shown, err))
+		}
+	}
+	c.defaultRoots()
+	return complaints
+}
+
+// defaultRoots puts the folders that are not configured under the user's cache folder.
+func (c *config) defaultRoots() {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return // who needs a root says so: *config.root
+	}
+	for root, name := range map[*string]string{&c.WorkspaceRoot: "workspaces", &c.LogRoot: "logs", &c.CacheRoot: "cache"} {
+		if *root == "" {
+			*root = filepath.Join(base, "perago", name)
+		}
+	}
+}
+
+// halfGroups names what is missing of a group of variables that has only a part.
+func (c *config) halfGroups(layers []layer) (complaints []string) {
+	for _, group := range credentialGroups() {
+		var have, missing []string
+		for _, name := range group {
+			if _, _, ok := lookup(layers, name); ok {
+				have = append(have, name)
+			} else {
+				missing = append(missing, name)
+			}
+		}
+		if len(have) > 0 && len(missing) > 0 {
+			complaints = append(complaints, fmt.Sprintf("%s is missing: %s is set, and they go together",
+				strings.Join(missing, " and "), strings.Join(have, " and ")))
+		}
+	}
+	return complaints
+}
+
+// unknownVariables finds PERAGO_ names that are nobody's, the usual typo.
+func unknownVariables(layers []layer) (sentences []string) {
+	var known []string
+	for _, s := range settings() {
+		known = append(known, s.name)
+	}
+	for _, l := range layers {
+		for _, name := range slices.Sorted(maps.Keys(l.values)) {
+			if !strings.HasPrefix(name, "PERAGO_") || slices.Contains(known, name) {
+				continue
+			}
+			sentence := fmt.Sprintf("%s (%s) is not a variable that perago knows", name, l.from)
+			if near := diag.Nearest(name, known); near != "" {
+				sentence += "; did you mean " + near + "?"
+			}
+			sentences = append(sentences, sentence)
+		}
+	}
+	return sentences
+}
+
+func environment(environ []string) map[string]string {
+	values := map[string]string{}
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		values[name] = value
+	}
+	return values
+}
+
+// readEnvFile reads path, or .env when path is "": only that one may be missing.
+func readEnvFile(path string) (layer, error) {
+	named := path != ""
+	if !named {
+		path = ".env"
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return layer{from: path}, nil
+	}
+	if err != nil {
+		return layer{}, environmentError("", "read the configuration: %w", err)
+	}
+	values, err := parseEnvFile(path, data)
+	if err != nil {
+		return layer{}, err
+	}
+	return layer{path, values}, nil
+}

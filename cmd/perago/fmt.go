@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/peterbourgon/ff/v3/ffcli"
+)
+
+func (a *app) fmtCommand() *ffcli.Command {
+	flags := newFlagSet("fmt")
+	check := flags.Bool("check", false, "change nothing; list the files that are not formatted and exit 1")
+	return &ffcli.Command{
+		Name:       "fmt",
+		ShortUsage: "perago fmt [FILE|DIR...] [flags]",
+		ShortHelp:  "Format task files in place.",
+		LongHelp: `A folder stands for every .star file below it; none is the current folder.
+"-" reads stdin and writes stdout. The name of every file that was changed is
+printed.`,
+		FlagSet: flags,
+		Exec: a.interruptible(func(ctx context.Context, args []string) error {
+			if slices.Contains(args, "-") {
+				if len(args) > 1 {
+					return usageError("", "- is stdin, and stands alone")
+				}
+				return a.formatStdin(*check)
+			}
+			return a.formatFiles(ctx, args, *check)
+		}),
+	}
+}
+
+func (a *app) formatStdin(check bool) error {
+	source, err := io.ReadAll(io.LimitReader(a.stdin, maxSource+1))
+	if err != nil {
+		return environmentError("", "read stdin: %w", err)
+	}
+	formatted, err := format("<stdin>", source)
+	if err != nil {
+		return err
+	}
+	if !check {
+		a.stdout.Write(formatted)
+		return nil
+	}
+	if !bytes.Equal(source, formatted) {
+		fmt.Fprintln(a.stdout, "<stdin>")
+		return told(exitInvalid)
+	}
+	return nil
+}
+
+// formatFiles formats every file, the bad ones reported and left alone.
+func (a *app) formatFiles(ctx context.Context, args []string, check bool) error {
+	if len(args) == 0 {
+		args = []string{"."}
+	}
+	files, err := starFiles(args)
+	if err != nil {
+		return err
+	}
+	var worst error
+	for _, file := range files {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		changed, err := formatFile(file, check)
+		if err != nil {
+			a.report(err)
+			worst = told(exitInvalid)
+			continue
+		}
+		if changed {
+			fmt.Fprintln(a.stdout, file)
+			if check {
+				worst = told(exitInvalid)
+			}
+		}
+	}
+	return worst
+}
+
+// starFiles replaces the folders of args by the .star files below them. Hidden
+// folders are passed over, and no symlink is followed.
+func starFiles(args []string) (files []string, err error) {
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil {
+			return nil, &failure{exitInvalid, err, ""}
+		}
+		if !info.IsDir() {
+			files = append(files, arg)
+			continue
+		}
+		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && path != arg && strings.HasPrefix(d.Name(), "."):
+				return filepath.SkipDir
+			case d.Type().IsRegular() && strings.HasSuffix(path, ".star"):
+				files = append(files, path)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, environmentError("", "look for task files: %w", err)
+		}
+	}
+	return files, nil
+}
+
+func formatFile(file string, check bool) (changed bool, err error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return false, err
+	}
+	if !info.Mode().IsRegular() {
+		return false, &failure{exitInvalid, fmt.Errorf("format %s: not a regular file", file), ""}
+	}
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return false, err
+	}
+	formatted, err := format(file, source)
+	if err != nil {
+		return false, err
+	}
+	if bytes.Equal(source, formatted) || check {
+		return !bytes.Equal(source, formatted), nil
+	}
+	return true, replaceFile(file, formatted, info.Mode().Perm())
+}
+
+// replaceFile puts data at path in one step, parents made: a reader sees the
+// old content or the new one. A symlink keeps pointing where it did.
+func replaceFile(path string, data []byte, mode fs.FileMode) (err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return environmentError("", "write %s: %w", path, err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return environmentError("", "write %s: %w", path, err)
+	}
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+		return environmentError("", "write %s: %w", path, err)
+	}
+	return nil
+}
