@@ -49,6 +49,14 @@ func (x *execution) phase(total *time.Duration) func() {
 	return func() { *total += time.Since(start) }
 }
 
+// step names the point that the attempt has reached.
+func (x *execution) step(name string) {
+	x.log.Debug("step", "name", name)
+	if x.hooks.Step != nil {
+		x.hooks.Step(name)
+	}
+}
+
 // open makes the attempt's folder and the view of its commit, and asks the
 // store whether that commit is there.
 func (x *execution) open(ctx context.Context, ref workspace.Ref) (*place, error) {
@@ -135,7 +143,7 @@ func (x *execution) guards(ctx context.Context, p *place, side when) error {
 	}
 	var list diag.List
 	for _, f := range failures {
-		x.log.Warn("guard failed", "guard", f.Guard, "side", name, "found", f.Found, "wanted", f.Wanted)
+		x.log.Warn("guard failed", "guard", f.Guard.String(), "side", name, "found", f.Found, "wanted", f.Wanted)
 		d := &diag.Diagnostic{Code: code, Severity: diag.Error,
 			Message: fmt.Sprintf("%s guard %s does not hold", name, f.Guard), Found: f.Found, Wanted: f.Wanted}
 		x.placeAt(d, x.module.Task.At)

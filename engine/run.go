@@ -72,6 +72,7 @@ type Hooks struct {
 	Current  func(context.Context) error // step 4 of the publication
 	Record   func(line string)           // a body log record, for the task's log at the server
 	Progress func(starlib.Progress)
+	Step     func(name string) // the attempt has come past: decoded, opened, prepared, guarded, ran, checked, published
 }
 
 // Run runs one attempt of m, to its end. ctx ends it from outside: its cause
@@ -91,6 +92,7 @@ func (x *execution) run(ctx context.Context) error {
 	if err != nil {
 		return err // terminal, and nothing was read from a server
 	}
+	x.step("decoded")
 	x.redact = newRedactor(in.params.Secrets())
 	if x.module.Task.Workspace == nil {
 		result, err := x.body(ctx, in.params, nil)
@@ -102,24 +104,30 @@ func (x *execution) run(ctx context.Context) error {
 		return err
 	}
 	defer x.close(files)
+	x.step("opened")
 	adopted, err := x.prepare(ctx, files)
 	if err != nil || adopted != nil {
 		return x.adopt(files, adopted, err)
 	}
+	x.step("prepared")
 	if err := x.guards(ctx, files, before); err != nil {
 		return err // terminal: the same commit gives the same answer
 	}
+	x.step("guarded")
 	result, err := x.body(ctx, in.params, files.overlay)
 	if err != nil {
 		return err
 	}
+	x.step("ran")
 	if err := x.guards(ctx, files, after); err != nil {
 		return err
 	}
+	x.step("checked")
 	published, err := x.publish(ctx, files, result)
 	if err != nil {
 		return err
 	}
+	x.step("published")
 	return x.adopt(files, &published, nil)
 }
 
