@@ -32,6 +32,7 @@ type Reader interface {
 type Commit struct {
 	ID       string
 	Parents  []string // the destination's old head first
+	Tree     string   // equal for two commits that hold the same objects; "" when the store does not say
 	Message  string
 	Metadata map[string]string
 	Created  time.Time
@@ -44,8 +45,8 @@ type Writer interface {
 	Put(ctx context.Context, repo, branch, path string, body Content) (Object, error)
 	// Remove deletes the paths; a path that is not there is no error.
 	Remove(ctx context.Context, repo, branch string, paths []string) error
-	// Copy makes to out of the object that commit has at from, without moving
-	// its bytes through this process.
+	// Copy makes an object out of one that a commit holds, without moving its
+	// bytes through this process.
 	Copy(ctx context.Context, repo, branch string, c CopyRequest) error
 }
 
@@ -64,20 +65,32 @@ type CopyRequest struct {
 
 // Brancher makes and drops branches.
 type Brancher interface {
+	// CreateBranch makes branch at commit. A branch of that name at that very
+	// commit is no error: it is what an answer that was lost leaves behind.
+	// ErrBranchExists when it is at another one; ErrUnknownCommit.
 	CreateBranch(ctx context.Context, repo, branch, commit string) error
 	// DeleteBranch drops a branch; one that is not there is no error.
 	DeleteBranch(ctx context.Context, repo, branch string) error
 	// Branches yields the names that start with prefix.
 	Branches(ctx context.Context, repo, prefix string) iter.Seq2[string, error]
+	// DefaultBranch is the one that a repository is made with. ErrUnknownRepository.
+	DefaultBranch(ctx context.Context, repo string) (string, error)
 }
 
 // Committer reads and makes commits.
 type Committer interface {
 	// Head is the commit a branch points at. ErrUnknownRepository, ErrUnknownBranch.
 	Head(ctx context.Context, repo, branch string) (string, error)
-	// Lookup reads one commit by its id. ErrUnknownCommit.
+	// Lookup reads one commit by its id; a name of a branch is not one. ErrUnknownCommit.
 	Lookup(ctx context.Context, repo, commit string) (Commit, error)
-	// CommitBranch commits what is uncommitted on branch. ErrNoChanges.
+	// FirstParents yields a commit, its first parent, that one's first parent
+	// and so on, to the first commit of the repository. It stops at the first error.
+	FirstParents(ctx context.Context, repo, commit string) iter.Seq2[Commit, error]
+	// Uncommitted returns at most max paths that are uncommitted on branch.
+	Uncommitted(ctx context.Context, repo, branch string, max int) ([]string, error)
+	// CommitBranch commits what is uncommitted on branch. ErrNoChanges,
+	// *RefusedError, ErrUnknownBranch, ErrProtected; any other error means that
+	// the answer is not known.
 	CommitBranch(ctx context.Context, repo, branch, message string, metadata map[string]string) (Commit, error)
 }
 
@@ -111,11 +124,12 @@ type Store interface {
 // Answers of a store that publication decides on.
 var (
 	ErrUnknownBranch = errors.New("no such branch")
+	ErrBranchExists  = errors.New("the branch exists, at another commit")
 	ErrNoChanges     = errors.New("no changes")
 	ErrRefused       = errors.New("refused by a hook") // 412; *RefusedError has the text
 	ErrConflict      = errors.New("conflict")          // 409
 	ErrDirty         = errors.New("the branch has uncommitted changes")
-	ErrBusy          = errors.New("the server is busy") // 429, 5xx: nothing was done, repeat
+	ErrBusy          = errors.New("the server is busy") // 429, 5xx: it may be repeated
 	ErrProtected     = errors.New("the branch is protected")
 )
 

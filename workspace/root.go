@@ -1,0 +1,314 @@
+package workspace
+
+// The folders of attempts on this machine:
+//
+//	<root>/worker.lock              held by the worker of this root
+//	<root>/attempts.lock            shared while folders come and go, held while the dead are told from the living
+//	<root>/attempts/<attempt>/
+//	    files/                      the upper layer
+//	    attempt.json                AttemptRecord
+//	    attempt.lock                held by the attempt's process
+//
+// Every lock is an advisory lock of the operating system: it ends with the
+// process that holds it, however that ends, so nothing is ever to be repaired
+// by hand. gc.go removes what the dead left.
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// ErrLocked: another worker holds the workspace root.
+var ErrLocked = errors.New("another worker holds this workspace root")
+
+// RootOptions are what OpenRoot may be told.
+type RootOptions struct {
+	// Shared takes no worker lock: for one attempt beside a worker, as `perago run` makes it.
+	Shared bool
+}
+
+// Root is the folder that holds the attempts of one worker. It is safe for concurrent use.
+type Root struct {
+	Path   string
+	worker *flock.Flock // nil when shared
+}
+
+// AttemptRecord is attempt.json: whose folder it is, and what a sweep has to
+// remove elsewhere when its process is gone.
+type AttemptRecord struct {
+	Task       string         `json:"task"`
+	TaskID     string         `json:"task_id"`
+	WorkflowID string         `json:"workflow_id"`
+	Reference  string         `json:"reference"`
+	Iteration  int            `json:"iteration"`
+	Retry      int            `json:"retry"`
+	PID        int            `json:"pid"`
+	Boot       string         `json:"boot,omitempty"` // the kernel's boot id; "" where there is none
+	Started    time.Time      `json:"started"`
+	Kept       time.Time      `json:"kept,omitzero"`      // when a failed attempt ended whose folder stays for a look
+	Branches   []RecordBranch `json:"branches,omitempty"` // made by this attempt, or about to be, and not known to be gone
+}
+
+// RecordBranch names a branch that goes with an attempt.
+type RecordBranch struct {
+	Repository string `json:"repository"`
+	Branch     string `json:"branch"`
+}
+
+// KeepMode says what Close leaves of an attempt's folder.
+type KeepMode int
+
+const (
+	KeepNothing KeepMode = iota // but a record of branches that could not be removed
+	KeepFiles                   // for a look; the sweep removes them after SweepOptions.KeepFor
+)
+
+// AttemptDir is the folder of one attempt of this process. It is safe for concurrent use.
+type AttemptDir struct {
+	Path string // absolute
+
+	root   *Root
+	mu     sync.Mutex
+	record AttemptRecord
+	lock   *flock.Flock
+}
+
+// OpenRoot makes dir where it is missing, readable for this user alone, and
+// takes its worker lock. The error wraps ErrLocked when another worker has it.
+// o may be nil. The caller closes the Root.
+func OpenRoot(dir string, o *RootOptions) (*Root, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("workspace root %s: %w", dir, err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "attempts"), 0o700); err != nil {
+		return nil, fmt.Errorf("workspace root: %w", err)
+	}
+	r := &Root{Path: dir}
+	if o != nil && o.Shared {
+		return r, nil
+	}
+	lock, err := takeLock(filepath.Join(dir, "worker.lock"))
+	if errors.Is(err, errHeld) {
+		return nil, fmt.Errorf("%w: %s%s", ErrLocked, dir, holder(filepath.Join(dir, "worker.lock")))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("workspace root %s: %w", dir, err)
+	}
+	// Only a hint for the person who reads the refusal; the lock is what counts.
+	if err := os.WriteFile(lock.Path(), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("workspace root %s: %w", dir, err), lock.Close())
+	}
+	r.worker = lock
+	return r, nil
+}
+
+// Close gives the worker lock back.
+func (r *Root) Close() error {
+	if r.worker == nil {
+		return nil
+	}
+	return r.worker.Close()
+}
+
+// NewAttempt makes the folder of one attempt. PID, Boot and Started are filled in.
+func (r *Root) NewAttempt(rec AttemptRecord) (*AttemptDir, error) {
+	rec.PID, rec.Boot, rec.Started = os.Getpid(), bootID(), time.Now().UTC()
+
+	gate, err := r.shareGate()
+	if err != nil {
+		return nil, fmt.Errorf("make the attempt's folder: %w", err)
+	}
+	defer gate.Close()
+
+	name := fmt.Sprintf("%s-%d-%s", fileName(rec.TaskID), rec.Retry, randomName())
+	d := &AttemptDir{Path: filepath.Join(r.Path, "attempts", name), root: r, record: rec}
+	err = os.Mkdir(d.Path, 0o700)
+	if err == nil {
+		err = os.Mkdir(d.Files(), 0o700)
+	}
+	if err == nil {
+		d.lock, err = takeLock(filepath.Join(d.Path, lockFile))
+	}
+	if err == nil {
+		err = writeRecord(d.Path, d.record)
+	}
+	if err != nil {
+		if d.lock != nil {
+			d.lock.Close()
+		}
+		os.RemoveAll(d.Path)
+		return nil, fmt.Errorf("make the attempt's folder: %w", err)
+	}
+	return d, nil
+}
+
+// Files is the folder of the upper layer.
+func (d *AttemptDir) Files() string { return filepath.Join(d.Path, "files") }
+
+// RecordBranch notes, before a branch is made, that it goes with this attempt.
+func (d *AttemptDir) RecordBranch(repo, branch string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.record.Branches = append(d.record.Branches, RecordBranch{Repository: repo, Branch: branch})
+	if err := writeRecord(d.Path, d.record); err != nil {
+		return fmt.Errorf("record branch %s: %w", branch, err)
+	}
+	return nil
+}
+
+// ForgetBranch notes that a branch is gone for good. One that is not forgotten
+// when the attempt is closed is removed by the sweep.
+func (d *AttemptDir) ForgetBranch(repo, branch string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	kept := d.record.Branches[:0:0]
+	for _, b := range d.record.Branches {
+		if b.Repository != repo || b.Branch != branch {
+			kept = append(kept, b)
+		}
+	}
+	d.record.Branches = kept
+	if err := writeRecord(d.Path, d.record); err != nil {
+		return fmt.Errorf("record branch %s: %w", branch, err)
+	}
+	return nil
+}
+
+// Close removes the folder and gives its lock back. What it could not remove
+// is left to the sweep.
+func (d *AttemptDir) Close(keep KeepMode) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	defer d.lock.Close() // last: until then no sweep touches the folder
+	switch {
+	case keep == KeepFiles:
+		d.record.Kept = time.Now().UTC()
+		if err := writeRecord(d.Path, d.record); err != nil {
+			return fmt.Errorf("keep the attempt's folder: %w", err)
+		}
+		return nil
+	case len(d.record.Branches) > 0:
+		if err := os.RemoveAll(d.Files()); err != nil {
+			return fmt.Errorf("remove the attempt's files: %w", err)
+		}
+		return nil
+	}
+	gate, err := d.root.shareGate()
+	if err != nil {
+		return fmt.Errorf("remove the attempt's folder: %w", err)
+	}
+	defer gate.Close()
+	if err := os.RemoveAll(d.Path); err != nil {
+		return fmt.Errorf("remove the attempt's folder: %w", err)
+	}
+	return nil
+}
+
+// shareGate lets folders come and go; the sweep shuts the gate while it tells
+// the dead from the living, so that it never sees one that is half made or half
+// gone.
+func (r *Root) shareGate() (*flock.Flock, error) {
+	gate := flock.New(r.gatePath(), flock.SetPermissions(0o600))
+	if err := gate.RLock(); err != nil {
+		return nil, err
+	}
+	return gate, nil
+}
+
+func (r *Root) gatePath() string { return filepath.Join(r.Path, "attempts.lock") }
+
+const (
+	lockFile   = "attempt.lock"
+	recordFile = "attempt.json"
+)
+
+// errHeld: another process, or another part of this one, holds the lock.
+var errHeld = errors.New("the lock is held")
+
+// takeLock takes the advisory lock on a file, which it makes, without waiting.
+func takeLock(path string) (*flock.Flock, error) {
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	ok, err := lock.TryLock()
+	if err == nil && !ok {
+		err = errHeld
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// holder says who holds a lock, as far as its file tells.
+func holder(path string) string {
+	pid, err := os.ReadFile(path)
+	if err != nil || len(pid) == 0 || len(pid) > 20 {
+		return ""
+	}
+	return " (process " + strings.TrimSpace(string(pid)) + ")"
+}
+
+// writeRecord puts attempt.json in place, whole.
+func writeRecord(dir string, rec AttemptRecord) error {
+	data, err := json.MarshalIndent(rec, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(dir, recordFile+".new")
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(data, '\n'))
+	if err == nil {
+		// A record that names a branch must outlive the machine: the branch does.
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, recordFile))
+}
+
+// fileName makes part of a file name out of a foreign id.
+func fileName(id string) string {
+	name := strings.Map(func(c rune) rune {
+		if c < 0x80 && (c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z') {
+			return c
+		}
+		return '_'
+	}, id)
+	if len(name) > 64 {
+		name = name[:64]
+	}
+	if name == "" {
+		return "run"
+	}
+	return name
+}
+
+// randomName is 16 hex digits that nobody had before.
+func randomName() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return hex.EncodeToString(b[:])
+}
+
+// bootID tells one start of the machine from the next.
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "" // not Linux: the record goes without
+	}
+	return strings.TrimSpace(string(id))
+}
