@@ -65,9 +65,9 @@ type CopyRequest struct {
 
 // Brancher makes and drops branches.
 type Brancher interface {
-	// CreateBranch makes branch at commit. A branch of that name at that very
-	// commit is no error: it is what an answer that was lost leaves behind.
-	// ErrBranchExists when it is at another one; ErrUnknownCommit.
+	// CreateBranch makes branch at commit. ErrBranchExists, ErrUnknownCommit,
+	// ErrUnknownRepository, ErrProtected; any other error means that the answer
+	// is not known. It is never repeated by a store.
 	CreateBranch(ctx context.Context, repo, branch, commit string) error
 	// DeleteBranch drops a branch; one that is not there is no error.
 	DeleteBranch(ctx context.Context, repo, branch string) error
@@ -124,7 +124,7 @@ type Store interface {
 // Answers of a store that publication decides on.
 var (
 	ErrUnknownBranch = errors.New("no such branch")
-	ErrBranchExists  = errors.New("the branch exists, at another commit")
+	ErrBranchExists  = errors.New("the branch exists")
 	ErrNoChanges     = errors.New("no changes")
 	ErrRefused       = errors.New("refused by a hook") // 412; *RefusedError has the text
 	ErrConflict      = errors.New("conflict")          // 409

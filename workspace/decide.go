@@ -1,0 +1,165 @@
+package workspace
+
+// What publication decides, as functions of values. The tables in the comments
+// are the tables of decide_test.go.
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Metadata of the merge commit, and of the commit that it merges.
+const (
+	keyExpect = "perago.expect"  // merge: the head that the fence wants; absent at the client level
+	keyTask   = "perago.task"    // merge: which task, over all its attempts
+	keyInput  = "perago.input"   // merge: the input commit
+	keyCommit = "perago.commit"  // merge: the staged commit
+	keyTry    = "perago.attempt" // both: task id and retry count
+	keyResult = "perago.result"  // staged commit: the result as JSON
+	keyObject = "perago.result.object"
+)
+
+// key names the task over all its attempts. Two tasks never share one: the
+// parts are escaped.
+func (k TaskKey) key() string {
+	workflow := k.WorkflowID
+	if workflow == "" {
+		workflow = k.TaskID // no workflow: a task of its own
+	}
+	return fmt.Sprintf("%s/%s/%d", url.PathEscape(workflow), url.PathEscape(k.Reference), k.Iteration)
+}
+
+// hash stands for the key where only letters and digits may.
+func (k TaskKey) hash() string {
+	sum := sha256.Sum256([]byte(k.key()))
+	return hex.EncodeToString(sum[:16])
+}
+
+// attempt names this attempt.
+func (k TaskKey) attempt() string { return fmt.Sprintf("%s/%d", k.TaskID, k.Retry) }
+
+// branches is what the names of the task's staging branches start with.
+func (k TaskKey) branches() string { return "perago-" + k.hash() + "-" }
+
+// newBranch is a name for a staging branch that was never used and never will be again.
+func (k TaskKey) newBranch() string {
+	return fmt.Sprintf("%s%d-%s", k.branches(), k.Retry, randomName())
+}
+
+// sighting is what one commit on a branch's first parents means to a task.
+type sighting int
+
+const (
+	unrelated sighting = iota // not of this task, or of another input
+	landed                    // the task's publication, on its input commit
+	astray                    // the task's publication, on something else: a race lost without the fence
+)
+
+// sight looks at one commit.
+//
+//	perago.task, perago.input   first parent   second parent    sighting
+//	not ours                    any            any              unrelated
+//	ours                        input          perago.commit    landed
+//	ours                        another        any              astray
+//	ours                        input          another, none    astray
+func sight(c Commit, task, input string) sighting {
+	if c.Metadata[keyTask] != task || c.Metadata[keyInput] != input {
+		return unrelated
+	}
+	if len(c.Parents) == 2 && c.Parents[0] == input && c.Parents[1] == c.Metadata[keyCommit] {
+		return landed
+	}
+	return astray
+}
+
+// answer is what came back from one merge request.
+type answer int
+
+const (
+	merged  answer = iota
+	unsure         // refused by the fence, conflict, no changes, busy, dirty, or nothing at all: it may have landed
+	foreign        // refused by a hook of the repository's owner
+	final          // it cannot be: no such branch, protected
+)
+
+// readAnswer classifies the error of a merge.
+//
+//	error                                answer
+//	none                                 merged
+//	a hook's, with the fence's mark      unsure: it may be our own earlier request that moved the head
+//	a hook's, without                    foreign
+//	no such branch or repository         final
+//	the branch is protected              final
+//	anything else                        unsure
+func readAnswer(err error) answer {
+	var refused *RefusedError
+	switch {
+	case err == nil:
+		return merged
+	case errors.As(err, &refused):
+		if strings.Contains(refused.Hook, FenceMark) {
+			return unsure
+		}
+		return foreign
+	case errors.Is(err, ErrUnknownBranch), errors.Is(err, ErrUnknownRepository), errors.Is(err, ErrProtected):
+		return final
+	}
+	return unsure
+}
+
+// mayStillLand says whether a merge request with this error could reach the
+// branch later. The answers that are named here are the server's last word on it.
+func mayStillLand(err error) bool {
+	var refused *RefusedError
+	return err != nil && !errors.As(err, &refused) && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNoChanges) &&
+		!errors.Is(err, ErrDirty) && readAnswer(err) == unsure
+}
+
+// move is what the publisher does next.
+type move int
+
+const (
+	adopt  move = iota // it is published: by us, or by a twin
+	lost               // it is on the branch, on top of something else
+	moved              // it is not on the branch, and the branch is elsewhere
+	repeat             // it is not on the branch, which is still at the input
+	fail               // nothing more to try: the answer is the reason
+)
+
+// decide says what to do after a merge request whose answer was not "merged",
+// and after a look at the branch that followed it. "merged" is never assumed,
+// nor is anything from any other answer: only what the branch shows counts.
+//
+//	sighting   answer    head      tries left   move
+//	landed     any       any       any          adopt
+//	astray     any       any       any          lost
+//	unrelated  foreign   any       any          fail
+//	unrelated  final     any       any          fail
+//	unrelated  unsure    elsewhere any          moved
+//	unrelated  unsure    input     yes          repeat
+//	unrelated  unsure    input     no           fail
+func decide(seen sighting, a answer, atInput, triesLeft bool) move {
+	switch {
+	case seen == landed:
+		return adopt
+	case seen == astray:
+		return lost
+	case a == foreign, a == final:
+		return fail
+	case !atInput:
+		return moved
+	case triesLeft:
+		return repeat
+	}
+	return fail
+}
+
+// sound says whether a merge commit is what the fence promises: it stands on
+// the input commit, it holds the staged commit, and nothing else came in.
+func sound(m, staged Commit, input string) bool {
+	return len(m.Parents) == 2 && m.Parents[0] == input && m.Parents[1] == staged.ID && m.Tree == staged.Tree
+}

@@ -1,0 +1,164 @@
+package workspace
+
+// May the server's own update of a branch be trusted: the self-test, and what
+// it said of each repository.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// SelfTest shows that the server runs the hook, on two throw-away branches that
+// are made from commit and are gone afterwards. nil: it does. ErrNoFence: it
+// does not, and a merge passes unfenced. Any other error: it could not be shown.
+// dir records the branches for the sweep; it may be nil.
+func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *AttemptDir) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("fence self-test on %s: %w", repo, err)
+		}
+	}()
+	id := randomName()
+	from, into := "perago-selftest-"+id+"-from", "perago-selftest-"+id+"-into"
+	for _, branch := range []string{from, into} {
+		if err := record(dir, repo, branch); err != nil {
+			return err
+		}
+		defer p.dropThrowaway(ctx, repo, branch, dir)
+		if err := p.Store.CreateBranch(ctx, repo, branch, commit); err != nil {
+			return err
+		}
+	}
+	if err := putFence(ctx, p.Store, repo, from); err != nil {
+		return err
+	}
+	// With the hook in place already there would be nothing to commit.
+	if _, err := p.Store.Put(ctx, repo, from, ownFolder+"selftest", stringContent(id)); err != nil {
+		return err
+	}
+	c, err := p.Store.CommitBranch(ctx, repo, from, "perago fence self-test", nil)
+	if err != nil {
+		return err
+	}
+	_, err = p.Store.Merge(ctx, repo, Merge{
+		Source:   from,
+		Target:   into,
+		Message:  "perago fence self-test",
+		Metadata: map[string]string{keyExpect: c.ID}, // wrong: into is at commit
+	})
+	var refused *RefusedError
+	switch {
+	case err == nil:
+		return ErrNoFence
+	case errors.As(err, &refused) && strings.Contains(refused.Hook, FenceMark):
+		return nil
+	}
+	return err
+}
+
+// dropThrowaway removes a branch of the self-test. One that stays is the sweep's.
+func (p *Publisher) dropThrowaway(ctx context.Context, repo, branch string, dir *AttemptDir) {
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	err := p.Store.DeleteBranch(ctx, repo, branch)
+	if err == nil {
+		err = forget(dir, repo, branch)
+	}
+	if err != nil && p.Events != nil {
+		p.Events(Event{Kind: EventLeft, Ref: Ref{Repository: repo}, Branch: branch, Err: err})
+	}
+}
+
+// fenceHolds says whether merges of this publication go through the hook.
+func (p *Publisher) fenceHolds(ctx context.Context, pub Publication) (bool, error) {
+	if p.Level == FenceClient {
+		return false, nil
+	}
+	v := p.fences.of(pub.Ref.Repository)
+	select { // one test at a time: the others wait for what it says
+	case v.turn <- struct{}{}:
+		defer func() { <-v.turn }()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	if holds, known := v.read(); known {
+		return holds, nil
+	}
+	err := p.SelfTest(ctx, pub.Ref.Repository, pub.Ref.Commit, pub.Dir)
+	if err != nil && (!errors.Is(err, ErrNoFence) || p.Level == FenceServer) {
+		return false, err
+	}
+	if err != nil && p.Events != nil {
+		p.Events(Event{Kind: EventUnfenced, Task: pub.Task, Ref: pub.Ref, Err: err})
+	}
+	v.write(err == nil)
+	return err == nil, nil
+}
+
+// fenceMemory remembers which repositories' servers run the hook.
+type fenceMemory struct {
+	mu    sync.Mutex
+	repos map[string]*fenceVerdict
+}
+
+// fenceVerdict is what the self-test said of one repository.
+type fenceVerdict struct {
+	turn chan struct{} // one at a time
+
+	mu    sync.Mutex
+	known bool
+	holds bool
+}
+
+func (m *fenceMemory) of(repo string) *fenceVerdict {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.repos == nil {
+		m.repos = make(map[string]*fenceVerdict)
+	}
+	v := m.repos[repo]
+	if v == nil {
+		v = &fenceVerdict{turn: make(chan struct{}, 1)}
+		m.repos[repo] = v
+	}
+	return v
+}
+
+// distrust forgets that the hook runs: the next publication tests it again. One
+// that is known not to run stays so.
+func (m *fenceMemory) distrust(repo string) {
+	v := m.of(repo)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.known = v.known && !v.holds
+}
+
+func (v *fenceVerdict) read() (holds, known bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.holds, v.known
+}
+
+func (v *fenceVerdict) write(holds bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.holds, v.known = holds, true
+}
+
+// record and forget do without a folder: a test, or a look by hand, has none.
+func record(dir *AttemptDir, repo, branch string) error {
+	if dir == nil {
+		return nil
+	}
+	return dir.RecordBranch(repo, branch)
+}
+
+func forget(dir *AttemptDir, repo, branch string) error {
+	if dir == nil {
+		return nil
+	}
+	return dir.ForgetBranch(repo, branch)
+}

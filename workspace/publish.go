@@ -1,0 +1,342 @@
+package workspace
+
+// Publication: how the files that an attempt wrote become one commit on its
+// target branch. docs/publication.md has the protocol and what it rests on.
+//
+//	publish.go     the publisher, before the body, and the order of the steps
+//	stage.go       a branch of its own, with one commit on it
+//	advance.go     the merge, and what its answer means
+//	fence.go       may the server's own update be trusted: the self-test
+//	fencefile.go   the hook
+//	decide.go      every decision, as a function of values
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// FenceLevel says how the head of the target branch is guarded.
+type FenceLevel string
+
+const (
+	FenceAuto   FenceLevel = "auto"   // by the server where its self-test passes, else by the client
+	FenceServer FenceLevel = "server" // by the server, or nothing is published
+	FenceClient FenceLevel = "client" // by a look at the head just before the merge: a lost race is seen, not prevented
+)
+
+// Publisher publishes attempts to a Store. Its fields are set before its first
+// use; then it is safe for concurrent use. A Publisher must not be copied.
+type Publisher struct {
+	Store       Store
+	Level       FenceLevel  // "" is FenceAuto
+	Concurrency int         // uploads at once; 0 is 16
+	Events      func(Event) // told each step; nil: nobody. Called from any goroutine
+
+	fences fenceMemory
+}
+
+// Event is one step of a publication, for a log.
+type Event struct {
+	Kind   EventKind
+	Task   TaskKey
+	Ref    Ref
+	Branch string // staging branch
+	Commit string // Staged: C; Published, Adopted, Lost: M
+	Puts   int    // Staged: objects uploaded
+	Copies int    // Staged: objects copied at the server
+	Drops  int    // Staged: objects deleted; Revoked: branches
+	Bytes  int64  // Staged: uploaded
+	Took   time.Duration
+	Err    error // Unfenced, Lost, Left: why
+}
+
+// EventKind is a constant a log can be searched for.
+type EventKind string
+
+const (
+	EventRevoked   EventKind = "revoked"   // predecessors can no longer publish
+	EventBranched  EventKind = "branched"  // the staging branch is made
+	EventStaged    EventKind = "staged"    // the staging branch has its commit
+	EventFenced    EventKind = "fenced"    // the attempt is current; the merge comes next
+	EventMerging   EventKind = "merging"   // a merge request goes out
+	EventPublished EventKind = "published" // M is on the branch
+	EventAdopted   EventKind = "adopted"   // an earlier attempt, or a twin, had published
+	EventUnfenced  EventKind = "unfenced"  // a warning: the server does not run the hook
+	EventLost      EventKind = "race lost" // an error: M is on the branch, on top of something else
+	EventLeft      EventKind = "left"      // a warning: a branch could not be removed; the sweep will
+)
+
+// Errors of a publication that callers branch on.
+var (
+	// ErrNotCurrent: the attempt could not be shown to be current; nothing was published.
+	ErrNotCurrent = errors.New("nothing was published, the attempt is not known to be current")
+	// ErrNoFence: FenceServer, and the server does not run the hook.
+	ErrNoFence = errors.New("the server does not run the fence")
+)
+
+// MovedError: the target branch is no longer at the input commit. Nothing was published.
+type MovedError struct {
+	Branch string
+	Input  string // the input commit
+	Head   string // where the branch is
+}
+
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("branch %s moved: it is at %s, the input is %s; nothing was published", e.Branch, e.Head, e.Input)
+}
+
+// LostRaceError: without the fence, the publication landed on something else
+// than its input commit. It is known and not undone.
+type LostRaceError struct {
+	Branch string
+	Commit string // M: the publication
+	Onto   string // the commit it landed on
+	Input  string // the input commit
+}
+
+func (e *LostRaceError) Error() string {
+	if e.Onto == e.Input {
+		return fmt.Sprintf("branch %s: %s stands on the input %s, but does not hold what was staged: look at it", e.Branch, e.Commit, e.Input)
+	}
+	return fmt.Sprintf("branch %s: the result was merged as %s, but onto %s instead of the input %s: "+
+		"someone published in between; look at both commits", e.Branch, e.Commit, e.Onto, e.Input)
+}
+
+// HookError: a hook of the repository's owner refused.
+type HookError struct {
+	Branch string
+	Hook   string // what the hook said
+}
+
+func (e *HookError) Error() string {
+	return fmt.Sprintf("a hook of the repository refused the change to branch %s: %s", e.Branch, e.Hook)
+}
+
+// DirtyError: someone's uncommitted objects on the target branch block every merge.
+type DirtyError struct {
+	Branch string
+	Path   string // one of them; "" when none could be named
+}
+
+func (e *DirtyError) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("branch %s has uncommitted objects, which block every merge: commit or reset them", e.Branch)
+	}
+	return fmt.Sprintf("branch %s has uncommitted objects, %q for one, which block every merge: commit or reset them", e.Branch, e.Path)
+}
+
+func (e *DirtyError) Is(target error) bool { return target == ErrDirty }
+
+// Prepare is the part before the body. It makes sure that no earlier attempt of
+// this task can publish any more, and returns what one of them has published
+// already, or nil. *MovedError when the body would run for nothing.
+func (p *Publisher) Prepare(ctx context.Context, pub Publication) (*Published, error) {
+	if pub.ReadOnly {
+		return nil, nil
+	}
+	s := p.session(pub)
+	if pub.Task.Retry > 0 {
+		if err := s.revoke(ctx); err != nil {
+			return nil, fmt.Errorf("revoke earlier attempts: %w", err)
+		}
+	}
+	v, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case v.seen != unrelated:
+		done, err := s.settle(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		return &done, nil
+	case v.head != pub.Ref.Commit:
+		return nil, s.movedTo(v.head)
+	}
+	return nil, nil
+}
+
+// Publish brings what the attempt wrote onto its branch, or says why not.
+func (p *Publisher) Publish(ctx context.Context, pub Publication) (Published, error) {
+	unchanged := Published{Commit: pub.Ref.Commit}
+	if pub.ReadOnly {
+		return unchanged, nil
+	}
+	s := p.session(pub)
+	changes, err := pub.Overlay.Staged(ctx)
+	if err != nil {
+		return Published{}, err
+	}
+	if len(changes) == 0 {
+		return s.confirm(ctx, unchanged)
+	}
+	if s.fenced, err = p.fenceHolds(ctx, pub); err != nil {
+		return Published{}, err
+	}
+	defer s.drop(ctx)
+	err = s.stage(ctx, changes)
+	if errors.Is(err, ErrNoChanges) {
+		return s.confirm(ctx, unchanged)
+	}
+	if err != nil {
+		return Published{}, err
+	}
+	return s.advance(ctx)
+}
+
+// session is one publication on its way.
+type session struct {
+	*Publisher
+	Publication
+
+	fenced   bool     // the merge carries perago.expect
+	branch   string   // S; "" until it is made
+	doubtful []string // branches that a request still on its way may make
+	staged   Commit   // C; zero until it is made
+}
+
+func (p *Publisher) session(pub Publication) *session {
+	return &session{Publisher: p, Publication: pub}
+}
+
+// tell reports one step.
+func (s *session) tell(e Event) {
+	if s.Events == nil {
+		return
+	}
+	e.Task, e.Ref = s.Task, s.Ref
+	if e.Branch == "" {
+		e.Branch = s.branch
+	}
+	s.Events(e)
+}
+
+func (s *session) movedTo(head string) error {
+	return &MovedError{Branch: s.Ref.Branch, Input: s.Ref.Commit, Head: head}
+}
+
+// confirm completes an attempt that has nothing to publish, while the branch is
+// still at its input.
+func (s *session) confirm(ctx context.Context, unchanged Published) (Published, error) {
+	v, err := s.look(ctx)
+	switch {
+	case err != nil:
+		return Published{}, err
+	case v.seen != unrelated:
+		return s.settle(ctx, v)
+	case v.head != s.Ref.Commit:
+		return Published{}, s.movedTo(v.head)
+	}
+	return unchanged, nil
+}
+
+// view is what the target branch showed at one moment.
+type view struct {
+	head   string
+	seen   sighting
+	commit Commit // the one that was seen; zero when unrelated
+}
+
+// historyMax bounds the walk from the head back to the input commit. An attempt
+// whose branch went further than that counts as moved.
+const historyMax = 10_000
+
+// look reads the head and, where it is not the input commit, walks along first
+// parents to the input commit in search of a publication of this task.
+func (s *session) look(ctx context.Context) (view, error) {
+	head, err := s.Store.Head(ctx, s.Ref.Repository, s.Ref.Branch)
+	if err != nil {
+		return view{}, fmt.Errorf("head of %s/%s: %w", s.Ref.Repository, s.Ref.Branch, err)
+	}
+	v := view{head: head}
+	if head == s.Ref.Commit {
+		return v, nil
+	}
+	n := 0
+	for c, err := range s.Store.FirstParents(ctx, s.Ref.Repository, head) {
+		if err != nil {
+			return view{}, fmt.Errorf("history of %s/%s: %w", s.Ref.Repository, s.Ref.Branch, err)
+		}
+		if n++; c.ID == s.Ref.Commit || n > historyMax {
+			break
+		}
+		if seen := sight(c, s.Task.key(), s.Ref.Commit); seen != unrelated {
+			v.seen, v.commit = seen, c
+			break
+		}
+	}
+	return v, nil
+}
+
+// settle turns a sighting into the outcome of the attempt.
+func (s *session) settle(ctx context.Context, v view) (Published, error) {
+	if v.seen == astray {
+		return Published{}, s.raceLost(v.commit)
+	}
+	if s.staged.ID != "" && v.commit.Metadata[keyCommit] == s.staged.ID {
+		return s.published(v.commit.ID), nil
+	}
+	result, err := s.recorded(ctx, v.commit.Metadata[keyCommit])
+	if err != nil {
+		return Published{}, fmt.Errorf("result of the earlier publication %s: %w", v.commit.ID, err)
+	}
+	s.tell(Event{Kind: EventAdopted, Commit: v.commit.ID})
+	return Published{Commit: v.commit.ID, Result: result, Adopted: true}, nil
+}
+
+func (s *session) published(commit string) Published {
+	s.tell(Event{Kind: EventPublished, Commit: commit})
+	return Published{Commit: commit}
+}
+
+// raceLost is the alarm: the fence did not run, or there is none.
+func (s *session) raceLost(m Commit) error {
+	err := &LostRaceError{Branch: s.Ref.Branch, Commit: m.ID, Input: s.Ref.Commit}
+	if len(m.Parents) > 0 {
+		err.Onto = m.Parents[0]
+	}
+	s.fences.distrust(s.Ref.Repository)
+	s.tell(Event{Kind: EventLost, Commit: m.ID, Err: err})
+	return err
+}
+
+// resultMax is the largest result that is kept in a commit's metadata, in bytes.
+const resultMax = 64 << 10
+
+// recorded reads the result that was staged with a commit.
+func (s *session) recorded(ctx context.Context, staged string) (json.RawMessage, error) {
+	c, err := s.Store.Lookup(ctx, s.Ref.Repository, staged)
+	if err != nil {
+		return nil, err
+	}
+	if path := c.Metadata[keyObject]; path != "" {
+		r, err := s.Store.Open(ctx, s.Ref.Repository, staged, path)
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		data, err := io.ReadAll(r)
+		if err == nil && !json.Valid(data) {
+			err = errors.New("is not JSON")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return data, nil
+	}
+	result := json.RawMessage(c.Metadata[keyResult])
+	if !json.Valid(result) {
+		return nil, fmt.Errorf("commit %s has no result", staged)
+	}
+	return result, nil
+}
+
+// cleanup is a context for what must be done though the attempt is cancelled.
+func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+}

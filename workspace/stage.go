@@ -1,0 +1,252 @@
+package workspace
+
+// Staging: what the attempt wrote, as one commit on a branch of its own.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sync/errgroup"
+)
+
+// repeats bounds how often one request of a publication is sent again.
+const repeats = 5
+
+// removeMax is how many paths one Remove names.
+const removeMax = 1000
+
+// pauses gives the times between repeats: from 100 ms, doubled, up to 5 s.
+func pauses() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval = 100 * time.Millisecond
+	b.Multiplier = 2
+	b.MaxInterval = 5 * time.Second
+	return b
+}
+
+// wait pauses, or ends with the cause of a cancelled context.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// stage makes S and C. ErrNoChanges: what was written is what the input holds.
+func (s *session) stage(ctx context.Context, changes []Staged) error {
+	began := time.Now()
+	for _, c := range changes {
+		if strings.HasPrefix(c.Path, ActionsFolder) || strings.HasPrefix(c.Path, ownFolder) {
+			return pathError("publish", c.Path, ErrReserved)
+		}
+	}
+	if err := s.createBranch(ctx); err != nil {
+		return fmt.Errorf("make a staging branch: %w", err)
+	}
+	s.tell(Event{Kind: EventBranched})
+	done, err := s.upload(ctx, changes)
+	if err != nil {
+		return fmt.Errorf("stage on %s: %w", s.branch, err)
+	}
+	metadata, err := s.result(ctx)
+	if err != nil {
+		return fmt.Errorf("stage the result on %s: %w", s.branch, err)
+	}
+	if err := s.commit(ctx, metadata); err != nil {
+		return fmt.Errorf("commit %s: %w", s.branch, err)
+	}
+	if err := s.inspect(ctx); err != nil {
+		return fmt.Errorf("commit %s: %w", s.branch, err)
+	}
+	done.Kind, done.Commit, done.Took = EventStaged, s.staged.ID, time.Since(began)
+	s.tell(done)
+	return nil
+}
+
+// createBranch makes S from the input commit. A request without an answer is
+// not repeated: a successor may have removed the branch meanwhile, and it must
+// not come back. It gets a new name instead, and the old one stays on record.
+func (s *session) createBranch(ctx context.Context) error {
+	pause := pauses()
+	for try := 0; ; try++ {
+		branch := s.Task.newBranch()
+		if err := record(s.Dir, s.Ref.Repository, branch); err != nil {
+			return err
+		}
+		err := s.Store.CreateBranch(ctx, s.Ref.Repository, branch, s.Ref.Commit)
+		if err == nil {
+			s.branch = branch
+			return nil
+		}
+		s.doubtful = append(s.doubtful, branch)
+		certain := errors.Is(err, ErrUnknownCommit) || errors.Is(err, ErrUnknownRepository) || errors.Is(err, ErrProtected)
+		if certain || try == repeats {
+			return err
+		}
+		if err := wait(ctx, pause.NextBackOff()); err != nil {
+			return err
+		}
+	}
+}
+
+// upload brings all changes to S, in parallel, and counts them.
+func (s *session) upload(ctx context.Context, changes []Staged) (Event, error) {
+	limit := s.Concurrency
+	if limit < 1 {
+		limit = 16
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(limit)
+	var (
+		done   Event
+		bytes  atomic.Int64
+		remove []string
+	)
+	for _, c := range changes {
+		switch {
+		case c.Op == Deleted:
+			done.Drops++
+			remove = append(remove, c.Path)
+		case c.From != "":
+			done.Copies++
+			group.Go(func() error {
+				return s.Store.Copy(gctx, s.Ref.Repository, s.branch, CopyRequest{Commit: s.Ref.Commit, From: c.From, To: c.Path})
+			})
+		default:
+			done.Puts++
+			group.Go(func() error {
+				_, err := s.Store.Put(gctx, s.Ref.Repository, s.branch, c.Path, Content{Size: c.Size, Open: c.Open})
+				bytes.Add(c.Size)
+				return err
+			})
+		}
+	}
+	for len(remove) > 0 {
+		n := min(len(remove), removeMax)
+		batch := remove[:n]
+		remove = remove[n:]
+		group.Go(func() error { return s.Store.Remove(gctx, s.Ref.Repository, s.branch, batch) })
+	}
+	if s.fenced {
+		group.Go(func() error { return s.ensureFence(gctx) })
+	}
+	err := group.Wait()
+	done.Bytes = bytes.Load()
+	return done, err
+}
+
+// ensureFence puts the hook on S unless the input commit has it.
+func (s *session) ensureFence(ctx context.Context) error {
+	state, err := fenceAt(ctx, s.Store, s.Ref.Repository, s.Ref.Commit)
+	if err != nil || state == FenceInstalled {
+		return err
+	}
+	return putFence(ctx, s.Store, s.Ref.Repository, s.branch)
+}
+
+// result is the metadata of C. A large result becomes an object.
+func (s *session) result(ctx context.Context) (map[string]string, error) {
+	result := string(s.Result)
+	if result == "" {
+		result = "null"
+	}
+	metadata := map[string]string{keyTry: s.Task.attempt()}
+	if len(result) <= resultMax {
+		metadata[keyResult] = result
+		return metadata, nil
+	}
+	path := ResultsFolder + s.Task.hash() + ".json"
+	metadata[keyObject] = path
+	_, err := s.Store.Put(ctx, s.Ref.Repository, s.branch, path, stringContent(result))
+	return metadata, err
+}
+
+// commit makes C. Whether a request without an answer made it is seen on S,
+// which nobody else commits to.
+func (s *session) commit(ctx context.Context, metadata map[string]string) error {
+	message := "stage " + s.title()
+	pause := pauses()
+	for try := 0; ; try++ {
+		c, err := s.Store.CommitBranch(ctx, s.Ref.Repository, s.branch, message, metadata)
+		if err == nil {
+			s.staged = c
+			return nil
+		}
+		var refused *RefusedError
+		switch {
+		case errors.As(err, &refused):
+			return &HookError{Branch: s.branch, Hook: refused.Hook}
+		case errors.Is(err, ErrNoChanges) && try == 0, errors.Is(err, ErrUnknownBranch), errors.Is(err, ErrProtected):
+			return err
+		}
+		head, headErr := s.Store.Head(ctx, s.Ref.Repository, s.branch)
+		if headErr == nil && head != s.Ref.Commit {
+			s.staged, headErr = s.Store.Lookup(ctx, s.Ref.Repository, head)
+			return headErr
+		}
+		if errors.Is(err, ErrNoChanges) || errors.Is(headErr, ErrUnknownBranch) || try == repeats {
+			return err
+		}
+		if err := wait(ctx, pause.NextBackOff()); err != nil {
+			return err
+		}
+	}
+}
+
+// inspect makes sure of C: it stands on the input commit, and the server will
+// find the hook, with exactly our content, where it looks.
+func (s *session) inspect(ctx context.Context) error {
+	if len(s.staged.Parents) != 1 || s.staged.Parents[0] != s.Ref.Commit {
+		return fmt.Errorf("%s stands on %v, not on the input %s", s.staged.ID, s.staged.Parents, s.Ref.Commit)
+	}
+	if !s.fenced {
+		return nil
+	}
+	state, err := fenceAt(ctx, s.Store, s.Ref.Repository, s.staged.ID)
+	if err == nil && state != FenceInstalled {
+		err = fmt.Errorf("%s: the hook is %s", s.staged.ID, state)
+	}
+	return err
+}
+
+// title is how the attempt is called in the history.
+func (s *session) title() string {
+	name := s.Task.Name
+	if name == "" {
+		name = "perago"
+	}
+	if s.Task.WorkflowID == "" {
+		return name + ": " + s.Task.TaskID
+	}
+	return fmt.Sprintf("%s: %s/%s", name, s.Task.WorkflowID, s.Task.Reference)
+}
+
+// drop removes what the attempt made beside its publication. A branch that
+// stays, or that may yet come, is left on record for the sweep.
+func (s *session) drop(ctx context.Context) {
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	if s.branch != "" {
+		err := s.Store.DeleteBranch(ctx, s.Ref.Repository, s.branch)
+		if err == nil {
+			err = forget(s.Dir, s.Ref.Repository, s.branch)
+		}
+		if err != nil {
+			s.tell(Event{Kind: EventLeft, Err: err})
+		}
+	}
+	for _, branch := range s.doubtful {
+		if err := s.Store.DeleteBranch(ctx, s.Ref.Repository, branch); err != nil {
+			s.tell(Event{Kind: EventLeft, Branch: branch, Err: err})
+		}
+	}
+}
