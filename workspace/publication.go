@@ -7,12 +7,12 @@ import (
 
 // TaskKey names one task of one workflow over all its attempts, and the attempt.
 type TaskKey struct {
-	Name       string // TaskDef name
-	WorkflowID string
-	Reference  string
-	Iteration  int
-	TaskID     string // of this attempt
-	Retry      int
+	Name       string `json:"name"` // TaskDef name
+	WorkflowID string `json:"workflow_id"`
+	Reference  string `json:"reference"`
+	Iteration  int    `json:"iteration"`
+	TaskID     string `json:"task_id"` // of this attempt
+	Retry      int    `json:"retry"`
 }
 
 // Publication is all that publishing one attempt needs to know.

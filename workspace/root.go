@@ -46,12 +46,7 @@ type Root struct {
 // AttemptRecord is attempt.json: whose folder it is, and what a sweep has to
 // remove elsewhere when its process is gone.
 type AttemptRecord struct {
-	Task       string         `json:"task"`
-	TaskID     string         `json:"task_id"`
-	WorkflowID string         `json:"workflow_id"`
-	Reference  string         `json:"reference"`
-	Iteration  int            `json:"iteration"`
-	Retry      int            `json:"retry"`
+	Task       TaskKey        `json:"task"`
 	PID        int            `json:"pid"`
 	Boot       string         `json:"boot,omitempty"` // the kernel's boot id; "" where there is none
 	Started    time.Time      `json:"started"`
@@ -69,7 +64,7 @@ type RecordBranch struct {
 type KeepMode int
 
 const (
-	KeepNothing KeepMode = iota // but a record of branches that could not be removed
+	Drop      KeepMode = iota // but a record of branches that could not be removed
 	KeepFiles                   // for a look; the sweep removes them after SweepOptions.KeepFor
 )
 
@@ -131,7 +126,7 @@ func (r *Root) NewAttempt(rec AttemptRecord) (*AttemptDir, error) {
 	}
 	defer gate.Close()
 
-	name := fmt.Sprintf("%s-%d-%s", fileName(rec.TaskID), rec.Retry, randomName())
+	name := fmt.Sprintf("%s-%d-%s", fileName(rec.Task.TaskID), rec.Task.Retry, randomName())
 	d := &AttemptDir{Path: filepath.Join(r.Path, "attempts", name), root: r, record: rec}
 	err = os.Mkdir(d.Path, 0o700)
 	if err == nil {
@@ -152,6 +147,9 @@ func (r *Root) NewAttempt(rec AttemptRecord) (*AttemptDir, error) {
 	}
 	return d, nil
 }
+
+// Name is unlike that of any other attempt.
+func (d *AttemptDir) Name() string { return filepath.Base(d.Path) }
 
 // Files is the folder of the upper layer.
 func (d *AttemptDir) Files() string { return filepath.Join(d.Path, "files") }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -45,7 +46,7 @@ func wait(ctx context.Context, d time.Duration) error {
 func (s *session) stage(ctx context.Context, changes []Staged) error {
 	began := time.Now()
 	for _, c := range changes {
-		if strings.HasPrefix(c.Path, ActionsFolder) || strings.HasPrefix(c.Path, ownFolder) {
+		if first, _, _ := strings.Cut(c.Path, "/"); slices.Contains(reserved[:], first) {
 			return pathError("publish", c.Path, ErrReserved)
 		}
 	}
