@@ -28,13 +28,17 @@ const (
 
 // Builtin is one row of the table.
 type Builtin struct {
-	Name    string // as it is written: "task", "csv.dict_reader"; a method as "path.read_text"
-	Phase   Phase
-	Params  []Param
-	Returns string // type, in the words of the docs: "list of path"
-	Doc     string // one paragraph; errors and units included
-	Example string // optional, Starlark
+	Name     string // as it is written: "task", "csv.dict_reader"; a method as "path.read_text"
+	Phase    Phase
+	Method   bool // of a value, not of a module: what stands before the last dot is the type of the value
+	Property bool // read without a call: "path.name", "math.pi"
+	Params   []Param
+	Returns  string // type, in the words of the docs: "list of path"
+	Doc      string // one paragraph; errors and units included
+	Example  string // optional, Starlark
 
+	// call does the work; a Property's gets no more than the receiver. nil: the
+	// row describes what the interpreter itself brings, such as len.
 	call func(*call) (starlark.Value, error)
 }
 
@@ -64,6 +68,7 @@ type call struct {
 	builtin *Builtin
 	recv    starlark.Value   // the receiver of a method, else nil
 	args    []starlark.Value // by the index in Params; nil is not given
+	given   int              // how many of them were given by position
 	rest    starlark.Tuple
 	kwrest  []starlark.Tuple
 	run     *Run // nil at load time
@@ -81,11 +86,7 @@ func (c *call) arg(name string) starlark.Value {
 
 // value makes the Starlark function of a row; recv is nil for a plain function.
 func (b *Builtin) value(recv starlark.Value) *starlark.Builtin {
-	name := b.Name[strings.LastIndexByte(b.Name, '.')+1:]
-	if recv == nil {
-		name = b.Name
-	}
-	return starlark.NewBuiltin(name, func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return starlark.NewBuiltin(b.Name, func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		c := &call{thread: thread, builtin: b, recv: recv, run: runOf(thread)}
 		if err := c.admit(); err != nil {
 			return nil, err
@@ -110,7 +111,7 @@ func (c *call) admit() error {
 	if c.run == nil {
 		return nil
 	}
-	if err := c.run.Context.Err(); err != nil {
+	if err := c.run.cancelled(); err != nil {
 		return err
 	}
 	if c.run.Enter != nil {
@@ -146,6 +147,7 @@ func (c *call) bind(args starlark.Tuple, kwargs []starlark.Tuple) error {
 		}
 		c.args[next] = a
 		next++
+		c.given = next
 	}
 	for _, kw := range kwargs {
 		if err := c.bindKeyword(string(kw[0].(starlark.String)), kw); err != nil {
@@ -206,8 +208,12 @@ func (c *call) tooMany(got int) error {
 		Found: fmt.Sprint(got), Wanted: wanted, Hint: "write " + c.builtin.Signature()}
 }
 
-// Signature is how the call of a row is written: `name(a, b = 1, *args)`.
+// Signature is how the call of a row is written: `name(a, b = 1, *args)`; of a
+// Property, its name.
 func (b *Builtin) Signature() string {
+	if b.Property {
+		return b.Name
+	}
 	var parts []string
 	starred := false
 	for _, p := range b.Params {

@@ -2,10 +2,15 @@ package starlib
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"go.starlark.net/starlark"
+
+	"perago/starlib/diag"
 )
 
 // Run is what one run of a body has in its hands. It exists from just before
@@ -22,7 +27,10 @@ type Run struct {
 	// that the death of a child can name the last one. It must be cheap.
 	Enter func(builtin string, at Position)
 
-	open map[closer]struct{} // files that the body has opened and not closed
+	thread *starlark.Thread
+	kept   error    // what a stream stopped at; it has cancelled the thread
+	open   []closer // in the order of opening: what the body has not closed
+	ended  bool     // End was called
 }
 
 // Record is one log record of a body: log.*, print.
@@ -47,12 +55,104 @@ type Position struct {
 	Column int
 }
 
-type closer interface{ closeAtEnd() error }
+// closer is something that a body opened. closeAtEnd commits what was written
+// to it, unless ctx is done.
+type closer interface {
+	closeAtEnd(ctx context.Context) error
+}
 
-const runKey = "perago.run"
+const (
+	runKey = "perago.run"
 
-// Attach binds r to the thread that will call the body.
-func (r *Run) Attach(thread *starlark.Thread) { thread.SetLocal(runKey, r) }
+	// maxOpen bounds the files that one body holds open, so that it does not take
+	// the descriptors of the attempts beside it.
+	maxOpen = 256
+)
+
+// Attach binds r to the thread that will call the body. It must be called
+// before the thread runs.
+func (r *Run) Attach(thread *starlark.Thread) {
+	r.thread = thread
+	thread.SetLocal(runKey, r)
+}
+
+// Workspace is the root path, the first argument of a body that has Files.
+func (r *Run) Workspace() starlark.Value { return path("") }
+
+// Err is what a stream (path.lines, csv.reader, json.lines, an open file)
+// stopped at, nil when none did. An iterator of the interpreter cannot return
+// an error, so it cancels the thread, and the interpreter's own error has the
+// right place and stack but only the text. Err is the error itself.
+func (r *Run) Err() error { return r.kept }
+
+// End closes what the body left open, in the order of opening; what was written
+// is committed. When ctx is done it is dropped instead. It must be called when
+// the body has returned, whatever the outcome; nothing can be opened afterwards.
+func (r *Run) End(ctx context.Context) error {
+	r.ended = true
+	var errs []error
+	for _, c := range r.open {
+		errs = append(errs, c.closeAtEnd(ctx))
+	}
+	r.open = nil
+	return errors.Join(errs...)
+}
+
+// cancelled is the cause of a run that has to stop, else nil.
+func (r *Run) cancelled() error {
+	if r.Context.Err() != nil {
+		return context.Cause(r.Context)
+	}
+	return nil
+}
+
+// stop ends the body at the loop that it is in. The first error wins.
+func (r *Run) stop(err error) {
+	if r.kept == nil {
+		r.kept = err
+	}
+	r.thread.Cancel(err.Error())
+}
+
+// recover takes back what stop did, for catch. It reports false when the run
+// must end all the same: a limit or a cancel from outside has reached it.
+// Whoever cancels from outside ends the context first, so that none is lost
+// between the two looks.
+func (r *Run) recover() bool {
+	if r.Context.Err() != nil {
+		return false
+	}
+	if r.kept == nil {
+		return true
+	}
+	r.kept = nil
+	r.thread.Uncancel()
+	if r.Context.Err() != nil {
+		r.thread.Cancel(context.Cause(r.Context).Error())
+		return false
+	}
+	return true
+}
+
+// hold remembers c until release, so that End closes it.
+func (r *Run) hold(c closer) error {
+	if r.ended {
+		return &diag.Problem{Code: codeHandle, Message: "the attempt has ended, so nothing can be opened"}
+	}
+	if len(r.open) >= maxOpen {
+		return &diag.Problem{Code: codeTooMuch, Message: "too many open files", Found: fmt.Sprint(len(r.open) + 1),
+			Wanted: fmt.Sprintf("at most %d", maxOpen), Hint: "close() a file when it is done"}
+	}
+	r.open = append(r.open, c)
+	return nil
+}
+
+// release forgets c, which has been closed.
+func (r *Run) release(c closer) {
+	if i := slices.Index(r.open, c); i >= 0 {
+		r.open = slices.Delete(r.open, i, i+1)
+	}
+}
 
 // runOf is the Run of a thread, nil at load time.
 func runOf(thread *starlark.Thread) *Run {
