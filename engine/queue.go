@@ -45,7 +45,8 @@ type Queue interface {
 	Poll(ctx context.Context, task string, max int, wait time.Duration) ([]Attempt, error)
 	// Report delivers an outcome. When the server's answer carries the next
 	// attempt of the same task, it is returned. ErrGone: the server no longer
-	// wants it; nothing is to be repeated.
+	// wants it; ErrRejected: it never will. Then nothing is to be repeated. After
+	// any other error the same report may be sent again.
 	Report(ctx context.Context, r Report) (next *Attempt, err error)
 }
 
@@ -62,6 +63,9 @@ type Leaser interface {
 
 // ErrGone: the server no longer counts on this attempt.
 var ErrGone = errors.New("the attempt is no longer current")
+
+// ErrRejected: the server will never take this report, however often it is sent.
+var ErrRejected = errors.New("the server rejects the report")
 
 // ErrLeaseLost is the cause of a context that ended because the lease could not be kept.
 var ErrLeaseLost = errors.New("lease lost")

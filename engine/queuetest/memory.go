@@ -1,0 +1,269 @@
+package queuetest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"perago/engine"
+)
+
+// Memory is a queue in this process: what tests use in place of Conductor, and
+// held to the same behaviour by Run. A workflow in it is one task, tried as often
+// as its Definition says.
+type Memory struct {
+	mu      sync.Mutex
+	defs    map[string]Definition
+	tasks   []*memoryTask // in the order they were made
+	changed chan struct{} // closed when something was queued
+	ids     int
+}
+
+type memoryTask struct {
+	Task
+	attempt engine.Attempt
+	ready   time.Time // from when it may be polled
+	expires time.Time // of the lease; zero is never
+	over    bool      // its workflow is over
+}
+
+// NewMemory returns an empty queue.
+func NewMemory() *Memory {
+	return &Memory{defs: make(map[string]Definition), changed: make(chan struct{})}
+}
+
+// Define registers or replaces a task.
+func (m *Memory) Define(_ context.Context, d Definition) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.defs[d.Name] = d
+	return nil
+}
+
+// Start starts a workflow of one task and returns its id.
+func (m *Memory) Start(_ context.Context, task string, input json.RawMessage) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.defs[task]
+	if !ok {
+		return "", fmt.Errorf("start %s: no such task", task)
+	}
+	m.ids++
+	workflow := fmt.Sprintf("workflow-%d", m.ids)
+	m.schedule(engine.Attempt{Task: task, WorkflowID: workflow, Reference: task + "_ref",
+		Input: slices.Clone(input), ResponseTimeout: d.ResponseTimeout}, 0)
+	return workflow, nil
+}
+
+// schedule queues a try; the lock is held.
+func (m *Memory) schedule(a engine.Attempt, delay time.Duration) {
+	m.ids++
+	a.TaskID = fmt.Sprintf("task-%d", m.ids)
+	m.tasks = append(m.tasks, &memoryTask{attempt: a, ready: time.Now().Add(delay),
+		Task: Task{ID: a.TaskID, Retry: a.Retry, Status: Scheduled}})
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// Tasks returns the tries of a workflow, oldest first.
+func (m *Memory) Tasks(_ context.Context, workflow string) ([]Task, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expire()
+	var out []Task
+	for _, t := range m.tasks {
+		if t.attempt.WorkflowID == workflow {
+			task := t.Task
+			task.Log = slices.Clone(t.Log)
+			out = append(out, task)
+		}
+	}
+	return out, nil
+}
+
+// Terminate ends a workflow from outside.
+func (m *Memory) Terminate(_ context.Context, workflow string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range m.tasks {
+		if t.attempt.WorkflowID == workflow {
+			t.over = true
+			if t.Status == InProgress || t.Status == Scheduled {
+				t.Status = Canceled
+			}
+		}
+	}
+	return nil
+}
+
+// Poll implements engine.Queue.
+func (m *Memory) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]engine.Attempt, error) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		m.mu.Lock()
+		got, due := m.pop(task, max)
+		changed := m.changed
+		m.mu.Unlock()
+		if len(got) > 0 || wait <= 0 {
+			return got, nil
+		}
+		ready := make(<-chan time.Time)
+		if due > 0 {
+			retry := time.NewTimer(due)
+			defer retry.Stop()
+			ready = retry.C
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-ready:
+		case <-timer.C:
+			return nil, nil
+		}
+	}
+}
+
+// pop hands out what is ready, and says when the next is; the lock is held.
+func (m *Memory) pop(task string, max int) (got []engine.Attempt, due time.Duration) {
+	m.expire()
+	now := time.Now()
+	for _, t := range m.tasks {
+		if t.attempt.Task != task || t.Status != Scheduled {
+			continue
+		}
+		if left := t.ready.Sub(now); left > 0 {
+			if due == 0 || left < due {
+				due = left
+			}
+			continue
+		}
+		if len(got) == max {
+			break
+		}
+		t.Status = InProgress
+		t.renew()
+		got = append(got, t.attempt)
+	}
+	return got, due
+}
+
+func (t *memoryTask) renew() {
+	if t.attempt.ResponseTimeout > 0 {
+		t.expires = time.Now().Add(t.attempt.ResponseTimeout)
+	}
+}
+
+// expire times out the tries whose lease has run out; the lock is held.
+func (m *Memory) expire() {
+	now := time.Now()
+	for _, t := range slices.Clone(m.tasks) {
+		if t.Status == InProgress && !t.expires.IsZero() && !now.Before(t.expires) {
+			t.Status = TimedOut
+			m.retry(t)
+		}
+	}
+}
+
+// retry queues the next try, when there is one left; the lock is held.
+func (m *Memory) retry(t *memoryTask) {
+	d := m.defs[t.attempt.Task]
+	if t.over || t.attempt.Retry >= d.Retries {
+		t.over = true
+		return
+	}
+	next := t.attempt
+	next.Retry++
+	m.schedule(next, d.RetryDelay)
+}
+
+// Report implements engine.Queue.
+func (m *Memory) Report(ctx context.Context, r engine.Report) (*engine.Attempt, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.find(r.Attempt)
+	if t == nil {
+		return nil, engine.ErrGone
+	}
+	if t.Status == InProgress && !t.over { // else it is ignored, and answered with success
+		t.Status, t.Reason, t.Output = r.Status, r.Reason, slices.Clone(r.Output)
+		t.Log = append(t.Log, r.Log...)
+		if t.Status == engine.Failed {
+			m.retry(t)
+		}
+	}
+	if r.Last {
+		return nil, nil
+	}
+	if next, _ := m.pop(r.Attempt.Task, 1); len(next) > 0 {
+		return &next[0], nil
+	}
+	return nil, nil
+}
+
+// find returns a try, after time-outs; the lock is held.
+func (m *Memory) find(a engine.Attempt) *memoryTask {
+	m.expire()
+	for _, t := range m.tasks {
+		if t.ID == a.TaskID {
+			return t
+		}
+	}
+	return nil
+}
+
+// Extend implements engine.Leaser.
+func (m *Memory) Extend(ctx context.Context, a engine.Attempt) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.find(a)
+	if t == nil {
+		return engine.ErrGone
+	}
+	if t.Status == InProgress && !t.over {
+		t.renew()
+	}
+	return nil
+}
+
+// Current implements engine.Leaser.
+func (m *Memory) Current(ctx context.Context, a engine.Attempt) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.find(a)
+	if t == nil || t.Status != InProgress || t.over || t.Retry != a.Retry {
+		return engine.ErrGone
+	}
+	return nil
+}
+
+// Note implements engine.Leaser.
+func (m *Memory) Note(ctx context.Context, a engine.Attempt, lines []string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.find(a)
+	if t == nil {
+		return engine.ErrGone
+	}
+	t.Log = append(t.Log, strings.Join(lines, "\n"))
+	return nil
+}

@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"perago/starlib"
+)
+
+// This file holds the Worker: its parts, its life from the first poll to the
+// last report, and one attempt on one slot. The poll loop is in poll.go, the
+// delivery of results in report.go, the lease in lease.go.
+
+// Worker polls a queue for the tasks of its modules and runs what it gets, on
+// slots that all modules share. Its fields are set before Run and not changed.
+type Worker struct {
+	RunAttempt func(context.Context, *Module, Attempt, Hooks) Result // (*Runner).Run
+	Queue      Queue
+	Leaser     Leaser
+	Modules    []*Module // at least one; the names of their tasks are distinct
+
+	Slots           int           // attempts at once; 0 is the number of CPUs
+	PollIntervalMax time.Duration // between two polls for a task while there is nothing to do; 0 is 1 s
+	Grace           time.Duration // from the signal until the attempts are ended with ErrForced; 0 is never
+
+	// Sweep, when set, is called before the first poll and then every
+	// SweepInterval (0 is 1 h) until the worker drains. It logs for itself.
+	Sweep         func(context.Context)
+	SweepInterval time.Duration
+
+	Log *slog.Logger // nil: nothing is logged
+
+	mu       sync.Mutex
+	running  map[*running]struct{}
+	counts   Counts
+	draining bool
+}
+
+// Counts of a worker since its start.
+type Counts struct {
+	Completed, Failed, FailedTerminal int
+	Undelivered                       int // results that no server took, of any status
+}
+
+// Snapshot is what a worker is doing now.
+type Snapshot struct {
+	Slots    int
+	Counts   Counts
+	Running  []Running // oldest first
+	Draining bool
+}
+
+// Running is an attempt on its slot.
+type Running struct {
+	Attempt  Attempt
+	Since    time.Time
+	Progress starlib.Progress // the last that the body told; zero when it told none
+}
+
+// running is a Running in the set of the worker, whose lock guards it.
+type running struct{ Running }
+
+// life is what one call of Run shares with the goroutines it starts.
+type life struct {
+	*Worker
+	log     *slog.Logger
+	modules map[string]*Module
+	slots   *slots
+	poll    context.Context // ended: no new poll
+	work    context.Context // ended: no attempt goes on
+	report  context.Context // ended: no result is offered again
+	group   sync.WaitGroup  // one for each slot in use
+}
+
+// forcedReport is how long results are offered once the worker was forced.
+const forcedReport = 10 * time.Second
+
+// Run polls until drain ends, finishes what it has, and returns when every
+// attempt is over and reported, or given up on. force ends the attempts that
+// still run; it may end first, and then drain ends with it.
+//
+// Three contexts are made here, because three things end at three times:
+//
+//   - poll ends with drain, at the first signal. No poll begins after that. One
+//     that is open goes on, for the server may be handing an attempt out just
+//     now: what it brings is run.
+//   - work ends with force, at the second signal or after Grace, its cause is
+//     ErrForced. Each attempt runs on a child of it that a lost lease ends as
+//     well, with ErrLeaseLost. The lease is kept on the same child, so it is
+//     kept while draining.
+//   - report is cut off from both, since what an attempt came to has to be told
+//     even when the attempt was ended. After ErrForced it has forcedReport left,
+//     so that a server that is gone cannot hold the process.
+func (w *Worker) Run(drain, force context.Context) error {
+	modules := make(map[string]*Module, len(w.Modules))
+	for _, m := range w.Modules {
+		if modules[m.Task.Name] != nil {
+			return fmt.Errorf("task %s: two of the files declare it", m.Task.Name)
+		}
+		modules[m.Task.Name] = m
+	}
+	poll, stopPolling := context.WithCancel(drain)
+	defer stopPolling()
+	defer context.AfterFunc(force, stopPolling)()
+	work, endWork := context.WithCancelCause(context.WithoutCancel(force))
+	defer endWork(nil)
+	report, endReports := context.WithCancel(context.WithoutCancel(force))
+	defer endReports()
+
+	l := &life{Worker: w, log: w.logger(), modules: modules, slots: newSlots(w.slotCount()),
+		poll: poll, work: work, report: report}
+	l.log.Info("worker started", "tasks", len(modules), "slots", w.slotCount())
+	if w.Sweep != nil {
+		w.Sweep(poll)
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		l.pollUntilDrain()
+		l.group.Wait()
+	}()
+	swept := make(chan struct{})
+	go func() {
+		defer close(swept)
+		l.sweepUntilDrain()
+	}()
+
+	<-poll.Done()
+	w.setDraining()
+	l.log.Info("worker draining", "running", len(w.Snapshot().Running))
+	l.finish(over, force, endWork, endReports)
+	<-swept
+	c := w.Snapshot().Counts
+	l.log.Info("worker stopped", "completed", c.Completed, "failed", c.Failed,
+		"failed_terminal", c.FailedTerminal, "undelivered", c.Undelivered)
+	return nil
+}
+
+// finish waits for the last attempt, and ends what is left when it is told to.
+func (l *life) finish(over <-chan struct{}, force context.Context, endWork context.CancelCauseFunc, endReports func()) {
+	var grace <-chan time.Time
+	if l.Grace > 0 {
+		timer := time.NewTimer(l.Grace)
+		defer timer.Stop()
+		grace = timer.C
+	}
+	select {
+	case <-over:
+		return
+	case <-force.Done():
+	case <-grace:
+	}
+	l.log.Warn("worker forced", "running", len(l.Snapshot().Running))
+	endWork(ErrForced)
+	timer := time.AfterFunc(forcedReport, endReports)
+	defer timer.Stop()
+	<-over
+}
+
+// sweepUntilDrain calls Sweep every SweepInterval.
+func (l *life) sweepUntilDrain() {
+	if l.Sweep == nil {
+		return
+	}
+	interval := l.SweepInterval
+	if interval <= 0 {
+		interval = time.Hour
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-l.poll.Done():
+			return
+		case <-ticker.C:
+			l.Sweep(l.poll)
+		}
+	}
+}
+
+// serve runs an attempt on a slot, and then those that the answers to its
+// reports carry, until there is none. The slot was taken by the poll loop.
+func (l *life) serve(a Attempt) {
+	since := time.Now()
+	for next := &a; next != nil; {
+		m := l.modules[next.Task]
+		if m == nil { // only a server that answers with what was not asked for
+			l.log.Error("attempt of a task that is not served here", attemptAttrs(*next)...)
+			return
+		}
+		next = l.one(m, *next, since)
+	}
+}
+
+// one runs one attempt and reports it.
+func (l *life) one(m *Module, a Attempt, since time.Time) (next *Attempt) {
+	r := &running{Running: Running{Attempt: a, Since: time.Now()}}
+	l.enter(r)
+	defer l.leave(r)
+
+	ctx, end := context.WithCancelCause(l.work)
+	defer end(nil)
+	lines := new(taskLog)
+	lease := l.keepLease(ctx, a, lines, end)
+	res := l.RunAttempt(ctx, m, a, Hooks{
+		Current: func(ctx context.Context) error { return l.Leaser.Current(ctx, a) },
+		Record:  lines.add,
+		Progress: func(p starlib.Progress) {
+			lines.setProgress(p)
+			l.setProgress(r, p)
+		},
+	})
+	lease.stop()
+	l.count(res.Status)
+	if res.Story != "" {
+		lines.addStory(res.Story)
+	}
+	return l.deliver(res, lease, lines, since)
+}
+
+func (w *Worker) logger() *slog.Logger {
+	if w.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return w.Log
+}
+
+func (w *Worker) slotCount() int {
+	if w.Slots > 0 {
+		return w.Slots
+	}
+	return runtime.NumCPU()
+}
