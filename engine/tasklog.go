@@ -54,7 +54,7 @@ func (t *taskLog) addStory(story string) {
 		t.lines = append(t.lines, fmt.Sprintf("… %d more lines are in the worker's log", t.dropped))
 		t.dropped = 0
 	}
-	t.put(cut(story, storyMax-256), taskLogMax)
+	t.put(cutBytes(story, storyMax-256), taskLogMax)
 }
 
 // put keeps line when it and its newline fit into most; the lock is held.
@@ -91,8 +91,8 @@ func (t *taskLog) putBack(lines []string) {
 	t.lines = append(lines, t.lines...)
 }
 
-// cut shortens s to at most n bytes, at the start of a character.
-func cut(s string, n int) string {
+// cutBytes shortens s to at most n bytes, at the start of a character.
+func cutBytes(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
