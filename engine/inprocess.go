@@ -14,28 +14,35 @@ import (
 )
 
 // InProcess runs a body in this process: for trusted tasks with very many tiny
-// attempts. Steps and wall time are bounded; memory is watched only by the
-// child of engine/isolate.
-type InProcess struct{}
+// attempts. Steps, wall time, log and result are bounded; memory only where the
+// body is alone, in the child of engine/isolate.
+type InProcess struct {
+	Alone *Alone // nil: other bodies share this process
+}
 
 // Run implements Body.
-func (InProcess) Run(ctx context.Context, m *Module, call Call) (json.RawMessage, Usage, error) {
+func (b InProcess) Run(ctx context.Context, m *Module, call Call) (json.RawMessage, Usage, error) {
 	thread := &starlark.Thread{Name: m.Task.Name}
-	ctx, release := limit(ctx, thread, call.Limits)
+	lim, ctx, release := limit(ctx, thread, m, call, b.Alone)
 	defer release()
-	run := &starlib.Run{Context: ctx, Files: call.Files, Log: call.Log, Progress: call.Progress, Now: time.Now}
+	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: time.Now}
+	if b.Alone != nil {
+		run.Enter = b.Alone.Enter
+	}
 	run.Attach(thread)
 
 	value, err := callBody(ctx, thread, m, run, call.Params)
-	usage := Usage{Steps: thread.ExecutionSteps()}
 	if err == nil {
 		var raw json.RawMessage
 		if raw, err = starlib.EncodeResult(value); err == nil {
-			return raw, usage, nil
+			err = lim.result(raw)
+		}
+		if err == nil {
+			return raw, lim.usage(), nil
 		}
 		err = &BodyError{Diagnostics: atBody(m, m.Diagnose(err))}
 	}
-	return nil, usage, bodyError(ctx, m, run, err)
+	return nil, lim.usage(), bodyError(ctx, m, run, err)
 }
 
 // callBody calls run and closes what it left open. A panic inside a builtin is

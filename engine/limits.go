@@ -2,54 +2,118 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"log/slog"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.starlark.net/starlark"
 
+	"perago/starlib"
 	"perago/starlib/diag"
+)
+
+// What one run of a body may tell, whatever its own limits are.
+const (
+	MaxRecords     = 100_000  // log records of one run
+	MaxRecordBytes = 64 << 10 // of one record, message and fields; the rest is cut
+	MaxLogBytes    = 16 << 20 // of all records of one run
+	MaxResultBytes = 4 << 20  // of the returned value, as JSON
 )
 
 // LimitError is the cause of a context that a limit of the body ended.
 type LimitError struct {
-	Code   diag.Code
-	Limit  string // "steps", "seconds", "memory"
-	Found  string // the figure, with its unit
-	Wanted string
-	Hint   string
+	Code   diag.Code `json:"code"`
+	Limit  string    `json:"limit"` // "steps", "seconds", "memory", "log records", "log bytes", "result bytes"
+	Found  string    `json:"found"` // the figure, with its unit
+	Wanted string    `json:"wanted"`
+	Hint   string    `json:"hint"`
 }
 
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("the body passed its limit of %s: got %s, want %s", e.Limit, e.Found, e.Wanted)
 }
 
-// limiter ends a body that passes one of its limits. The first limit wins.
-type limiter struct {
-	thread *starlark.Thread
-	cancel context.CancelCauseFunc
-	passed atomic.Pointer[LimitError]
+// StepsError is a body that took too many steps.
+func StepsError(found, most uint64) *LimitError {
+	return &LimitError{Code: "P4001", Limit: "steps", Found: fmt.Sprint(found), Wanted: fmt.Sprintf("at most %d", most),
+		Hint: "raise resources(steps = ...), or do less in one attempt"}
 }
 
-// limit puts a body's limits on its thread. The context it returns ends, with
-// the *LimitError or the cause of ctx, when the body has to stop; release must
-// be called when the body has returned.
-func limit(ctx context.Context, thread *starlark.Thread, l Limits) (context.Context, func()) {
-	inner, cancel := context.WithCancelCause(ctx)
-	lim := &limiter{thread: thread, cancel: cancel}
-	if l.Steps > 0 {
-		thread.SetMaxExecutionSteps(l.Steps)
-		thread.OnMaxSteps = func(*starlark.Thread) {
-			lim.pass(&LimitError{Code: "P4001", Limit: "steps", Found: fmt.Sprint(thread.ExecutionSteps()),
-				Wanted: fmt.Sprintf("at most %d", l.Steps), Hint: "raise resources(steps = ...), or do less in one attempt"})
-		}
+// WallError is a body that ran too long.
+func WallError(most time.Duration) *LimitError {
+	return &LimitError{Code: "P4002", Limit: "seconds", Found: most.String(), Wanted: "less",
+		Hint: "raise resources(seconds = ...), or do less in one attempt"}
+}
+
+// MemoryError is a body that held too much memory; found is in bytes.
+func MemoryError(found, most int64) *LimitError {
+	return &LimitError{Code: "P4003", Limit: "memory", Found: size(found), Wanted: "at most " + size(most),
+		Hint: "raise resources(memory = ...), or hold less at a time: lines(), csv.reader and json.lines stream"}
+}
+
+// size writes a number of bytes for people.
+func size(n int64) string {
+	switch {
+	case n >= 10<<30:
+		return fmt.Sprintf("%d GiB", n>>30)
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
 	}
-	var stopWall context.CancelFunc = func() {}
-	if l.Wall > 0 {
-		inner, stopWall = context.WithTimeoutCause(inner, l.Wall, &LimitError{Code: "P4002", Limit: "seconds",
-			Found: l.Wall.String(), Wanted: "less", Hint: "raise resources(seconds = ...), or do less in one attempt"})
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// limiter holds one run of a body to its limits. The first limit that is passed
+// ends the body; at half of one a warning is logged.
+type limiter struct {
+	thread *starlark.Thread
+	limits Limits
+	alone  *Alone // nil: the heap is not this body's alone
+	at     starlib.Position // of the body, for warnings
+	cancel context.CancelCauseFunc
+	passed atomic.Pointer[LimitError]
+	peak   atomic.Int64 // bytes of live memory
+
+	mu      sync.Mutex // one caller of log at a time, and what follows
+	log     func(starlib.Record)
+	records int
+	bytes   int64
+}
+
+// limit puts the limits of a call on the thread that will run its body. The
+// context it returns ends, with the *LimitError or the cause of ctx, when the
+// body has to stop; release must be called when the body has returned, and
+// waits for what limit started.
+func limit(ctx context.Context, thread *starlark.Thread, m *Module, call Call, alone *Alone) (*limiter, context.Context, func()) {
+	inner, cancel := context.WithCancelCause(ctx)
+	pos := m.Body.Position()
+	lim := &limiter{thread: thread, limits: call.Limits, alone: alone, cancel: cancel, log: call.Log,
+		at: starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)}}
+	lim.boundSteps()
+	done := make(chan struct{})
+	var watching sync.WaitGroup
+	if wall := call.Limits.Wall; wall > 0 {
+		watching.Go(func() { lim.boundWall(done, wall) })
+	}
+	if alone != nil {
+		watching.Go(func() { lim.boundHeap(done, call.Limits.Memory) })
 	}
 	unwatch := context.AfterFunc(inner, func() { thread.Cancel(context.Cause(inner).Error()) })
-	return inner, func() { unwatch(); stopWall(); cancel(nil) }
+	return lim, inner, func() {
+		unwatch()
+		close(done)
+		watching.Wait()
+		cancel(nil)
+	}
+}
+
+// usage is what the body took; only once it has returned.
+func (l *limiter) usage() Usage {
+	return Usage{Steps: l.thread.ExecutionSteps(), PeakBytes: l.peak.Load()}
 }
 
 // pass ends the body because of e.
@@ -57,5 +121,118 @@ func (l *limiter) pass(e *LimitError) {
 	if l.passed.CompareAndSwap(nil, e) {
 		l.thread.Cancel(e.Error())
 		l.cancel(e)
+		if l.alone != nil && l.alone.Passed != nil {
+			l.alone.Passed(e)
+		}
 	}
+}
+
+// boundSteps warns at half of the steps and ends the body after all of them.
+func (l *limiter) boundSteps() {
+	most := l.limits.Steps
+	if most == 0 {
+		return
+	}
+	half := most / 2
+	l.thread.SetMaxExecutionSteps(max(half, 1))
+	l.thread.OnMaxSteps = func(thread *starlark.Thread) {
+		if steps := thread.ExecutionSteps(); steps >= most {
+			l.pass(StepsError(steps, most))
+			return
+		}
+		l.thread.SetMaxExecutionSteps(most)
+		l.warn("steps", fmt.Sprint(thread.ExecutionSteps()), fmt.Sprint(most))
+	}
+}
+
+// boundWall warns at half of the time and ends the body after all of it.
+func (l *limiter) boundWall(done <-chan struct{}, most time.Duration) {
+	half, full := time.NewTimer(most/2), time.NewTimer(most)
+	defer half.Stop()
+	defer full.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-half.C:
+			l.warn("seconds", (most / 2).String(), most.String())
+		case <-full.C:
+			l.pass(WallError(most))
+			return
+		}
+	}
+}
+
+// warn logs that half of a limit is used.
+func (l *limiter) warn(limit, used, most string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.log(starlib.Record{Level: slog.LevelWarn, Message: "half of the limit of " + limit + " is used", At: l.at,
+		Fields: []slog.Attr{slog.String("used", used), slog.String("limit", most)}})
+}
+
+// record passes on one log record of the body, within the bounds of a run.
+func (l *limiter) record(r starlib.Record) {
+	r, n := clip(r)
+	l.mu.Lock()
+	l.records++
+	l.bytes += int64(n)
+	records, bytes := l.records, l.bytes
+	if records <= MaxRecords && bytes <= MaxLogBytes {
+		l.log(r)
+	}
+	l.mu.Unlock()
+	const hint = "log a summary instead of every item"
+	switch {
+	case records > MaxRecords:
+		l.pass(&LimitError{Code: "P4004", Limit: "log records", Found: fmt.Sprint(records), Wanted: fmt.Sprintf("at most %d", MaxRecords), Hint: hint})
+	case bytes > MaxLogBytes:
+		l.pass(&LimitError{Code: "P4004", Limit: "log bytes", Found: size(bytes), Wanted: "at most " + size(MaxLogBytes), Hint: hint})
+	case records == MaxRecords/2:
+		l.warn("log records", fmt.Sprint(records), fmt.Sprint(MaxRecords))
+	case bytes > MaxLogBytes/2 && bytes-int64(n) <= MaxLogBytes/2:
+		l.warn("log bytes", size(bytes), size(MaxLogBytes))
+	}
+}
+
+// clip cuts a record to MaxRecordBytes and says how many bytes are left.
+func clip(r starlib.Record) (starlib.Record, int) {
+	left := MaxRecordBytes
+	take := func(s string) string {
+		if len(s) > left {
+			s = cutBytes(s, left)
+		}
+		left -= len(s)
+		return s
+	}
+	r.Message = take(r.Message)
+	for i, f := range r.Fields {
+		if text := f.Value.String(); len(f.Key)+len(text) > left {
+			r.Fields = append(r.Fields[:i:i], slog.String(take(f.Key), take(text)))
+			break
+		} else {
+			left -= len(f.Key) + len(text)
+		}
+	}
+	return r, MaxRecordBytes - left
+}
+
+// cutBytes shortens s to at most n bytes without splitting a rune.
+func cutBytes(s string, n int) string {
+	for n > 0 && n < len(s) && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}
+
+// result bounds the size of what a body returns.
+func (l *limiter) result(raw json.RawMessage) error {
+	switch n := int64(len(raw)); {
+	case n > MaxResultBytes:
+		return &diag.Problem{Code: "P4005", Message: "the body passed its limit of result bytes", Found: size(n), Wanted: "at most " + size(MaxResultBytes),
+			Hint: "write large results to a file of the workspace and return its name"}
+	case n > MaxResultBytes/2:
+		l.warn("result bytes", size(n), size(MaxResultBytes))
+	}
+	return nil
 }

@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"math"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"perago/starlib"
+)
+
+// Alone is for a process that runs one body and nothing else: the child of
+// engine/isolate. Its heap is then the body's, and can be held to a limit.
+type Alone struct {
+	// Enter is told of every builtin just before it does its work.
+	Enter func(builtin string, at starlib.Position)
+	// Passed is told, once, that a limit was passed and the body was asked to stop.
+	Passed func(*LimitError)
+	// Peak is told of every new maximum of live memory, in bytes.
+	Peak func(bytes int64)
+}
+
+// heapWatch is how often the heap is looked at. A string that is copied grows by
+// a few MiB in that time.
+const heapWatch = 2 * time.Millisecond
+
+// heap is one look at this process's own memory, in bytes.
+type heap struct {
+	held int64 // objects and goroutine stacks, garbage included
+	live int64 // the same as the last collection found it, without garbage
+}
+
+// heapReader reads runtime metrics without garbage of its own.
+type heapReader []metrics.Sample
+
+func newHeapReader() heapReader {
+	return heapReader{
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/stacks:bytes"},
+		{Name: "/gc/heap/live:bytes"},
+	}
+}
+
+func (r heapReader) read() heap {
+	metrics.Read(r)
+	objects, stacks, live := r[0].Value.Uint64(), r[1].Value.Uint64(), r[2].Value.Uint64()
+	return heap{held: int64(objects + stacks), live: int64(live + stacks)}
+}
+
+// boundHeap warns at half of the memory and ends the body above all of it. Only
+// live memory counts: when the heap has grown past the limit it is collected
+// before it is judged. most 0 is no limit, only a watch.
+func (l *limiter) boundHeap(done <-chan struct{}, most int64) {
+	if most > 0 {
+		// Collect before the limit, not at twice what was live: less of the
+		// fence behind the limit is then spent on garbage.
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(most))
+	} else {
+		most = math.MaxInt64
+	}
+	reader := newHeapReader()
+	base := reader.read()
+	warned := false
+	tick := time.NewTicker(heapWatch)
+	defer tick.Stop()
+	for {
+		now := reader.read()
+		if now.held > most {
+			runtime.GC()
+			now = reader.read()
+		}
+		live := max(0, now.live-base.live)
+		l.rise(live)
+		switch {
+		case live > most:
+			l.pass(MemoryError(live, most))
+			return
+		case live > most/2 && !warned:
+			warned = true
+			l.warn("memory", size(live), size(most))
+		}
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// rise notes a new maximum of live memory.
+func (l *limiter) rise(live int64) {
+	if live <= l.peak.Load() {
+		return
+	}
+	l.peak.Store(live)
+	if l.alone.Peak != nil {
+		l.alone.Peak(live)
+	}
+}
