@@ -72,7 +72,7 @@ func size(n int64) string {
 type limiter struct {
 	thread *starlark.Thread
 	limits Limits
-	alone  *Alone // nil: the heap is not this body's alone
+	alone  *Alone           // nil: the heap is not this body's alone
 	at     starlib.Position // of the body, for warnings
 	cancel context.CancelCauseFunc
 	passed atomic.Pointer[LimitError]
@@ -199,7 +199,10 @@ func (l *limiter) record(r starlib.Record) {
 func clip(r starlib.Record) (starlib.Record, int) {
 	left := MaxRecordBytes
 	take := func(s string) string {
-		if len(s) > left {
+		switch {
+		case left < len("…"):
+			return ""
+		case len(s) > left:
 			s = cutBytes(s, left)
 		}
 		left -= len(s)
@@ -215,14 +218,6 @@ func clip(r starlib.Record) (starlib.Record, int) {
 		}
 	}
 	return r, MaxRecordBytes - left
-}
-
-// cutBytes shortens s to at most n bytes without splitting a rune.
-func cutBytes(s string, n int) string {
-	for n > 0 && n < len(s) && s[n]&0xC0 == 0x80 {
-		n--
-	}
-	return s[:n]
 }
 
 // result bounds the size of what a body returns.
