@@ -1,0 +1,260 @@
+package diag
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// builtinFile is what the interpreter gives as the file of a builtin's frame.
+const builtinFile = "<builtin>"
+
+// FromError turns an error of parsing, resolving or running a file into
+// Diagnostics; nil for nil. An error that already holds a List gives that one.
+// s may be nil.
+func FromError(err error, s *Sources) List {
+	if s == nil {
+		s = &Sources{}
+	}
+	var (
+		list     List
+		parse    syntax.Error
+		resolved resolve.ErrorList
+		single   resolve.Error
+		eval     *starlark.EvalError
+		problem  *Problem
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &list):
+		return s.Locate(list)
+	case errors.As(err, &parse):
+		return s.fromSyntax(parse)
+	case errors.As(err, &resolved):
+		return s.fromResolve(resolved)
+	case errors.As(err, &single):
+		return s.fromResolve(resolve.ErrorList{single})
+	case errors.As(err, &eval):
+		return List{s.fromEval(err, innermost(eval))}
+	case errors.As(err, &problem):
+		return List{problem.diagnostic()}
+	}
+	return List{{Code: "P4200", Severity: Error, Message: err.Error()}}
+}
+
+// diagnostic is the Problem without a place.
+func (p *Problem) diagnostic() *Diagnostic {
+	return &Diagnostic{Code: p.Code, Severity: Error, Message: p.Message, Found: p.Found, Wanted: p.Wanted, Hint: p.Hint}
+}
+
+// innermost is the error that has the whole stack: a builtin that calls back
+// and wraps what it got hides it in its own.
+func innermost(e *starlark.EvalError) *starlark.EvalError {
+	for {
+		var inner *starlark.EvalError
+		if !errors.As(e.Unwrap(), &inner) {
+			return e
+		}
+		e = inner
+	}
+}
+
+// fromEval places an error of a running program where its author can mend it.
+func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
+	stack := slices.Clone(e.CallStack)
+	builtin, depth := "", 0
+	for len(stack) > 0 && stack.At(0).Pos.Filename() == builtinFile {
+		builtin = stack.Pop().Name
+		depth++
+	}
+	msg := e.Msg
+	callee := calledWrongly(msg)
+	if callee != "" && depth == 0 && len(stack) > 1 && stack.At(0).Name == callee {
+		defined := stack.Pop().Pos // of the function that could not be entered
+		for len(stack) > 1 && stack.At(0).Pos.Filename() == builtinFile {
+			stack.Pop()
+		}
+		return s.wrongCall(stack, msg, callee, defined)
+	}
+	var pos syntax.Position
+	if len(stack) > 0 {
+		pos = stack.At(0).Pos
+	}
+	var problem *Problem
+	var d *Diagnostic
+	if errors.As(err, &problem) {
+		d = problem.diagnostic()
+		s.place(d, pos)
+	} else {
+		d = s.at(pos, "P4200", plainMessage(err, e))
+		s.reword(d, builtin)
+	}
+	if depth > 0 {
+		argument := ""
+		if problem != nil && depth == 1 {
+			argument = problem.Argument
+		}
+		s.aim(d, pos, builtin, argument)
+	}
+	d.Stack = frames(stack)
+	return d
+}
+
+// plainMessage is the message of an error that is no Problem: of what was kept
+// beside the interpreter's own error, when there is such a thing.
+func plainMessage(err error, e *starlark.EvalError) string {
+	if !strings.HasPrefix(e.Msg, cancelled) {
+		return e.Msg
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return e.Msg
+	}
+	for _, part := range joined.Unwrap() {
+		var eval *starlark.EvalError
+		if !errors.As(part, &eval) && !errors.Is(part, context.Canceled) {
+			return part.Error()
+		}
+	}
+	return e.Msg
+}
+
+// place puts a Diagnostic at a position.
+func (s *Sources) place(d *Diagnostic, pos syntax.Position) {
+	if !pos.IsValid() || pos.Line == 0 {
+		return
+	}
+	d.File, d.Line, d.Column = pos.Filename(), int(pos.Line), int(pos.Col)
+	d.Source = s.line(d.File, d.Line)
+}
+
+// aim moves a Diagnostic from the parenthesis of a call to the argument at
+// fault, or to the name of what was called.
+func (s *Sources) aim(d *Diagnostic, pos syntax.Position, builtin, argument string) {
+	call := s.call(pos)
+	if call == nil {
+		return
+	}
+	if argument != "" {
+		if at, ok := s.argument(call, builtin, argument); ok {
+			s.place(d, at)
+			return
+		}
+	}
+	s.place(d, calleePosition(call))
+}
+
+func calleePosition(call *syntax.CallExpr) syntax.Position {
+	if dot, ok := call.Fn.(*syntax.DotExpr); ok {
+		return dot.Name.NamePos
+	}
+	return syntax.Start(call.Fn)
+}
+
+// frames are the calls of a stack that have a place in a file. A module's top
+// level alone is no stack.
+func frames(stack starlark.CallStack) []Frame {
+	var out []Frame
+	for _, f := range stack {
+		if f.Pos.Filename() == builtinFile {
+			continue
+		}
+		out = append(out, Frame{File: f.Pos.Filename(), Line: int(f.Pos.Line), Column: int(f.Pos.Col), Function: f.Name})
+	}
+	if len(out) == 1 && out[0].Function == "<toplevel>" {
+		return nil
+	}
+	return out
+}
+
+// calledWrongly is the function that could not be entered for its arguments.
+func calledWrongly(msg string) string {
+	rest, ok := strings.CutPrefix(msg, "function ")
+	if !ok {
+		return ""
+	}
+	name, rest, _ := strings.Cut(rest, " ")
+	for _, verb := range [...]string{"missing ", "accepts ", "got multiple values ", "got an unexpected keyword "} {
+		if strings.HasPrefix(rest, verb) {
+			return name
+		}
+	}
+	return ""
+}
+
+// wrongCall explains a call of the author's own function, at the call.
+func (s *Sources) wrongCall(stack starlark.CallStack, msg, callee string, defined syntax.Position) *Diagnostic {
+	var pos syntax.Position
+	if len(stack) > 0 {
+		pos = stack.At(0).Pos
+	}
+	d := s.at(pos, "P4211", strings.TrimPrefix(msg, "function "))
+	d.Stack = frames(stack)
+	call := s.call(pos)
+	if call != nil {
+		s.place(d, calleePosition(call))
+	}
+	params, signature := s.signature(callee, defined)
+	if signature != "" {
+		d.Wanted = "`" + signature + "`"
+	}
+	d.Message = "`" + callee + "` " + strings.TrimPrefix(d.Message, callee+" ")
+	name, ok := strings.CutPrefix(d.Message, "`"+callee+"` got an unexpected keyword argument ")
+	if !ok {
+		return d
+	}
+	name = strings.Trim(name, `"`)
+	d.Message = "`" + callee + "` has no argument `" + name + "`"
+	if near := Nearest(name, params); near != "" {
+		d.Hint = "did you mean `" + near + "`?"
+	}
+	if call != nil {
+		if at, ok := s.argument(call, "", name); ok {
+			s.place(d, at)
+		}
+	}
+	return d
+}
+
+// signature finds a function of the file by its place.
+func (s *Sources) signature(callee string, at syntax.Position) (params []string, text string) {
+	tree := s.Trees[at.Filename()]
+	if tree == nil {
+		return nil, ""
+	}
+	syntax.Walk(tree, func(n syntax.Node) bool {
+		if def, ok := n.(*syntax.DefStmt); ok && def.Name.Name == callee && text == "" {
+			params, text = parametersOf(def)
+		}
+		return text == ""
+	})
+	return params, text
+}
+
+func parametersOf(def *syntax.DefStmt) (names []string, text string) {
+	var parts []string
+	for _, p := range def.Params {
+		switch p := p.(type) {
+		case *syntax.Ident:
+			names = append(names, p.Name)
+			parts = append(parts, p.Name)
+		case *syntax.BinaryExpr:
+			id := p.X.(*syntax.Ident)
+			names = append(names, id.Name)
+			parts = append(parts, id.Name+" = ...")
+		case *syntax.UnaryExpr:
+			star := p.Op.String()
+			if id, ok := p.X.(*syntax.Ident); ok {
+				star += id.Name
+			}
+			parts = append(parts, star)
+		}
+	}
+	return names, def.Name.Name + "(" + strings.Join(parts, ", ") + ")"
+}

@@ -1,0 +1,378 @@
+package diag
+
+import (
+	"slices"
+	"strings"
+)
+
+// habits.go finds what is Python and not this language by looking at the tokens
+// of a source. Each rule speaks only of what cannot be right, so that all of a
+// pasted file's habits can be reported at once, not only the first, at which
+// the parser gave up.
+
+// habit is one finding: where, and what to write instead. Without a code it is
+// no finding, only tokens that need no further look.
+type habit struct {
+	token   int // index of the token at fault
+	code    Code
+	message string
+	hint    string
+	through int // index of the last token that it explains
+}
+
+// habits returns the findings in a source in their order.
+func habits(tokens []token) []habit {
+	h := &hunter{tokens: tokens}
+	for i := 0; i < len(tokens); i++ {
+		if found, ok := h.at(i); ok {
+			if found.code != "" {
+				h.found = append(h.found, found)
+			}
+			i = max(i, found.through)
+		}
+	}
+	return h.found
+}
+
+type hunter struct {
+	tokens []token
+	found  []habit
+	tries  int // how many `try` were seen: their except and finally are no news
+}
+
+// peek is the text of the token n behind i, "" beyond the line.
+func (h *hunter) peek(i, n int) token {
+	if i+n < 0 || i+n >= len(h.tokens) {
+		return token{kind: end}
+	}
+	return h.tokens[i+n]
+}
+
+func (h *hunter) at(i int) (habit, bool) {
+	t := h.tokens[i]
+	switch t.kind {
+	case name:
+		if h.starts(i) {
+			if f, ok := h.statement(i); ok {
+				return f, true
+			}
+		}
+		return h.word(i)
+	case numeral:
+		return h.number(i)
+	case text:
+		return h.literal(i)
+	case op:
+		return h.operator(i)
+	}
+	return habit{}, false
+}
+
+// starts says whether a statement starts at i.
+func (h *hunter) starts(i int) bool {
+	if h.tokens[i].open >= 0 {
+		return false
+	}
+	if h.tokens[i].first {
+		return true
+	}
+	before := h.peek(i, -1).text
+	return before == ";" || before == ":" && h.opensSuite(i-1)
+}
+
+// opensSuite says whether the colon at i ends the head of a compound statement.
+func (h *hunter) opensSuite(i int) bool {
+	for j := i; j >= 0; j-- {
+		if h.tokens[j].first {
+			switch h.tokens[j].text {
+			case "if", "elif", "else", "for", "while", "def", "try", "except", "finally", "with", "class":
+				return true
+			}
+			return false
+		}
+	}
+	return false
+}
+
+// lineEnd is the index of the last token of the logical line of i.
+func (h *hunter) lineEnd(i int) int {
+	for i+1 < len(h.tokens) && h.tokens[i+1].kind != newline && h.tokens[i+1].kind != end {
+		i++
+	}
+	return i
+}
+
+// statement finds the habits that are statements.
+func (h *hunter) statement(i int) (habit, bool) {
+	t, next := h.tokens[i], h.peek(i, 1)
+	line := func(code Code, message, hint string) (habit, bool) {
+		return habit{i, code, message, hint, h.lineEnd(i)}, true
+	}
+	head := func(code Code, message, hint string) (habit, bool) {
+		return habit{i, code, message, hint, i}, true
+	}
+	if next.kind == op && (next.text == "=" || next.text == ".") {
+		return h.word(i)
+	}
+	switch t.text {
+	case "import", "from":
+		return line("P1103", "there is no `import`", importHint(h.tokens[i:h.lineEnd(i)+1]))
+	case "class":
+		return head("P1104", "there are no classes", "return a struct: `point = struct(x = 1, y = 2)`, and write functions that take it")
+	case "try":
+		h.tries++
+		return head("P1102", "there is no `try`", "`result = catch(fn, arg)` calls fn(arg) and gives `result.ok`, `result.value` and `result.error`")
+	case "except", "finally":
+		if h.tries > 0 {
+			return line("", "", "")
+		}
+		return head("P1102", "there is no `"+t.text+"`", "`result = catch(fn, arg)` calls fn(arg) and gives `result.ok`, `result.value` and `result.error`")
+	case "with":
+		return line("P1105", "there is no `with`", "`f = (workspace / \"name\").open(\"r\")`; a file is closed by f.close(), or when the body ends")
+	case "raise":
+		return line("P1110", "there is no `raise`", "`fail(\"why\")`, which Conductor retries, or `fail_terminal(\"why\")`, which it does not")
+	case "assert":
+		if next.kind == op && next.text == "(" && !h.commaBehind(i) {
+			return habit{}, false // may be a function of that name
+		}
+		return line("P1114", "there is no `assert`", "`if not ok: fail(\"why\")`")
+	case "del":
+		return line("P1115", "there is no `del`", "`d.pop(key)` for a dict, `l.pop(i)` for a list")
+	case "global", "nonlocal":
+		return line("P1116", "there is no `"+t.text+"`", "a function cannot rebind an outer name; return the new value, or keep it in a dict or a list")
+	case "async":
+		if next.text == "def" {
+			return head("P1117", "there is no `async`", "write a plain `def`; files are read ahead without it")
+		}
+		return line("P1117", "there is no `async`", "write the line plainly; files are read ahead without it")
+	case "while":
+		return head("P1106", "there is no `while`", "`for _ in range(n):` with a bound n, and `break` when it is done")
+	case "print", "exec":
+		if next.kind == text || next.kind == numeral || next.kind == name && !isKeyword(next.text) {
+			return line("P1119", "`"+t.text+"` is a function", "`"+t.text+"(...)` with parentheses")
+		}
+	case "match", "case", "switch":
+		if h.isBlockHead(i) {
+			return head("P1118", "there is no `"+t.text+"`", "`if x == 1:` … `elif x == 2:` … `else:`")
+		}
+	case "else":
+		if next.text == "if" {
+			return head("P1122", "there is no `else if`", "`elif`")
+		}
+	case "def":
+		return h.header(i)
+	case "type":
+		if next.kind == name && h.peek(i, 2).text == "=" {
+			return line("P1107", "there are no types to declare", "leave the line out")
+		}
+	}
+	return h.annotation(i)
+}
+
+// commaBehind says whether the parenthesis behind i is followed by a comma at its own level.
+func (h *hunter) commaBehind(i int) bool {
+	for j := i + 1; j <= h.lineEnd(i); j++ {
+		if h.tokens[j].text == "," && h.tokens[j].open < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// isBlockHead says whether a name at i, which is no keyword, heads a block: a
+// word, an operand, and a colon at the end of the line.
+func (h *hunter) isBlockHead(i int) bool {
+	last, next := h.lineEnd(i), h.peek(i, 1)
+	operand := next.kind == text || next.kind == numeral || next.kind == name && !isKeyword(next.text)
+	return operand && last > i+1 && h.tokens[last].text == ":"
+}
+
+// header finds annotations in the head of a def.
+func (h *hunter) header(i int) (habit, bool) {
+	last := h.lineEnd(i)
+	paren := -1
+	for j := i + 1; j <= last; j++ {
+		t := h.tokens[j]
+		switch {
+		case t.text == "(" && paren < 0:
+			paren = j
+		case t.text == ":" && paren >= 0 && t.open == paren && !h.inLambda(paren, j):
+			return habit{j, "P1107", "there are no annotations", "leave the type out: the params of a task have theirs in schema(...)", last}, true
+		case t.text == "->":
+			return habit{j, "P1107", "there are no annotations", "leave the type out: the result of a task has its own in `result = schema(...)`", last}, true
+		case t.text == ":" && t.open < 0:
+			return habit{}, false
+		}
+	}
+	return habit{}, false
+}
+
+func (h *hunter) inLambda(from, to int) bool {
+	for j := to - 1; j > from; j-- {
+		if h.tokens[j].text == "lambda" {
+			return true
+		}
+		if h.tokens[j].text == "," && h.tokens[j].open == from {
+			return false
+		}
+	}
+	return false
+}
+
+// annotation finds `name: type = value`.
+func (h *hunter) annotation(i int) (habit, bool) {
+	if isKeyword(h.tokens[i].text) {
+		return habit{}, false
+	}
+	j := i + 1
+	for h.peek(j, 0).text == "." && h.peek(j, 1).kind == name {
+		j += 2
+	}
+	if t := h.peek(j, 0); t.kind == op && t.text == ":" && t.open < 0 {
+		return habit{j, "P1107", "there are no annotations", "leave the type out: `" + h.tokens[i].text + " = ...`", h.lineEnd(i)}, true
+	}
+	return habit{}, false
+}
+
+// word finds the habits that are words inside a statement.
+func (h *hunter) word(i int) (habit, bool) {
+	t, next := h.tokens[i], h.peek(i, 1)
+	one := func(code Code, message, hint string) (habit, bool) {
+		return habit{i, code, message, hint, i}, true
+	}
+	before := h.peek(i, -1).text
+	if isReserved(t.text) && (next.text == "=" || before == "." || before == "def") {
+		return one("P1130", "`"+t.text+"` is a reserved word", "choose another name; a key of that name is reached by `d[\""+t.text+"\"]`")
+	}
+	switch t.text {
+	case "is":
+		if next.text == "not" {
+			return habit{i, "P1108", "there is no `is not`", "`!=`, as in `x != None`", i + 1}, true
+		}
+		return one("P1108", "there is no `is`", "`==`, as in `x == None`; for a type, `type(x) == \"string\"`")
+	case "yield":
+		return habit{i, "P1111", "there is no `yield`", "append to a list and return it; csv.reader, json.lines and lines() stream by themselves", h.lineEnd(i)}, true
+	case "await", "async":
+		return one("P1117", "there is no `"+t.text+"`", "call the function plainly; files are read ahead without it")
+	case "as", "class", "del", "except", "finally", "from", "global", "import", "nonlocal", "raise", "try", "with":
+		return one("P1130", "`"+t.text+"` is a reserved word", "choose another name")
+	}
+	return habit{}, false
+}
+
+func (h *hunter) number(i int) (habit, bool) {
+	t := h.tokens[i].text
+	if strings.Contains(t, "_") && !strings.HasSuffix(t, "_") && t[0] >= '0' && t[0] <= '9' {
+		return habit{i, "P1124", "a number has no `_` in it", "`" + strings.ReplaceAll(t, "_", "") + "`", i}, true
+	}
+	switch last := t[len(t)-1]; {
+	case (last == 'j' || last == 'J') && !strings.HasPrefix(t, "0x"):
+		return habit{i, "P1124", "there are no complex numbers", "", i}, true
+	case (last == 'L' || last == 'l') && len(t) > 1:
+		return habit{i, "P1124", "a number has no suffix", "`" + t[:len(t)-1] + "`: ints have no bound", i}, true
+	}
+	return habit{}, false
+}
+
+func (h *hunter) literal(i int) (habit, bool) {
+	t := h.tokens[i]
+	prefix := t.text[:strings.IndexAny(t.text, "\"'")]
+	lower := strings.ToLower(prefix)
+	switch {
+	case strings.ContainsAny(lower, "ft"):
+		return habit{i, "P1101", "there are no f-strings", formatHint(t), i}, true
+	case strings.Contains(lower, "u"):
+		return habit{i, "P1123", "a string has no prefix `" + prefix + "`", "leave the prefix out: every string is Unicode", i}, true
+	case prefix != lower || lower == "br":
+		return habit{i, "P1123", "a string has no prefix `" + prefix + "`", "`" + strings.Replace(lower, "br", "rb", 1) + "`", i}, true
+	}
+	if before := h.peek(i, -1); before.kind == text && !h.tokens[i].first && before.closed {
+		return habit{i, "P1125", "strings side by side are not joined", "put a `+` between them", i}, true
+	}
+	return habit{}, false
+}
+
+func (h *hunter) operator(i int) (habit, bool) {
+	t, before, next := h.tokens[i], h.peek(i, -1), h.peek(i, 1)
+	one := func(code Code, message, hint string) (habit, bool) {
+		return habit{i, code, message, hint, i}, true
+	}
+	switch t.text {
+	case "**":
+		if before.isOperand() && !t.first {
+			return one("P1109", "there is no operator `**`", "`x * x`, or `math.pow(x, y)`; `1 << n` is two to the n")
+		}
+	case "**=":
+		return one("P1109", "there is no operator `**=`", "`x = x * x`, or `x = math.pow(x, y)`")
+	case ":=":
+		return one("P1112", "there is no `:=`", "assign on a line of its own, before the line that uses it")
+	case "@":
+		if t.first && next.kind == name {
+			return habit{i, "P1126", "there are no decorators", "wrap the function by hand: `def f(x): ...` and then `g = wrapper(f)`", h.lineEnd(i)}, true
+		}
+		return one("P1126", "there is no operator `@`", "")
+	case "&&":
+		return one("P1127", "there is no `&&`", "`and`")
+	case "||":
+		return one("P1127", "there is no `||`", "`or`")
+	case "!":
+		return one("P1127", "there is no `!`", "`not`")
+	case "<>":
+		return one("P1127", "there is no `<>`", "`!=`")
+	case "===":
+		return one("P1127", "there is no `===`", "`==`")
+	case "?":
+		return one("P1127", "there is no `?`", "`a if condition else b`")
+	case "...":
+		return one("P1128", "there is no `...`", "`pass` where nothing is to be done")
+	case "//":
+		if t.first {
+			return habit{i, "P1129", "a comment starts with `#`", "`#`", h.lineEnd(i)}, true
+		}
+	case "/":
+		if t.first && next.text == "*" {
+			return habit{i, "P1129", "a comment starts with `#`", "`#` on each line", h.lineEnd(i)}, true
+		}
+	case "+", "-":
+		if next.text == t.text && before.isOperand() && next.at == t.after && h.endsOperand(i+2) {
+			return habit{i, "P1131", "there is no `" + t.text + t.text + "`", "`x " + t.text + "= 1`", i + 1}, true
+		}
+	case "*":
+		if before.text == "[" && next.isOperand() && h.peek(i, -2).isOperand() == false {
+			return one("P1132", "`*` cannot stand in a list", "join lists with `+`: `list(a) + list(b)`")
+		}
+	}
+	return h.foreign(i)
+}
+
+func (h *hunter) endsOperand(i int) bool {
+	t := h.peek(i, 0)
+	return t.kind == newline || t.kind == end || slices.Contains([]string{")", "]", "}", ",", ";", ":"}, t.text)
+}
+
+// foreign finds runes that only look like the ones of the language.
+func (h *hunter) foreign(i int) (habit, bool) {
+	t := h.tokens[i]
+	one := func(message, hint string) (habit, bool) { return habit{i, "P1005", message, hint, i}, true }
+	switch t.text {
+	case "“", "”", "„", "«", "»":
+		return one("`"+t.text+"` is no quotation mark of the language", "`\"`")
+	case "‘", "’", "‚", "`":
+		return one("`"+t.text+"` is no quotation mark of the language", "`'`")
+	case "\u00a0", "\u202f", "\u2007", "\u3000":
+		return one("a space that is not the plain one", "replace it by a plain space")
+	case "\u200b", "\u200c", "\u200d", "\ufeff", "\u2060":
+		return one("an invisible character", "delete it")
+	case "–", "—", "−", "‐":
+		return one("`"+t.text+"` is no minus sign of the language", "`-`")
+	case "×":
+		return one("`×` is no operator", "`*`")
+	case "÷":
+		return one("`÷` is no operator", "`/`")
+	case "≤", "≥", "≠":
+		return one("`"+t.text+"` is no operator", map[string]string{"≤": "`<=`", "≥": "`>=`", "≠": "`!=`"}[t.text])
+	case "（", "）", "，", "：", "；", "【", "】", "。":
+		return one("`"+t.text+"` is a full-width character", "use the ASCII one")
+	}
+	return habit{}, false
+}

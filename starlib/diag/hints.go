@@ -1,0 +1,221 @@
+package diag
+
+import (
+	"fmt"
+	"strings"
+)
+
+// hints.go holds what to write instead of a name or a module that only Python has.
+
+// importHint says what stands in for the first module of an import line.
+func importHint(line []token) string {
+	module := ""
+	for _, t := range line[1:] {
+		if t.kind != name && t.text != "." || t.text == "import" || t.text == "as" {
+			break
+		}
+		module += t.text
+	}
+	top, _, _ := strings.Cut(module, ".")
+	switch top {
+	case "json", "csv", "re", "math", "base64", "time":
+		return "delete the line: `" + top + "` is always there"
+	case "os", "pathlib", "shutil", "glob", "io", "tempfile":
+		return "delete the line: files are reached through `workspace`, as in `workspace / \"raw\" / name` and `workspace.glob(\"**/*.csv\")`"
+	case "hashlib":
+		return "delete the line: `hash.sha256(x)`"
+	case "datetime":
+		return "delete the line: `time.now()`, `time.parse(...)`"
+	case "logging":
+		return "delete the line: `log.info(\"message\", key = value)`"
+	case "typing", "pydantic", "dataclasses", "__future__", "abc", "enum":
+		return "delete the line: the shape of params and result is declared by `schema(...)`"
+	case "requests", "httpx", "urllib", "socket", "subprocess", "threading", "multiprocessing", "asyncio":
+		return "a task has no network, processes or threads; what it needs comes in as params or in the workspace"
+	case "sys", "argparse":
+		return "delete the line: input is `params`, and `fail(...)` ends the body"
+	case "random", "uuid", "secrets":
+		return "a body is repeatable, so nothing is random: take a seed or an id from `params`, or derive one with `hash.sha256(...)`"
+	case "perago":
+		return "delete the line: `task`, `schema`, `field` and the others are always there"
+	case "collections", "itertools", "functools", "operator":
+		return "delete the line: use dicts, lists and comprehensions"
+	case "", ".":
+		return "`load(\"lib/names.star\", \"name\")` takes names from another file"
+	}
+	return fmt.Sprintf("`load(\"%s.star\", \"name\")` takes names from another file of your own; Python packages cannot be used",
+		strings.ReplaceAll(strings.Trim(module, "."), ".", "/"))
+}
+
+// formatHint rewrites an f-string, when it is simple enough to be worth showing.
+func formatHint(t token) string {
+	const plain = "`\"{} is {}\".format(a, b)` or `\"%s is %s\" % (a, b)`"
+	quote := strings.IndexAny(t.text, "\"'")
+	body := t.text[quote:]
+	if !t.closed || strings.HasPrefix(body, `"""`) || strings.HasPrefix(body, "'''") || len(body) > 70 || strings.ContainsAny(body, "\n\r") {
+		return plain
+	}
+	out, args, ok := splitFormat(body[1 : len(body)-1])
+	if !ok || len(args) == 0 {
+		if ok {
+			return "`" + body + "`"
+		}
+		return plain
+	}
+	return "`" + body[:1] + out + body[:1] + ".format(" + strings.Join(args, ", ") + ")`"
+}
+
+// splitFormat takes the expressions out of the text of an f-string.
+func splitFormat(s string) (string, []string, bool) {
+	var out strings.Builder
+	var args []string
+	for s != "" {
+		i := strings.IndexAny(s, "{}")
+		if i < 0 {
+			out.WriteString(s)
+			break
+		}
+		out.WriteString(s[:i])
+		if len(s) > i+1 && s[i+1] == s[i] {
+			out.WriteString(s[i : i+2])
+			s = s[i+2:]
+			continue
+		}
+		stop := strings.IndexByte(s, '}')
+		if s[i] == '}' || stop < i || strings.Contains(s[i+1:stop], "{") {
+			return "", nil, false
+		}
+		arg, ok := formatArgument(s[i+1 : stop])
+		if !ok {
+			return "", nil, false
+		}
+		args = append(args, arg)
+		out.WriteString("{}")
+		s = s[stop+1:]
+	}
+	return out.String(), args, true
+}
+
+// formatArgument is the expression of one replacement field, its conversion and
+// format spec turned into calls.
+func formatArgument(field string) (string, bool) {
+	expr, spec, _ := strings.Cut(field, ":")
+	expr = strings.TrimSpace(expr)
+	if e, ok := strings.CutSuffix(expr, "!r"); ok {
+		expr = "repr(" + e + ")"
+	} else if e, ok := strings.CutSuffix(expr, "!s"); ok {
+		expr = e
+	}
+	if expr == "" || strings.ContainsAny(expr, "\\") || strings.HasSuffix(expr, "=") {
+		return "", false
+	}
+	if digits, ok := strings.CutPrefix(spec, "."); ok && strings.HasSuffix(digits, "f") {
+		if n, ok := number(strings.TrimSuffix(digits, "f")); ok {
+			return fmt.Sprintf("format_number(%s, digits = %d)", expr, n), true
+		}
+	}
+	return expr, spec == ""
+}
+
+// nameHint says what to write instead of a name that is known elsewhere and not here.
+func nameHint(name string) string {
+	switch name {
+	case "null", "nil", "undefined", "none", "NULL", "Null":
+		return "`None`"
+	case "true", "TRUE":
+		return "`True`"
+	case "false", "FALSE":
+		return "`False`"
+	case "string", "unicode":
+		return "`str`"
+	case "integer", "long", "Int", "number":
+		return "`int`, or `float`"
+	case "boolean", "Bool":
+		return "`bool`"
+	case "array", "List", "Sequence":
+		return "`list`, or `list_of(T)` in a schema"
+	case "Dict", "object", "Mapping", "map":
+		if name == "map" {
+			return "`[f(x) for x in xs]`, or `map_of(T)` in a schema"
+		}
+		return "`dict`, or `map_of(T)` in a schema"
+	case "Optional":
+		return "`optional(T)`"
+	case "Union":
+		return "`union(A, B)`"
+	case "Literal", "Enum":
+		return "`one_of(\"a\", \"b\")`"
+	case "Any":
+		return "`anything()`"
+	case "Field":
+		return "`field(type, ...)`"
+	case "BaseModel", "dataclass", "TypedDict", "NamedTuple":
+		return "`schema(...)` for params and result, `struct(...)` in the body"
+	case "open":
+		return "`(workspace / \"name\").open(\"r\")`, or read_text(), lines(), write_text(...)"
+	case "filter":
+		return "`[x for x in xs if keep(x)]`"
+	case "isinstance":
+		return "`type(x) == \"string\"`"
+	case "issubclass", "super", "self", "object_":
+		return "there are no classes; use struct(...) and functions"
+	case "input":
+		return "input comes as `params`"
+	case "exit", "quit":
+		return "`return` from run, `fail(...)` or `fail_terminal(...)`"
+	case "xrange":
+		return "`range`"
+	case "raw_input":
+		return "input comes as `params`"
+	case "iter", "next":
+		return "a `for` loop goes over anything that can be iterated"
+	case "format":
+		return "`\"{}\".format(x)`; for digits, format_number(x, digits = 2)"
+	case "frozenset":
+		return "`set(...)`; what the top level makes is frozen anyway"
+	case "bytearray", "memoryview":
+		return "`bytes(...)`"
+	case "exec", "eval", "compile", "globals", "locals", "vars", "setattr", "delattr", "id", "callable":
+		return "there is no such thing here: a module is fixed once it is loaded"
+	case "pow":
+		return "`math.pow(x, y)`, or `x * x`"
+	case "round":
+		return "`math.round(x)`, or format_number(x, digits = 2) for text"
+	case "Exception", "ValueError", "KeyError", "TypeError", "RuntimeError", "IOError", "OSError", "AssertionError", "StopIteration":
+		return "there are no exceptions: `fail(\"why\")` ends the body, `catch(fn, ...)` recovers"
+	case "__name__", "__file__", "__main__":
+		return "a task file is never a program of its own; `run` is called for it"
+	case "Path", "os", "pathlib", "shutil":
+		return "files are reached through `workspace`: `workspace / \"raw\" / name`"
+	case "sys":
+		return "input is `params`; `fail(...)` ends the body"
+	case "datetime_", "timedelta":
+		return "`time.parse(...)` and durations of `time`"
+	case "logging", "logger":
+		return "`log.info(\"message\", key = value)`"
+	case "hashlib":
+		return "`hash.sha256(x)`"
+	case "random", "uuid4":
+		return "nothing is random here: take a seed or an id from `params`"
+	case "pd", "np", "pandas", "numpy":
+		return "Python packages cannot be used; csv.dict_reader(path) streams the rows of a table"
+	case "requests", "urllib":
+		return "a task has no network; what it needs comes in as params or in the workspace"
+	case "environ", "getenv":
+		return "a task sees no environment; pass values as params"
+	}
+	return ""
+}
+
+// scopeHint is for a parameter of run used where it does not exist.
+func scopeHint(name string) string {
+	switch name {
+	case "workspace":
+		return "`workspace` is a parameter of run(workspace, params); hand it on to the functions that need it"
+	case "params":
+		return "`params` is a parameter of run; hand it on to the functions that need it"
+	case "run":
+		return "the body is the module's own `def run`"
+	}
+	return ""
+}

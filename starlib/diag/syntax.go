@@ -1,0 +1,187 @@
+package diag
+
+import (
+	"fmt"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+)
+
+// mostPerFile bounds what one file can complain about: beyond it nobody reads.
+const mostPerFile = 100
+
+// fromSyntax turns the parser's one error into what it means, together with all
+// that is certainly wrong behind it.
+func (s *Sources) fromSyntax(e syntax.Error) List {
+	file := e.Pos.Filename()
+	source, ok := s.Text[file]
+	if !ok {
+		return List{s.at(e.Pos, "P1001", e.Msg)}
+	}
+	tokens := scan(string(source))
+	fault := s.fault(tokens, e)
+	var list List
+	first := true // the parser's own error is still to be placed
+	for _, h := range habits(tokens) {
+		t := tokens[h.token]
+		if first && fault.token <= h.through && fault.token >= h.token-1 {
+			first = false // it is this habit that the parser stumbled over
+		}
+		if first && fault.token < h.token {
+			list, first = append(list, fault.diagnostic), false
+		}
+		d := s.at(syntax.MakePosition(&file, int32(t.at.line), int32(t.at.column)), h.code, h.message)
+		d.Hint = writeHint(h.hint)
+		list = append(list, d)
+	}
+	if first {
+		list = append(list, fault.diagnostic)
+	}
+	return s.bound(list)
+}
+
+// bound cuts the complaints of one file.
+func (s *Sources) bound(list List) List {
+	if len(list) <= mostPerFile {
+		return list
+	}
+	rest := *list[mostPerFile]
+	rest.Code, rest.Message = "P1000", fmt.Sprintf("and %d more errors from here on", len(list)-mostPerFile)
+	rest.Found, rest.Wanted, rest.Hint = "", "", ""
+	return append(list[:mostPerFile:mostPerFile], &rest)
+}
+
+func writeHint(hint string) string {
+	if strings.HasPrefix(hint, "`") {
+		return "write " + hint
+	}
+	return hint
+}
+
+// fault is the parser's own error, on the token that it is about.
+type fault struct {
+	token      int
+	diagnostic *Diagnostic
+}
+
+// fault finds the token: the parser names the place behind it for most messages
+// and its start for some.
+func (s *Sources) fault(tokens []token, e syntax.Error) fault {
+	pos := placeOf(e.Pos)
+	i := tokenAt(tokens, pos, e.Msg)
+	t := tokens[i]
+	file := e.Pos.Filename()
+	d := s.at(syntax.MakePosition(&file, int32(t.at.line), int32(t.at.column)), "P1001", e.Msg)
+	if got, want, ok := gotWant(e.Msg); ok {
+		d.Message, d.Found, d.Wanted = "syntax error", describe(got, t), wanted(want)
+	}
+	explain(d, tokens, i, e.Msg)
+	return fault{i, d}
+}
+
+// tokenAt is the index of the token that an error of the parser is about.
+func tokenAt(tokens []token, pos place, msg string) int {
+	starts := strings.HasSuffix(msg, "want primary expression") || !strings.HasPrefix(msg, "got ") &&
+		msg != "not an identifier" && !strings.HasPrefix(msg, "first operand of load") &&
+		!strings.HasPrefix(msg, "load operand") && !strings.HasPrefix(msg, "original name") && !strings.HasPrefix(msg, "keyword argument must") &&
+		!strings.Contains(msg, "does not associate")
+	inside := len(tokens) - 1
+	for i, t := range tokens {
+		if starts && t.at == pos || !starts && t.after == pos && t.kind != end {
+			return i
+		}
+		if inside == len(tokens)-1 && (before(pos, t.after) || t.kind == end) {
+			inside = i
+		}
+	}
+	return inside
+}
+
+func before(a, b place) bool {
+	return a.line < b.line || a.line == b.line && a.column < b.column
+}
+
+// gotWant splits "got X, want Y".
+func gotWant(msg string) (got, want string, ok bool) {
+	rest, ok := strings.CutPrefix(msg, "got ")
+	if !ok {
+		return "", "", false
+	}
+	got, want, ok = strings.Cut(rest, ", want ")
+	return got, want, ok
+}
+
+func describe(got string, t token) string {
+	switch {
+	case got == "newline" || t.kind == newline:
+		return "the end of the line"
+	case got == "end of file" || t.kind == end:
+		return "the end of the file"
+	case got == "indent":
+		return "a deeper indentation"
+	case got == "outdent":
+		return "the end of the block"
+	}
+	return "`" + shorten(t.text, 40) + "`"
+}
+
+func wanted(want string) string {
+	switch want {
+	case "newline":
+		return "the end of the line"
+	case "end of file", "EOF":
+		return "the end of the file"
+	case "indent":
+		return "an indented block"
+	case "outdent":
+		return "the end of the block"
+	case "primary expression":
+		return "an expression"
+	}
+	return strings.ReplaceAll(want, "'", "`")
+}
+
+// shorten cuts a text for a message, at most n runes, on one line.
+func shorten(s string, n int) string {
+	s = strings.NewReplacer("\r\n", "⏎", "\n", "⏎", "\r", "⏎").Replace(s)
+	runes := []rune(s)
+	if len(runes) <= n {
+		return s
+	}
+	return string(runes[:n-1]) + "…"
+}
+
+// resolveKey folds the messages of one position that mean the same.
+type resolveKey struct {
+	at   place
+	code Code
+}
+
+// fromResolve turns all errors of the resolver.
+func (s *Sources) fromResolve(errs resolve.ErrorList) List {
+	var list List
+	seen := map[resolveKey]bool{}
+	headless := map[int]bool{} // lines with a top-level if or for: what they say of __name__ is no news
+	for _, e := range errs {
+		d := s.fromResolveOne(e)
+		key := resolveKey{placeOf(e.Pos), d.Code}
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		if d.Code == "P1203" {
+			headless[d.Line] = true
+		}
+		list = append(list, d)
+	}
+	kept := list[:0]
+	for _, d := range list {
+		if headless[d.Line] && d.Code == "P1201" && strings.Contains(d.Message, "__name__") {
+			continue
+		}
+		kept = append(kept, d)
+	}
+	sortByPlace(kept)
+	return s.bound(kept)
+}
