@@ -1,0 +1,198 @@
+// Package conductor is the adapter for a real Conductor: engine.Queue,
+// engine.Leaser, and the TaskDef verbs of `perago register`. It is the only
+// importer of conductor-go.
+//
+// conductor-go is used for what it can carry: the login, the plain update of a
+// task, the look-up of a task, its log. Three things go past it, on the same
+// login: a poll, because its model turns every number of an input into a
+// float64, and 9007199254740993 into another number; the extension of a lease and
+// update-v2, which it does not know; and a TaskDef, of whose fields it knows half.
+package conductor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/conductor-sdk/conductor-go/sdk/client"
+	"github.com/conductor-sdk/conductor-go/sdk/settings"
+
+	"perago/engine"
+)
+
+// Options say where a Conductor is and who we are to it.
+type Options struct {
+	URL      string        // of the API, "http://host:8080/api"
+	Key      string        // with Secret; "" when the server has no login
+	Secret   engine.Secret // never printed
+	WorkerID string        // as the server shows it beside a task
+	Timeout  time.Duration // of one call, beside what it asks to wait at the server; 0 is 30 s
+}
+
+// Client talks to one Conductor. It implements engine.Queue and engine.Leaser,
+// and may be used by several goroutines. Its errors are *Error, or wrap
+// engine.ErrGone or engine.ErrRejected beside one.
+type Client struct {
+	url      string // without a slash at its end
+	workerID string
+	timeout  time.Duration
+	http     *http.Client
+	tasks    client.TaskClient
+	login    *login // nil: the server has none
+	noV2     atomic.Bool
+}
+
+var (
+	_ engine.Queue  = (*Client)(nil)
+	_ engine.Leaser = (*Client)(nil)
+)
+
+// New returns a Client. It calls nobody; Check does.
+func New(o Options) *Client {
+	c := &Client{url: strings.TrimRight(o.URL, "/"), workerID: o.WorkerID, timeout: o.Timeout}
+	if c.timeout <= 0 {
+		c.timeout = 30 * time.Second
+	}
+	c.http = &http.Client{
+		Transport: &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSHandshakeTimeout: 10 * time.Second,
+			MaxIdleConnsPerHost: 64,
+			IdleConnTimeout:     90 * time.Second,
+			ForceAttemptHTTP2:   true,
+		},
+		// A POST that is sent elsewhere comes there as a GET: better to say so.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	// Not settings.NewHttpSettings: its headers would be added to every call's own.
+	at := &settings.HttpSettings{BaseUrl: c.url, Headers: map[string]string{}}
+	if o.Key == "" {
+		c.tasks = client.NewTaskClient(client.NewAPIClient(nil, at))
+		return c
+	}
+	credentials := settings.NewAuthenticationSettings(o.Key, o.Secret.Reveal())
+	c.login = &login{credentials: *credentials, at: at, http: c.http}
+	c.tasks = client.NewTaskClient(client.NewAPIClientWithTokenManager(credentials, at, nil, c.login))
+	return c
+}
+
+// request is one call that conductor-go does not know.
+type request struct {
+	op     string // for the error: "poll features.build"
+	method string
+	path   string // after the API's URL, escaped
+	query  url.Values
+	body   any           // encoded as JSON; nil is none
+	wait   time.Duration // what the server is asked to wait
+	text   bool          // the answer is text, not JSON
+}
+
+// answer is what a server said to a request.
+type answer struct {
+	status int
+	body   []byte
+	date   time.Time // of the server; zero when it gave none
+	sent   time.Time
+}
+
+// maxAnswer bounds an answer in bytes: a batch of tasks, each with its input.
+const maxAnswer = 256 << 20
+
+// call makes a request and returns its answer when it is a good one. A token
+// that has run out is renewed once.
+func (c *Client) call(ctx context.Context, r request) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+r.wait)
+	defer cancel()
+	for again := true; ; again = false {
+		token, err := c.login.token(ctx)
+		if err != nil {
+			return answer{}, c.failed(r.op, nil, nil, err)
+		}
+		a, err := c.send(ctx, r, token)
+		if again && a.status == http.StatusUnauthorized && c.login.renew(token) {
+			continue
+		}
+		return a, err
+	}
+}
+
+func (c *Client) send(ctx context.Context, r request, token string) (answer, error) {
+	var body io.Reader
+	if r.body != nil {
+		data, err := json.Marshal(r.body)
+		if err != nil {
+			return answer{}, fmt.Errorf("%s: %w", r.op, err)
+		}
+		body = bytes.NewReader(data)
+	}
+	target := c.url + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
+	if err != nil {
+		return answer{}, c.failed(r.op, nil, nil, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Accept", "application/json, text/plain")
+	if token != "" {
+		req.Header.Set("X-Authorization", token)
+	}
+	sent := time.Now()
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return answer{}, c.failed(r.op, nil, nil, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err == nil && len(data) > maxAnswer {
+		err = fmt.Errorf("the answer is longer than %d MB", maxAnswer>>20)
+	}
+	a := answer{status: resp.StatusCode, body: data, sent: sent}
+	a.date, _ = http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return a, c.failed(r.op, nil, nil, err)
+	}
+	good := resp.StatusCode >= 200 && resp.StatusCode < 300
+	if good && (r.text && !isPage(resp, data) || len(data) == 0 || json.Valid(data)) {
+		return a, nil
+	}
+	return a, c.failed(r.op, resp, data, nil)
+}
+
+// Server is what Check found.
+type Server struct {
+	Skew      time.Duration // the server's clock less ours; zero when it does not tell, or by less than 2 s
+	LoginIdle bool          // a key is set, and the server has no login
+}
+
+// Check asks whether a Conductor is there and lets us in.
+func (c *Client) Check(ctx context.Context) (Server, error) {
+	op := "check Conductor"
+	if _, err := c.call(ctx, request{op: op, method: http.MethodGet, path: "/health"}); err != nil {
+		return Server{}, err
+	}
+	// Something else may have a /health: only Conductor has a queue of tasks.
+	a, err := c.call(ctx, request{op: op, method: http.MethodGet, path: "/tasks/queue/sizes",
+		query: url.Values{"taskType": {"perago"}}})
+	if err != nil {
+		return Server{}, err
+	}
+	s := Server{LoginIdle: c.login.idle()}
+	// The header has whole seconds, and the answer took its time.
+	if skew := a.date.Sub(a.sent); !a.date.IsZero() && skew.Abs() >= 2*time.Second+time.Since(a.sent) {
+		s.Skew = skew.Round(time.Second)
+	}
+	return s, nil
+}

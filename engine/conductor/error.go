@@ -1,0 +1,164 @@
+package conductor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/conductor-sdk/conductor-go/sdk/client"
+)
+
+// Error is a call that did not get the answer it needs.
+type Error struct {
+	Op     string // "poll features.build"
+	URL    string // of the API
+	Status int    // of HTTP; 0 when there was no answer
+	Detail string // what went wrong, in a line
+	Hint   string // what to do about it; "" when that is not known
+	cause  error
+}
+
+func (e *Error) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("%s: %s: %s", e.Op, e.URL, e.Detail)
+	}
+	return fmt.Sprintf("%s: %s: %d: %s", e.Op, e.URL, e.Status, e.Detail)
+}
+
+// Unwrap gives the cause: of the network, of a cancel, engine.ErrGone.
+func (e *Error) Unwrap() error { return e.cause }
+
+const (
+	hintURL   = "CONDUCTOR_SERVER_URL is the address of Conductor's API and ends in /api, as in http://localhost:8080/api"
+	hintLogin = "CONDUCTOR_AUTH_KEY and CONDUCTOR_AUTH_SECRET must be a key that this server knows and that may run tasks"
+	hintDown  = "is Conductor running, and is CONDUCTOR_SERVER_URL right?"
+)
+
+// failed makes the error of a call. resp and body are nil when there was no
+// answer, and then err is why.
+func (c *Client) failed(op string, resp *http.Response, body []byte, err error) error {
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return err // the login's, which says more
+	}
+	e := &Error{Op: op, URL: c.url, cause: err}
+	if resp == nil {
+		e.Detail, e.Hint = unanswered(err)
+		return e
+	}
+	e.Status = resp.StatusCode
+	e.Detail, e.Hint = judge(resp, body)
+	if e.Status == http.StatusUnauthorized && c.login == nil {
+		e.Hint = "this server has a login: set CONDUCTOR_AUTH_KEY and CONDUCTOR_AUTH_SECRET"
+	}
+	return e
+}
+
+// sdk makes the error of a call that conductor-go made.
+func (c *Client) sdk(op string, resp *http.Response, err error) error {
+	if err == nil {
+		return nil
+	}
+	if resp == nil {
+		return c.failed(op, nil, nil, err)
+	}
+	var body []byte
+	if answer := (client.GenericSwaggerError{}); errors.As(err, &answer) {
+		body = answer.Body()
+	} else if resp.StatusCode < 300 && !isPage(resp, nil) {
+		return c.failed(op, nil, nil, fmt.Errorf("the answer cannot be read: %w", err))
+	}
+	return c.failed(op, resp, body, err)
+}
+
+// judge says what is wrong with an answer.
+//
+//	a web page, whatever its status       not the API: wrong URL
+//	a redirect                            the API is elsewhere
+//	401, 403                              the login
+//	404 of the web server, not of the API wrong URL
+//	anything else                         what the server says
+func judge(resp *http.Response, body []byte) (detail, hint string) {
+	says := message(body)
+	switch code := resp.StatusCode; {
+	case code >= 300 && code < 400:
+		return "the server answers from elsewhere: " + clip(resp.Header.Get("Location")), hintURL
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		if says == "" {
+			says = strings.ToLower(http.StatusText(code))
+		}
+		return "the server does not let us in: " + says, hintLogin
+	case isPage(resp, body):
+		return "a web page instead of an answer", hintURL
+	case code < 300:
+		return "not an answer of Conductor", hintURL
+	case code == http.StatusNotFound && (says == "" || strings.HasPrefix(says, "No static resource")):
+		return "there is no such API", hintURL
+	case says == "":
+		return strings.ToLower(http.StatusText(code)), ""
+	}
+	return says, ""
+}
+
+// isPage says whether an answer is HTML.
+func isPage(resp *http.Response, body []byte) bool {
+	if strings.Contains(resp.Header.Get("Content-Type"), "html") {
+		return true
+	}
+	return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
+}
+
+// message is what an answer of the server says in words, in one line.
+func message(body []byte) string {
+	var says struct{ Message, Error string }
+	if err := json.Unmarshal(body, &says); err != nil {
+		if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
+			return ""
+		}
+		return clip(string(body))
+	}
+	if says.Message == "" {
+		return clip(says.Error)
+	}
+	return clip(says.Message)
+}
+
+// clip makes one line of at most 200 characters.
+func clip(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > 200 {
+		s = string(r[:199]) + "…"
+	}
+	return s
+}
+
+// unanswered says why there was no answer. Ports and addresses of our own side
+// are left out: the same trouble has to read the same, since it is logged once.
+func unanswered(err error) (detail, hint string) {
+	var (
+		asked  *url.Error
+		dialed *net.OpError
+		named  *net.DNSError
+	)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time", hintDown
+	case errors.Is(err, context.Canceled):
+		return "given up", ""
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused", hintDown
+	case errors.As(err, &named):
+		return "no such host: " + named.Name, hintURL
+	case errors.As(err, &dialed):
+		return dialed.Op + ": " + dialed.Err.Error(), hintDown
+	case errors.As(err, &asked):
+		return asked.Err.Error(), hintURL
+	}
+	return err.Error(), ""
+}

@@ -1,0 +1,109 @@
+package conductor
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/conductor-sdk/conductor-go/sdk/authentication"
+	"github.com/conductor-sdk/conductor-go/sdk/settings"
+)
+
+// tokenLife is how long a token is used. Servers give it a longer life.
+const tokenLife = 30 * time.Minute
+
+// login holds the token of a key. conductor-go's own holder of tokens writes its
+// errors to stderr and then calls the server without one. A nil login is that of
+// a server that has none.
+type login struct {
+	credentials settings.AuthenticationSettings
+	at          *settings.HttpSettings
+	http        *http.Client
+
+	mu      sync.Mutex
+	current string
+	until   time.Time
+	none    bool // the server has no login
+}
+
+// token returns the token to send, "" for none.
+func (l *login) token(ctx context.Context) (string, error) {
+	if l == nil {
+		return "", nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.none || l.current != "" && time.Now().Before(l.until) {
+		return l.current, nil
+	}
+	bound := *l.http // GetToken takes no context
+	bound.Transport = withContext{ctx, l.http.Transport}
+	token, resp, err := authentication.GetToken(l.credentials, l.at, &bound)
+	if resp != nil && resp.StatusCode == http.StatusNotFound {
+		// As a server without a login answers; a wrong URL is told by the next call.
+		l.none = true
+		return "", nil
+	}
+	if err != nil {
+		return "", l.failed(resp, err)
+	}
+	l.current, l.until = token.Token, time.Now().Add(tokenLife)
+	return l.current, nil
+}
+
+func (l *login) failed(resp *http.Response, err error) error {
+	e := &Error{Op: "log in to Conductor", URL: l.at.BaseUrl, cause: err}
+	if resp == nil {
+		e.Detail, e.Hint = unanswered(err)
+		return e
+	}
+	e.Status = resp.StatusCode
+	e.Detail, e.Hint = judge(resp, []byte(err.Error())) // GetToken's error is the answer's body
+	if e.Status >= 400 && e.Status < 500 {
+		e.Hint = hintLogin
+	}
+	return e
+}
+
+// renew drops a token that the server no longer takes. It returns false when
+// there is none to drop.
+func (l *login) renew(token string) bool {
+	if l == nil || token == "" {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.current == token {
+		l.current = ""
+	}
+	return true
+}
+
+// idle says whether there is a key and no login to use it for.
+func (l *login) idle() bool {
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.none
+}
+
+// RefreshToken gives conductor-go the token that token has fetched before the
+// call, so it never logs in by itself.
+func (l *login) RefreshToken(*settings.HttpSettings, *http.Client) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.current, nil
+}
+
+// withContext sends requests on a context of ours.
+type withContext struct {
+	ctx  context.Context
+	base http.RoundTripper
+}
+
+func (w withContext) RoundTrip(r *http.Request) (*http.Response, error) {
+	return w.base.RoundTrip(r.WithContext(w.ctx))
+}

@@ -1,0 +1,230 @@
+package conductor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/conductor-sdk/conductor-go/sdk/model"
+
+	"perago/engine"
+)
+
+// polled is a task as a poll gives it. The input stays as it was written.
+type polled struct {
+	TaskID     string          `json:"taskId"`
+	WorkflowID string          `json:"workflowInstanceId"`
+	Reference  string          `json:"referenceTaskName"`
+	Retry      int             `json:"retryCount"`
+	Iteration  int             `json:"iteration"`
+	Input      json.RawMessage `json:"inputData"`
+	Timeout    int64           `json:"responseTimeoutSeconds"`
+}
+
+func (p polled) attempt(task string) engine.Attempt {
+	return engine.Attempt{Task: task, TaskID: p.TaskID, WorkflowID: p.WorkflowID, Reference: p.Reference,
+		Iteration: p.Iteration, Retry: p.Retry, Input: p.Input, ResponseTimeout: time.Duration(p.Timeout) * time.Second}
+}
+
+// Poll implements engine.Queue. A batch that waits at the server waits until it
+// is full, while what it has already been given runs out of its time. So the
+// batch does not wait, and what waits is the poll for a single task after it.
+func (c *Client) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]engine.Attempt, error) {
+	got, err := c.batch(ctx, task, max, 0)
+	if wait <= 0 || len(got) > 0 || err != nil {
+		return got, err
+	}
+	return c.batch(ctx, task, 1, wait)
+}
+
+func (c *Client) batch(ctx context.Context, task string, max int, wait time.Duration) ([]engine.Attempt, error) {
+	op := "poll " + task
+	a, err := c.call(ctx, request{op: op, method: http.MethodGet, wait: wait,
+		path: "/tasks/poll/batch/" + url.PathEscape(task),
+		query: url.Values{"workerid": {c.workerID}, "count": {strconv.Itoa(max)},
+			"timeout": {strconv.FormatInt(wait.Milliseconds(), 10)}}})
+	if err != nil || a.status == http.StatusNoContent {
+		return nil, err
+	}
+	var tasks []json.RawMessage
+	if err := json.Unmarshal(a.body, &tasks); err != nil {
+		return nil, fmt.Errorf("%s: not a list of tasks: %w", op, err)
+	}
+	var (
+		out []engine.Attempt
+		bad []error
+	)
+	for _, raw := range tasks { // one that cannot be read costs none of the others
+		next, err := readTask(raw, task)
+		if err != nil {
+			bad = append(bad, fmt.Errorf("%s: %w", op, err))
+			continue
+		}
+		out = append(out, next)
+	}
+	return out, errors.Join(bad...)
+}
+
+func readTask(raw json.RawMessage, task string) (engine.Attempt, error) {
+	var p polled
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return engine.Attempt{}, fmt.Errorf("not a task: %w", err)
+	}
+	if p.TaskID == "" || p.WorkflowID == "" {
+		return engine.Attempt{}, errors.New("a task without an id")
+	}
+	return p.attempt(task), nil
+}
+
+// Report implements engine.Queue: by update-v2, whose answer may carry the next
+// attempt, else by the plain update, when r.Last or the server is older.
+func (c *Client) Report(ctx context.Context, r engine.Report) (*engine.Attempt, error) {
+	op := "report " + r.Attempt.TaskID
+	result, err := c.result(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", op, err)
+	}
+	if r.Last || c.noV2.Load() {
+		return nil, c.update(ctx, op, result)
+	}
+	a, err := c.call(ctx, request{op: op, method: http.MethodPost, path: "/tasks/update-v2", body: result})
+	switch a.status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		// No such task, or no such call: the plain update knows.
+		err := c.update(ctx, op, result)
+		c.noV2.Store(err == nil)
+		return nil, err
+	}
+	if err != nil {
+		return nil, verdict(err)
+	}
+	if len(a.body) == 0 {
+		return nil, nil
+	}
+	// From here on the report is delivered, whatever the rest of the answer is.
+	next, err := readTask(a.body, r.Attempt.Task)
+	if err != nil {
+		return nil, nil
+	}
+	return &next, nil
+}
+
+// result is the body of an update.
+func (c *Client) result(r engine.Report) (*model.TaskResult, error) {
+	t := &model.TaskResult{TaskId: r.Attempt.TaskID, WorkflowInstanceId: r.Attempt.WorkflowID,
+		WorkerId: c.workerID, Status: model.TaskResultStatus(r.Status), ReasonForIncompletion: r.Reason}
+	if len(r.Output) > 0 {
+		var fields map[string]json.RawMessage // exact: numbers stay as they are written
+		if err := json.Unmarshal(r.Output, &fields); err != nil {
+			return nil, fmt.Errorf("output: %w", err)
+		}
+		t.OutputData = make(map[string]any, len(fields))
+		for name, value := range fields {
+			t.OutputData[name] = value
+		}
+	}
+	now := time.Now().UnixMilli()
+	for _, line := range r.Log {
+		t.Logs = append(t.Logs, model.TaskExecLog{Log: line, TaskId: t.TaskId, CreatedTime: now})
+	}
+	return t, nil
+}
+
+// update is the plain update.
+func (c *Client) update(ctx context.Context, op string, result *model.TaskResult) error {
+	return verdict(c.through(ctx, op, func(ctx context.Context) (*http.Response, error) {
+		_, resp, err := c.tasks.UpdateTask(ctx, result)
+		return resp, err
+	}))
+}
+
+// through makes a call of conductor-go, with a token that is good.
+func (c *Client) through(ctx context.Context, op string, call func(context.Context) (*http.Response, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	for again := true; ; again = false {
+		token, err := c.login.token(ctx)
+		if err != nil {
+			return c.failed(op, nil, nil, err)
+		}
+		resp, err := call(ctx)
+		if again && resp != nil && resp.StatusCode == http.StatusUnauthorized && c.login.renew(token) {
+			continue
+		}
+		return c.sdk(op, resp, err)
+	}
+}
+
+// verdict adds to the error of an update what it means for the attempt.
+//
+//	404                            the server has no such task: gone
+//	400, 409, 413, 415, 422        it will say the same the next time: rejected
+//	no answer, 401, 403, 429, 5xx  it may be heard later
+func verdict(err error) error {
+	e := (*Error)(nil)
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Status {
+	case http.StatusNotFound:
+		if e.Hint == "" { // else it is not the API that answered
+			e.cause = engine.ErrGone
+		}
+	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		e.cause = engine.ErrRejected
+	}
+	return err
+}
+
+// extension is the body that extends a lease. It has no status on purpose: a
+// server too old to know extendLease would put the task back on its queue.
+type extension struct {
+	TaskID     string `json:"taskId"`
+	WorkflowID string `json:"workflowInstanceId"`
+	WorkerID   string `json:"workerId"`
+	Extend     bool   `json:"extendLease"`
+}
+
+// Extend implements engine.Leaser.
+func (c *Client) Extend(ctx context.Context, a engine.Attempt) error {
+	_, err := c.call(ctx, request{op: "extend " + a.TaskID, method: http.MethodPost, path: "/tasks", text: true,
+		body: extension{TaskID: a.TaskID, WorkflowID: a.WorkflowID, WorkerID: c.workerID, Extend: true}})
+	return verdict(err)
+}
+
+// Current implements engine.Leaser. Besides status and retry count it looks at
+// the worker: a task that went back to the queue keeps its id for the next one.
+func (c *Client) Current(ctx context.Context, a engine.Attempt) error {
+	op := "look up " + a.TaskID
+	var task model.Task
+	err := c.through(ctx, op, func(ctx context.Context) (resp *http.Response, err error) {
+		task, resp, err = c.tasks.GetTask(ctx, a.TaskID)
+		return resp, err
+	})
+	if err != nil {
+		return verdict(err)
+	}
+	switch {
+	case task.Status != model.InProgressTask:
+		return fmt.Errorf("%w: Conductor shows %s as %s", engine.ErrGone, a.TaskID, task.Status)
+	case int(task.RetryCount) != a.Retry:
+		return fmt.Errorf("%w: Conductor shows %s at retry %d, this is %d", engine.ErrGone, a.TaskID, task.RetryCount, a.Retry)
+	case task.WorkerId != "" && task.WorkerId != c.workerID:
+		return fmt.Errorf("%w: Conductor shows %s with the worker %s", engine.ErrGone, a.TaskID, task.WorkerId)
+	}
+	return nil
+}
+
+// Note implements engine.Leaser. The lines become one entry of the log.
+func (c *Client) Note(ctx context.Context, a engine.Attempt, lines []string) error {
+	return verdict(c.through(ctx, "log of "+a.TaskID, func(ctx context.Context) (*http.Response, error) {
+		return c.tasks.Log(ctx, strings.Join(lines, "\n"), a.TaskID)
+	}))
+}
