@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -220,6 +222,23 @@ func (l *life) one(m *Module, a Attempt, since time.Time) (next *Attempt) {
 		lines.addStory(res.Story)
 	}
 	return l.deliver(res, lease, lines, since)
+}
+
+// WorkerID is what a worker is called at the server and in the log:
+// <prefix>-<host>-<pid>.
+func WorkerID(prefix string) string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "host"
+	}
+	host = strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
+			return r
+		}
+		return '_'
+	}, host)
+	return fmt.Sprintf("%s-%s-%d", prefix, host, os.Getpid())
 }
 
 func (w *Worker) logger() *slog.Logger {
