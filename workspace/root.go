@@ -46,12 +46,12 @@ type Root struct {
 // AttemptRecord is attempt.json: whose folder it is, and what a sweep has to
 // remove elsewhere when its process is gone.
 type AttemptRecord struct {
-	Task       TaskKey        `json:"task"`
-	PID        int            `json:"pid"`
-	Boot       string         `json:"boot,omitempty"` // the kernel's boot id; "" where there is none
-	Started    time.Time      `json:"started"`
-	Kept       time.Time      `json:"kept,omitzero"`      // when a failed attempt ended whose folder stays for a look
-	Branches   []RecordBranch `json:"branches,omitempty"` // made by this attempt, or about to be, and not known to be gone
+	Task     TaskKey        `json:"task"`
+	PID      int            `json:"pid"`
+	Boot     string         `json:"boot,omitempty"` // the kernel's boot id; "" where there is none
+	Started  time.Time      `json:"started"`
+	Kept     time.Time      `json:"kept,omitzero"`      // when a failed attempt ended whose folder stays for a look
+	Branches []RecordBranch `json:"branches,omitempty"` // made by this attempt, or about to be, and not known to be gone
 }
 
 // RecordBranch names a branch that goes with an attempt.
@@ -65,7 +65,7 @@ type KeepMode int
 
 const (
 	Drop      KeepMode = iota // but a record of branches that could not be removed
-	KeepFiles                   // for a look; the sweep removes them after SweepOptions.KeepFor
+	KeepFiles                 // for a look; the sweep removes them after SweepOptions.KeepFor
 )
 
 // AttemptDir is the folder of one attempt of this process. It is safe for concurrent use.
