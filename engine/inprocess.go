@@ -74,7 +74,7 @@ func bodyError(ctx context.Context, m *Module, run *starlib.Run, err error) erro
 		return &BodyError{Diagnostics: diag.List{limitDiagnostic(passed, list)}}
 	}
 	if kept := run.Err(); kept != nil {
-		err = kept
+		err = errors.Join(kept, err) // what went wrong, and where
 	}
 	var body *BodyError
 	var fault *PanicError

@@ -4,6 +4,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"perago/starlib"
+	"perago/starlib/diag"
 )
 
 // Module is a task file, loaded and frozen: it is safe for any number of
@@ -17,4 +18,7 @@ type Module struct {
 	// so that a child process can load the same module without touching a disk.
 	Sources map[string][]byte
 	Root    string // what "//" in a load means
+
+	sources *diag.Sources // for the places of what goes wrong in it
+	units   []*unit       // its files, what is loaded first
 }

@@ -43,14 +43,21 @@ func FromError(err error, s *Sources) List {
 	case errors.As(err, &eval):
 		return List{s.fromEval(err, innermost(eval))}
 	case errors.As(err, &problem):
-		return List{problem.diagnostic()}
+		return List{problem.Diagnostic()}
 	}
 	return List{{Code: "P4200", Severity: Error, Message: err.Error()}}
 }
 
-// diagnostic is the Problem without a place.
-func (p *Problem) diagnostic() *Diagnostic {
+// Diagnostic is the Problem as an error, without a place.
+func (p *Problem) Diagnostic() *Diagnostic {
 	return &Diagnostic{Code: p.Code, Severity: Error, Message: p.Message, Found: p.Found, Wanted: p.Wanted, Hint: p.Hint}
+}
+
+// At is the Problem as an error at a position.
+func (s *Sources) At(pos syntax.Position, p *Problem) *Diagnostic {
+	d := p.Diagnostic()
+	s.place(d, pos)
+	return d
 }
 
 // innermost is the error that has the whole stack: a builtin that calls back
@@ -89,7 +96,7 @@ func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 	var problem *Problem
 	var d *Diagnostic
 	if errors.As(err, &problem) {
-		d = problem.diagnostic()
+		d = problem.Diagnostic()
 		s.place(d, pos)
 	} else {
 		d = s.at(pos, "P4200", plainMessage(err, e))

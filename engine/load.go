@@ -1,0 +1,266 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"perago/starlib"
+	"perago/starlib/diag"
+)
+
+// load.go makes a Module of a task file in three passes: read and parse the
+// file and all that it loads, so that the errors of all files come at once; run
+// the top levels, what is loaded first; and hold the declaration against `run`.
+
+const (
+	// loadSteps bounds the top level of one file, in steps of the interpreter: a
+	// fraction of a second.
+	loadSteps = 20_000_000
+
+	// maxFiles bounds what one task file may load, itself included.
+	maxFiles = 500
+)
+
+// LoadOptions of Load. nil is the zero value.
+type LoadOptions struct {
+	// Root is the folder that `//` in a load means and that no load may leave. ""
+	// is the current directory when the file is inside it, else the file's folder.
+	Root string
+}
+
+// Load reads a task file and all that it loads, and runs their top levels. The
+// list holds the errors of all files, the file's own first; the module is nil
+// when there is one.
+func Load(file string, o *LoadOptions) (*Module, diag.List) {
+	if o == nil {
+		o = &LoadOptions{}
+	}
+	d, problem := openDisk(file, o.Root)
+	if problem != nil {
+		return nil, diag.List{problem}
+	}
+	defer d.close()
+	return load(file, d.root, d)
+}
+
+// LoadSources makes the same module again from Module.File, Root and Sources,
+// without touching a disk.
+func LoadSources(file, root string, sources map[string][]byte) (*Module, diag.List) {
+	return load(file, root, held(sources))
+}
+
+// reader gives the text of a file by the name it has in positions.
+type reader interface {
+	// read returns the text of a file. asked is how a load statement names it, ""
+	// for the task file itself. The Problem needs no place.
+	read(name, asked string) ([]byte, *diag.Problem)
+}
+
+// unit is one file of a module.
+type unit struct {
+	name    string
+	tree    *syntax.File // nil when it did not parse
+	program *starlark.Program
+	globals starlark.StringDict
+	loads   map[string]*unit // by what the load statement says
+	asked   []diag.Frame     // the load statements that led here, outermost first
+	open    bool             // its loads are being followed
+}
+
+type loader struct {
+	module  *Module
+	read    reader
+	sources *diag.Sources
+	names   starlark.StringDict
+	units   map[string]*unit
+	order   []*unit // what is loaded stands before what loads it
+	found   diag.List
+}
+
+func load(file, root string, r reader) (m *Module, list diag.List) {
+	l := &loader{read: r, names: starlib.Predeclared(), units: map[string]*unit{},
+		sources: &diag.Sources{Text: map[string][]byte{}, Trees: map[string]*syntax.File{}, Parameters: parameters()}}
+	l.module = &Module{File: file, Root: root, Sources: l.sources.Text, sources: l.sources}
+	l.sources.Names = append(l.names.Keys(), starlark.Universe.Keys()...)
+	defer func() {
+		if v := recover(); v != nil {
+			m, list = nil, diag.List{{Code: "P4999", Severity: diag.Error, File: file,
+				Message: fmt.Sprintf("perago itself failed on this file: %v", v), Hint: "please report it, with the file"}}
+		}
+	}()
+	text, problem := r.read(file, "")
+	if problem != nil {
+		d := problem.Diagnostic()
+		d.File = file
+		return nil, diag.List{d}
+	}
+	main := l.enter(file, text, nil)
+	if len(l.found) > 0 {
+		return nil, l.found
+	}
+	for _, u := range l.order {
+		if list := l.run(u, u == main); len(list) > 0 {
+			return nil, list
+		}
+	}
+	if list := l.body(main); len(list) > 0 {
+		return nil, list
+	}
+	return l.module, nil
+}
+
+// dialect is the one dialect: sets are on; while, recursion, if and for at the
+// top level, and a second binding of a global are off.
+func dialect() *syntax.FileOptions { return &syntax.FileOptions{Set: true} }
+
+// enter parses and resolves a file and follows its loads. Errors go to found in
+// the order in which the files were met.
+func (l *loader) enter(name string, text []byte, asked []diag.Frame) *unit {
+	u := &unit{name: name, loads: map[string]*unit{}, asked: asked, open: true}
+	l.units[name] = u
+	l.sources.Text[name] = text
+	defer func() { u.open = false; l.order = append(l.order, u) }()
+	if d := l.sources.CheckSource(name); d != nil {
+		l.found = append(l.found, d)
+		return u
+	}
+	tree, err := dialect().Parse(name, text, syntax.RetainComments)
+	if err != nil {
+		l.found = append(l.found, diag.FromError(err, l.sources)...)
+		return u
+	}
+	u.tree = tree
+	l.sources.Trees[name] = tree
+	if u.program, err = starlark.FileProgram(tree, l.names.Has); err != nil {
+		var resolved resolve.ErrorList
+		if !errors.As(err, &resolved) {
+			panic(err)
+		}
+		l.found = append(l.found, diag.FromError(err, l.sources)...)
+	}
+	for _, stmt := range tree.Stmts {
+		if stmt, ok := stmt.(*syntax.LoadStmt); ok {
+			l.follow(u, stmt)
+		}
+	}
+	return u
+}
+
+// follow does one load statement, as far as it can be done without running it.
+func (l *loader) follow(u *unit, stmt *syntax.LoadStmt) {
+	asked := stmt.ModuleName()
+	at := stmt.Module.TokenPos
+	refuse := func(p *diag.Problem) { l.found = append(l.found, l.sources.At(at, p)) }
+	name, problem := loadName(u.name, l.module.Root, asked)
+	if problem != nil {
+		refuse(problem)
+		return
+	}
+	v, ok := l.units[name]
+	switch {
+	case ok && v.open:
+		refuse(cycle(u, v, name))
+		return
+	case !ok && len(l.units) >= maxFiles:
+		refuse(&diag.Problem{Code: "P1408", Message: "too many files are loaded", Wanted: fmt.Sprintf("at most %d", maxFiles)})
+		return
+	case !ok:
+		text, problem := l.read.read(name, asked)
+		if problem != nil {
+			refuse(problem)
+			return
+		}
+		frame := diag.Frame{File: u.name, Line: int(at.Line), Column: int(at.Col), Function: "load"}
+		v = l.enter(name, text, append(u.asked[:len(u.asked):len(u.asked)], frame))
+	}
+	u.loads[asked] = v
+	l.symbols(v, stmt)
+}
+
+// cycle tells a load cycle as the chain of its files.
+func cycle(from, to *unit, name string) *diag.Problem {
+	chain := []string{}
+	for _, f := range from.asked {
+		if f.File == to.name || len(chain) > 0 {
+			chain = append(chain, f.File)
+		}
+	}
+	chain = append(chain, from.name, name)
+	return &diag.Problem{Code: "P1407", Message: "the files load each other in a circle: " + strings.Join(chain, " -> "),
+		Hint: "move what both need into a third file"}
+}
+
+// symbols holds the names that a load statement wants against what the file defines.
+func (l *loader) symbols(v *unit, stmt *syntax.LoadStmt) {
+	if v.tree == nil {
+		return
+	}
+	module := v.tree.Module.(*resolve.Module)
+	var names []string
+	has := map[string]bool{}
+	for _, g := range module.Globals {
+		has[g.First.Name] = true
+		if !strings.HasPrefix(g.First.Name, "_") {
+			names = append(names, g.First.Name)
+		}
+	}
+	for _, from := range stmt.From {
+		if has[from.Name] || strings.HasPrefix(from.Name, "_") || from.Name == "" {
+			continue
+		}
+		p := &diag.Problem{Code: "P1403", Message: fmt.Sprintf("%s defines no `%s`", v.name, from.Name)}
+		switch near := diag.Nearest(from.Name, names); {
+		case loadsName(v.tree, from.Name):
+			p.Hint = "it is loaded there, not defined: load it from where it is defined"
+		case l.names.Has(from.Name) || starlark.Universe.Has(from.Name):
+			p.Hint = "`" + from.Name + "` needs no load: it is always there"
+		case near != "":
+			p.Hint = "did you mean `" + near + "`?"
+		}
+		l.found = append(l.found, l.sources.At(from.NamePos, p))
+	}
+}
+
+func loadsName(tree *syntax.File, name string) bool {
+	for _, stmt := range tree.Stmts {
+		if load, ok := stmt.(*syntax.LoadStmt); ok {
+			for _, to := range load.To {
+				if to.Name == name {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// loadName is the name in positions of what a load statement asks for.
+func loadName(from, root, asked string) (string, *diag.Problem) {
+	refuse := func(message, hint string) (string, *diag.Problem) {
+		return "", &diag.Problem{Code: "P1401", Message: message, Hint: hint}
+	}
+	rest, rooted := strings.CutPrefix(asked, "//")
+	switch {
+	case asked == "" || rooted && rest == "":
+		return refuse("the file to load is not named", "write `load(\"lib/names.star\", \"name\")`")
+	case strings.ContainsRune(asked, '\\'):
+		return refuse("a path to load has `/` between its parts, not `\\`", "write `"+strings.ReplaceAll(asked, "\\", "/")+"`")
+	case strings.ContainsRune(asked, 0):
+		return refuse("a path to load holds a NUL", "")
+	case strings.HasPrefix(asked, "@"):
+		return refuse("a file of another repository cannot be loaded", "copy it below the root, and load it by its path")
+	case rooted && strings.HasPrefix(rest, "/"), !rooted && strings.HasPrefix(asked, "/"):
+		return refuse("an absolute path cannot be loaded", "write a path relative to this file, or `//` for the root")
+	case strings.HasSuffix(asked, "/"):
+		return refuse("a folder cannot be loaded", "name a file: `"+asked+"names.star`")
+	case rooted:
+		return path.Join(root, rest), nil
+	}
+	return path.Join(path.Dir(from), asked), nil
+}

@@ -1,0 +1,211 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"perago/starlib/diag"
+)
+
+// maxSource bounds one task file, in bytes.
+const maxSource = 1 << 20
+
+// byteOrderMark is what some editors put before a UTF-8 text.
+const byteOrderMark = "\xef\xbb\xbf"
+
+// held is a reader over files that were read before.
+type held map[string][]byte
+
+func (h held) read(name, asked string) ([]byte, *diag.Problem) {
+	text, ok := h[name]
+	if !ok {
+		return nil, &diag.Problem{Code: "P1402", Message: "there is no file " + name + " among those that were handed over"}
+	}
+	return text, nil
+}
+
+// disk is a reader over the files below a root. What leads out of it, by `..`
+// or by a symlink, is refused.
+type disk struct {
+	root  string   // as it stands in names
+	abs   string   // the same, absolute
+	below *os.Root // opened at the first load
+}
+
+// openDisk finds the root of a task file.
+func openDisk(file, root string) (*disk, *diag.Diagnostic) {
+	refuse := func(message, hint string) (*disk, *diag.Diagnostic) {
+		return nil, &diag.Diagnostic{Code: "P1401", Severity: diag.Error, Message: message, File: file, Hint: hint}
+	}
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return refuse("the current directory cannot be found: "+cause(err), "")
+	}
+	d := &disk{root: root}
+	if root == "" {
+		d.root = "."
+	}
+	if d.abs, err = filepath.Abs(d.root); err != nil {
+		return refuse("the root cannot be found: "+cause(err), "")
+	}
+	if !inside(d.abs, abs) {
+		if root != "" {
+			return refuse("the file is not inside of the root "+root, "name a folder above it with --root")
+		}
+		d.root, d.abs = filepath.Dir(file), filepath.Dir(abs)
+	}
+	if filepath.IsAbs(file) {
+		d.root = d.abs
+	}
+	d.root = filepath.ToSlash(d.root)
+	return d, nil
+}
+
+// inside says whether an absolute path is below a folder, by its text.
+func inside(folder, file string) bool {
+	rel, err := filepath.Rel(folder, file)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
+
+func (d *disk) close() {
+	if d.below != nil {
+		d.below.Close() // it was only read
+	}
+}
+
+// read implements reader. The task file itself may be a symlink to anywhere:
+// its author named it.
+func (d *disk) read(name, asked string) ([]byte, *diag.Problem) {
+	const flags = os.O_RDONLY | syscall.O_NONBLOCK // a FIFO must not hold us up
+	if asked == "" {
+		f, err := os.OpenFile(name, flags, 0)
+		if err != nil {
+			return nil, d.unopened(name, asked, err)
+		}
+		return readSource(f, "P1301")
+	}
+	abs, err := filepath.Abs(filepath.FromSlash(name))
+	if err != nil || !inside(d.abs, abs) {
+		return nil, outside(asked, d.root)
+	}
+	if d.below == nil {
+		if d.below, err = os.OpenRoot(d.abs); err != nil {
+			return nil, &diag.Problem{Code: "P1402", Message: "the root " + d.root + " cannot be opened: " + cause(err)}
+		}
+	}
+	rel, err := filepath.Rel(d.abs, abs)
+	if err != nil {
+		return nil, outside(asked, d.root)
+	}
+	f, err := d.below.OpenFile(rel, flags, 0)
+	if err != nil {
+		if _, statErr := os.Stat(abs); statErr == nil && !errors.Is(err, fs.ErrPermission) {
+			return nil, outside(asked, d.root) // it is there, and yet not below the root
+		}
+		return nil, d.unopened(name, asked, err)
+	}
+	return readSource(f, "P1402")
+}
+
+func outside(asked, root string) *diag.Problem {
+	return &diag.Problem{Code: "P1401", Message: fmt.Sprintf("%q leads out of the root %s", asked, root),
+		Hint: "load only what is below the root; `--root DIR` names another one"}
+}
+
+// readSource reads and closes a file that was opened without waiting.
+func readSource(f *os.File, code diag.Code) ([]byte, *diag.Problem) {
+	defer f.Close() // it was only read
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, &diag.Problem{Code: code, Message: "cannot be read: " + cause(err)}
+	case info.IsDir():
+		return nil, &diag.Problem{Code: "P1302", Message: "is a folder", Wanted: "a task file",
+			Hint: "name its files, as in `perago check tasks/*.star`"}
+	case !info.Mode().IsRegular():
+		return nil, &diag.Problem{Code: "P1302", Message: "is no plain file", Wanted: "a task file"}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxSource+1))
+	if err != nil {
+		return nil, &diag.Problem{Code: code, Message: "cannot be read: " + cause(err)}
+	}
+	if len(text) > maxSource {
+		p := &diag.Problem{Code: "P1303", Message: "the file is too large", Wanted: "at most 1 MiB",
+			Hint: "data belongs in a file of the workspace"}
+		p.Found = "more than that"
+		if size := info.Size(); size > maxSource {
+			p.Found = fmt.Sprintf("%.1f MiB", float64(size)/(1<<20))
+		}
+		return nil, p
+	}
+	return []byte(strings.TrimPrefix(string(text), byteOrderMark)), nil
+}
+
+// cause is the reason in an error of package os, without the operation and the
+// path, which the message has already.
+func cause(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
+// unopened explains a file that could not be opened, by the nearest one there is.
+func (d *disk) unopened(name, asked string, err error) *diag.Problem {
+	if asked == "" {
+		p := &diag.Problem{Code: "P1301", Message: "cannot be read: " + cause(err)}
+		if errors.Is(err, fs.ErrNotExist) {
+			p.Message = "there is no such file"
+			if entries, err := os.ReadDir(filepath.Dir(name)); err == nil {
+				p.Hint = nearFile(name, filepath.Base(name), entries)
+			}
+		}
+		return p
+	}
+	p := &diag.Problem{Code: "P1402", Message: "cannot load " + name + ": " + cause(err)}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return p
+	}
+	p.Message = "there is no file " + name
+	if rooted := strings.TrimPrefix(asked, "//"); rooted == asked {
+		if _, err := d.below.Stat(filepath.FromSlash(path.Clean(asked))); err == nil {
+			p.Hint = "did you mean `//" + path.Clean(asked) + "`? Without `//` a path is relative to the loading file"
+			return p
+		}
+	}
+	if abs, err := filepath.Abs(filepath.Dir(filepath.FromSlash(name))); err == nil {
+		if rel, err := filepath.Rel(d.abs, abs); err == nil {
+			if folder, err := d.below.Open(rel); err == nil {
+				entries, _ := folder.ReadDir(1000) // what can be read of it is enough for a hint
+				folder.Close()
+				p.Hint = nearFile(asked, path.Base(asked), entries)
+			}
+		}
+	}
+	return p
+}
+
+// nearFile proposes the nearest file of a folder in the words of the asker.
+func nearFile(asked, base string, entries []fs.DirEntry) string {
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+		if e.Name() == base+".star" {
+			return "did you mean `" + asked + ".star`?"
+		}
+	}
+	if near := diag.Nearest(base, names); near != "" {
+		return "did you mean `" + strings.TrimSuffix(asked, base) + near + "`?"
+	}
+	return ""
+}
