@@ -1,0 +1,250 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"perago/engine"
+	"perago/engine/queuetest"
+	"perago/starlib"
+)
+
+func TestLeaseIsExtendedEveryThird(t *testing.T) {
+	for name, tt := range map[string]struct {
+		timeout time.Duration
+		want    int // extensions in an attempt of 95 s
+	}{
+		"30 s": {30 * time.Second, 9},
+		"2 s":  {2 * time.Second, 142},
+		"1 s":  {time.Second, 0}, // not worth it
+		"none": {0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, lasting(95*time.Second), "a")
+				s.define(t, queuetest.Definition{Name: "a", ResponseTimeout: tt.timeout})
+				s.start(t, "a")
+				s.run(t)
+				pass(100 * time.Second)
+				if got := s.queue.extensions(); got != tt.want {
+					t.Errorf("extensions: got %d, want %d", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// The server's word ends an attempt, whether its lease could be extended or it
+// has none.
+func TestAttemptThatIsGoneIsEnded(t *testing.T) {
+	for name, timeout := range map[string]time.Duration{"with a lease": 30 * time.Second, "without": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var cause error
+				s := newSite(t, func(ctx context.Context, a engine.Attempt, _ engine.Hooks) engine.Result {
+					<-ctx.Done()
+					cause = context.Cause(ctx)
+					return engine.Result{Attempt: a, Status: engine.Failed, Reason: cause.Error()}
+				}, "a")
+				s.define(t, queuetest.Definition{Name: "a", ResponseTimeout: timeout})
+				flow := s.start(t, "a")
+				s.run(t)
+				pass(time.Second)
+				if err := s.memory.Terminate(t.Context(), flow); err != nil {
+					t.Fatal(err)
+				}
+				pass(time.Minute)
+				if !errors.Is(cause, engine.ErrLeaseLost) || !errors.Is(cause, engine.ErrGone) {
+					t.Errorf("cause: got %v, want ErrLeaseLost with ErrGone", cause)
+				}
+				if n := len(s.queue.lasts()); n != 0 {
+					t.Errorf("%d reports of an attempt that the server dropped, want 0", n)
+				}
+				if n := len(s.log.of(t, "lease lost")); n != 1 {
+					t.Errorf("lease lost: got %d records, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+func TestLeaseThatCannotBeExtendedIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var (
+			down  atomic.Bool
+			ended time.Duration
+		)
+		begin := time.Now()
+		s := newSite(t, func(ctx context.Context, a engine.Attempt, h engine.Hooks) engine.Result {
+			res := lasting(time.Hour)(ctx, a, h)
+			ended = time.Since(begin)
+			if cause := context.Cause(ctx); !errors.Is(cause, engine.ErrLeaseLost) {
+				t.Errorf("cause: got %v, want ErrLeaseLost", cause)
+			}
+			return res
+		}, "a")
+		s.define(t, queuetest.Definition{Name: "a", ResponseTimeout: 30 * time.Second})
+		s.queue.onExtend = func() error {
+			if down.Load() {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+		s.start(t, "a")
+		s.run(t)
+		pass(25 * time.Second) // extended at 10 and 20 s
+		down.Store(true)
+		pass(time.Minute)
+		if want := 50 * time.Second; ended != want {
+			t.Errorf("ended after %v, want %v", ended, want)
+		}
+		if n := len(s.log.of(t, "lease not extended")); n != 1 {
+			t.Errorf("lease not extended: got %d records, want 1", n)
+		}
+	})
+}
+
+// One failed extension is made up for before the lease is over.
+func TestLeaseSurvivesTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, lasting(2*time.Minute), "a")
+		begin := time.Now()
+		s.queue.onExtend = func() error {
+			if at := time.Since(begin) % time.Minute; at > 15*time.Second && at < 35*time.Second {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+		flow := s.start(t, "a")
+		s.run(t)
+		pass(3 * time.Minute)
+		s.wantTries(t, flow, "COMPLETED")
+		if n := len(s.log.of(t, "lease extended again")); n != 2 {
+			t.Errorf("lease extended again: got %d records, want 2", n)
+		}
+	})
+}
+
+// A call that hangs must not keep a lost lease from being noticed.
+func TestHungExtensionLosesTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ended time.Duration
+		begin := time.Now()
+		s := newSite(t, func(ctx context.Context, a engine.Attempt, h engine.Hooks) engine.Result {
+			res := lasting(time.Hour)(ctx, a, h)
+			ended = time.Since(begin)
+			return res
+		}, "a")
+		s.define(t, queuetest.Definition{Name: "a", ResponseTimeout: 30 * time.Second})
+		s.Leaser = hung{s.queue}
+		s.start(t, "a")
+		s.run(t)
+		pass(2 * time.Minute)
+		if want := 40 * time.Second; ended == 0 || ended > want {
+			t.Errorf("ended after %v, want at most %v", ended, want)
+		}
+	})
+}
+
+// hung answers no extension.
+type hung struct{ engine.Leaser }
+
+func (hung) Extend(ctx context.Context, _ engine.Attempt) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// Nothing of a lease is under way when the report goes out, nor after it.
+func TestLeaseEndsBeforeTheReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, lasting(25*time.Second), "a")
+		s.queue.onReport = func(engine.Report) error {
+			before := s.queue.extensions()
+			pass(20 * time.Second)
+			if after := s.queue.extensions(); after != before {
+				t.Errorf("%d extensions during the report, want none", after-before)
+			}
+			return nil
+		}
+		s.start(t, "a")
+		s.run(t)
+		pass(2 * time.Minute)
+		if n := len(s.queue.lasts()); n != 1 {
+			t.Errorf("reports: got %d, want 1", n)
+		}
+	})
+}
+
+func TestLogOfALongAttemptIsSentOnTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, func(ctx context.Context, a engine.Attempt, h engine.Hooks) engine.Result {
+			h.Record("one")
+			h.Record("two")
+			pass(time.Second / 2)
+			for i := range 20 {
+				h.Progress(starlib.Progress{Done: float64(i), Total: 20, Message: "rows"})
+				pass(time.Second)
+			}
+			h.Record("three")
+			return done(ctx, a, h)
+		}, "a")
+		flow := s.start(t, "a")
+		s.run(t)
+		pass(15 * time.Second)
+		if got := s.Snapshot().Running[0].Progress; got.Done != 14 {
+			t.Errorf("progress in the snapshot: got %+v, want 14", got)
+		}
+		s.wantLog(t, flow, "one\ntwo\nprogress 9/20 rows")
+		pass(15 * time.Second)
+		s.wantLog(t, flow, "one\ntwo\nprogress 9/20 rows", "progress 19/20 rows", "three")
+	})
+}
+
+func (s *site) wantLog(t *testing.T, flow string, want ...string) {
+	t.Helper()
+	tasks, err := s.memory.Tasks(t.Context(), flow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(tasks[0].Log, want) {
+		t.Errorf("log at the server: got %q, want %q", tasks[0].Log, want)
+	}
+}
+
+func TestLogAtTheServerIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line := strings.Repeat("x", 99)
+		s := newSite(t, func(_ context.Context, a engine.Attempt, h engine.Hooks) engine.Result {
+			for range 1000 {
+				h.Record(line)
+			}
+			pass(time.Minute)
+			for range 1000 {
+				h.Record(line)
+			}
+			return engine.Result{Attempt: a, Status: engine.Failed, Reason: "no", Story: "story " + strings.Repeat("é", 20<<10)}
+		}, "a")
+		flow := s.start(t, "a")
+		s.run(t)
+		pass(2 * time.Minute)
+		tasks, err := s.memory.Tasks(t.Context(), flow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Join(tasks[0].Log, "\n")
+		if len(all) > 32<<10 || len(all) < 30<<10 {
+			t.Errorf("log at the server: got %d bytes, want nearly 32 KiB and no more", len(all))
+		}
+		for _, want := range []string{"xxx\n… 1837 more lines are in the worker's log\nstory éé", "é…"} {
+			if !strings.Contains(all, want) {
+				t.Errorf("the log lacks %q", want)
+			}
+		}
+	})
+}
