@@ -33,6 +33,8 @@ type Retry struct {
 	DelaySeconds    int
 	MaxDelaySeconds int
 	JitterMS        int
+
+	at Position // of the call of retry
 }
 
 // Timeout of a task, kept by Conductor; all in seconds, 0 is none.
@@ -42,6 +44,8 @@ type Timeout struct {
 	ResponseSeconds int
 	PollSeconds     int
 	TotalSeconds    int
+
+	at Position // of the call of timeout
 }
 
 // ExecutionLimits are Conductor's; nil is not given.
@@ -59,6 +63,8 @@ type PublishBudget struct {
 	ConductorCompletionTimeout int
 	WorkerShutdownGrace        int
 	HeartbeatInterval          int
+
+	at Position // of the call of publish_budget
 }
 
 // Resources limit one run of the body. 0 is no limit.

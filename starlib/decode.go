@@ -14,10 +14,8 @@ import (
 	"perago/starlib/diag"
 )
 
-const (
-	maxNesting      = 200  // of arrays and objects in one value, read or written
-	maxNumberLength = 1000 // characters of one number
-)
+// maxNumberLength bounds the characters of one number.
+const maxNumberLength = 1000
 
 // jsonTree is one JSON value. plain is what the validator looks at: nil, bool,
 // string, json.Number, []any or map[string]any; numbers are as they were written.
@@ -35,21 +33,21 @@ type jsonInner struct {
 // jsonError says why a text was refused, and where. It shows at most one byte of
 // the text, since the text may hold a secret.
 type jsonError struct {
-	Code    diag.Code
-	Pointer string // to the value that was being read
-	Offset  int    // bytes into the text
-	Reason  string // completes "not valid JSON: "
+	code   diag.Code
+	path   []string // to the value that was being read, innermost step first
+	offset int      // bytes into the text
+	reason string   // "unexpected '}'"
 }
 
 func (e *jsonError) Error() string {
-	return fmt.Sprintf("%s: %s at byte %d", e.Pointer, e.Reason, e.Offset)
+	return fmt.Sprintf("%s at byte %d", e.reason, e.offset)
 }
 
 // decodeJSON reads one JSON value (RFC 8259) and nothing after it. Refused are
-// nesting beyond maxNesting, a key that an object has twice (readers disagree on
+// nesting beyond maxDepth, a key that an object has twice (readers disagree on
 // which one counts), text that is not UTF-8, and a number that is longer than
-// maxNumberLength or out of a float's range. The error is a *jsonError.
-func decodeJSON(text []byte) (jsonTree, error) {
+// maxNumberLength or out of a float's range.
+func decodeJSON(text []byte) (jsonTree, *jsonError) {
 	d := decoder{text: text}
 	tree, err := d.value(0)
 	if err == nil {
@@ -69,8 +67,21 @@ type decoder struct {
 	at   int
 }
 
+// wanted is what would have been read instead.
+func (e *jsonError) wanted() string {
+	switch e.code {
+	case "P3102":
+		return fmt.Sprintf("at most %d", maxDepth)
+	case "P3103":
+		return "each key once"
+	case "P3104":
+		return "a number that a float or an int can hold"
+	}
+	return "JSON"
+}
+
 func (d *decoder) errorf(code diag.Code, format string, args ...any) *jsonError {
-	return &jsonError{Code: code, Offset: d.at, Reason: fmt.Sprintf(format, args...)}
+	return &jsonError{code: code, offset: d.at, reason: fmt.Sprintf(format, args...)}
 }
 
 // here names the character the decoder stands before.
@@ -106,8 +117,8 @@ func (d *decoder) peek() byte {
 func (d *decoder) value(depth int) (jsonTree, *jsonError) {
 	switch c := d.peek(); {
 	case c == '{' || c == '[':
-		if depth == maxNesting {
-			return jsonTree{}, d.errorf("P3102", "nested deeper than %d", maxNesting)
+		if depth == maxDepth {
+			return jsonTree{}, d.errorf("P3102", "nested deeper than %d", maxDepth)
 		}
 		d.at++
 		if c == '{' {
@@ -147,7 +158,7 @@ func (d *decoder) array(depth int) (jsonTree, *jsonError) {
 	for {
 		item, err := d.value(depth)
 		if err != nil {
-			err.Pointer = "/" + strconv.Itoa(len(plain)) + err.Pointer
+			err.path = append(err.path, strconv.Itoa(len(plain)))
 			return jsonTree{}, err
 		}
 		inner.items = append(inner.items, item)
@@ -183,7 +194,7 @@ func (d *decoder) object(depth int) (jsonTree, *jsonError) {
 		if _, twice := plain[key]; twice {
 			d.at = start
 			err := d.errorf("P3103", "the key is there twice")
-			err.Pointer = "/" + pointerToken(key)
+			err.path = append(err.path, key)
 			return jsonTree{}, err
 		}
 		if d.peek() != ':' {
@@ -192,7 +203,7 @@ func (d *decoder) object(depth int) (jsonTree, *jsonError) {
 		d.at++
 		item, err := d.value(depth)
 		if err != nil {
-			err.Pointer = "/" + pointerToken(key) + err.Pointer
+			err.path = append(err.path, key)
 			return jsonTree{}, err
 		}
 		inner.keys = append(inner.keys, key)
@@ -366,9 +377,4 @@ func (d *decoder) unit(at int) (rune, bool) {
 	}
 	n, err := strconv.ParseUint(string(d.text[at+2:at+6]), 16, 16)
 	return rune(n), err == nil
-}
-
-// pointerToken is one step of a JSON pointer (RFC 6901).
-func pointerToken(key string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }

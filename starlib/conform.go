@@ -1,0 +1,192 @@
+package starlib
+
+// A valid JSON value as the value of a script: defaults filled in, unknown keys
+// dropped, everything frozen.
+
+import (
+	"encoding/json"
+	"math/big"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+)
+
+// conform makes the value that a body gets of a JSON value that f takes.
+// dropped counts the keys that no schema knows.
+func (v *validator) conform(f *Field, tree jsonTree) (value starlark.Value, dropped int) {
+	switch t := f.Type; t.Kind {
+	case KindInt:
+		return integer(tree.plain.(json.Number)), 0
+	case KindFloat:
+		x, _ := tree.plain.(json.Number).Float64() // the validator has seen that it fits
+		return starlark.Float(x), 0
+	case KindEnum:
+		if n, isNumber := tree.plain.(json.Number); isNumber {
+			return integer(n), 0
+		}
+	case KindOptional:
+		if tree.plain == nil {
+			return starlark.None, 0
+		}
+		return v.conform(t.Elem, tree)
+	case KindUnion:
+		return v.choose(t, tree)
+	case KindList, KindMap:
+		if t.Elem == nil {
+			break
+		}
+		items := make([]starlark.Value, len(tree.inner.items))
+		for i, item := range tree.inner.items {
+			var n int
+			items[i], n = v.conform(t.Elem, item)
+			dropped += n
+		}
+		return container(tree.inner.keys, items, t.Kind == KindMap), dropped
+	case KindSchema:
+		return v.object(t.Object, tree)
+	}
+	return tree.free(), 0
+}
+
+// choose conforms to the member of a union that knows most of the keys; of
+// several, to the first.
+func (v *validator) choose(t *Type, tree jsonTree) (value starlark.Value, dropped int) {
+	for _, member := range t.AnyOf {
+		if !v.holds(member, tree.plain) {
+			continue
+		}
+		if x, n := v.conform(member, tree); value == nil || n < dropped {
+			value, dropped = x, n
+		}
+		if dropped == 0 {
+			break
+		}
+	}
+	return value, dropped
+}
+
+func (v *validator) object(s *Schema, tree jsonTree) (value starlark.Value, dropped int) {
+	o := &object{schema: s, values: make([]starlark.Value, len(s.Fields))}
+	for i, key := range tree.inner.keys {
+		at, known := s.index[key]
+		if !known {
+			dropped++
+			continue
+		}
+		x, n := v.conform(s.Fields[at], tree.inner.items[i])
+		o.values[at] = x
+		dropped += n
+	}
+	for i, f := range s.Fields {
+		if o.values[i] == nil {
+			o.values[i] = f.filled
+		}
+	}
+	return o, dropped
+}
+
+// free is a value that no schema describes.
+func (t jsonTree) free() starlark.Value {
+	switch v := t.plain.(type) {
+	case bool:
+		return starlark.Bool(v)
+	case string:
+		return starlark.String(v)
+	case json.Number:
+		if !strings.ContainsAny(string(v), ".eE") {
+			return integer(v)
+		}
+		x, _ := v.Float64() // decodeJSON has refused what does not fit
+		return starlark.Float(x)
+	case nil:
+		return starlark.None
+	}
+	items := make([]starlark.Value, len(t.inner.items))
+	for i, item := range t.inner.items {
+		items[i] = item.free()
+	}
+	_, isObject := t.plain.(map[string]any)
+	return container(t.inner.keys, items, isObject)
+}
+
+func container(keys []string, items []starlark.Value, isObject bool) starlark.Value {
+	if !isObject {
+		list := starlark.NewList(items)
+		list.Freeze()
+		return list
+	}
+	dict := starlark.NewDict(len(items))
+	for i, item := range items {
+		if err := dict.SetKey(starlark.String(keys[i]), item); err != nil {
+			panic("starlib: " + err.Error()) // a new dict takes every string
+		}
+	}
+	dict.Freeze()
+	return dict
+}
+
+// integer is a JSON number without a fraction, however it is written.
+func integer(n json.Number) starlark.Int {
+	if i, err := n.Int64(); err == nil {
+		return starlark.MakeInt64(i)
+	}
+	if i, ok := new(big.Int).SetString(string(n), 10); ok {
+		return starlark.MakeBigInt(i)
+	}
+	return starlark.MakeBigInt(exact(n).Num())
+}
+
+// secretsOf adds the texts that are in secret fields, wherever f lets one be: of
+// a union every member counts, since a value may fit several.
+func secretsOf(f *Field, tree jsonTree, into []string) []string {
+	switch {
+	case f.Secret:
+		return tree.texts(into)
+	case !f.size().secretive:
+		return into
+	}
+	switch f.Type.Kind {
+	case KindOptional:
+		return secretsOf(f.Type.Elem, tree, into)
+	case KindUnion:
+		for _, m := range f.Type.AnyOf {
+			into = secretsOf(m, tree, into)
+		}
+	case KindList, KindMap:
+		if tree.inner == nil {
+			break
+		}
+		for _, item := range tree.inner.items {
+			into = secretsOf(f.Type.Elem, item, into)
+		}
+	case KindSchema:
+		if _, isObject := tree.plain.(map[string]any); !isObject {
+			break
+		}
+		for _, inner := range f.Type.Object.Fields {
+			value := inner.fallback
+			if i := slices.Index(tree.inner.keys, inner.Name); i >= 0 {
+				value = tree.inner.items[i]
+			}
+			into = secretsOf(inner, value, into)
+		}
+	}
+	return into
+}
+
+// texts adds every string and number in a value.
+func (t jsonTree) texts(into []string) []string {
+	switch v := t.plain.(type) {
+	case string:
+		return append(into, v)
+	case json.Number:
+		return append(into, string(v), t.free().String())
+	}
+	if t.inner != nil {
+		for _, item := range t.inner.items {
+			into = item.texts(into)
+		}
+	}
+	return into
+}

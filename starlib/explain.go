@@ -1,0 +1,306 @@
+package starlib
+
+// What the validator found, in the words of complaints.
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"perago/starlib/diag"
+)
+
+// explainer turns the errors of one validation into complaints.
+type explainer struct {
+	*validator
+	tree       jsonTree
+	path       []string // of the value that was validated
+	complaints complaints
+}
+
+// nowhere is no InstanceLocation.
+const nowhere = "-"
+
+// explain goes down to what is really wrong. nullAt is the location of a value
+// that could be null as well, or nowhere.
+func (x *explainer) explain(e *jsonschema.ValidationError, nullAt string) {
+	f, word := x.at(e)
+	switch {
+	case word == "":
+		for _, cause := range e.Causes {
+			x.explain(cause, nullAt)
+		}
+	case word != "anyOf":
+		x.leaf(f, word, e.InstanceLocation, e.InstanceLocation == nullAt)
+	case f.Type.Kind == KindOptional && len(e.Causes) > 0:
+		x.explain(e.Causes[0], e.InstanceLocation)
+	default:
+		x.union(f, e, nullAt)
+	}
+}
+
+// at is the field and the keyword that an error is about; a wrapper has none.
+func (x *explainer) at(e *jsonschema.ValidationError) (f *Field, keyword string) {
+	id, keyword, _ := strings.Cut(e.AbsoluteKeywordLocation, "/")
+	i, err := strconv.Atoi(id)
+	if err != nil || i >= len(x.fields) {
+		return x.root, ""
+	}
+	return x.fields[i], keyword
+}
+
+// union complains of the member that comes nearest: one that takes values of
+// this JSON type, and of those the one with the fewest complaints.
+func (x *explainer) union(f *Field, e *jsonschema.ValidationError, nullAt string) {
+	var nearest *explainer
+	for _, cause := range e.Causes {
+		if x.otherType(cause, e.InstanceLocation) {
+			continue
+		}
+		inner := explainer{validator: x.validator, tree: x.tree, path: x.path}
+		inner.explain(cause, nullAt)
+		if nearest == nil || len(inner.complaints.list) < len(nearest.complaints.list) {
+			nearest = &inner
+		}
+	}
+	if nearest == nil {
+		x.leaf(f, "type", e.InstanceLocation, e.InstanceLocation == nullAt)
+		return
+	}
+	for _, c := range nearest.complaints.list {
+		if c.hint == "" {
+			c.hint = "the whole choice here is " + shorten(f.Type.String())
+		}
+		x.complaints.add(c)
+	}
+	x.complaints.more += nearest.complaints.more
+}
+
+// otherType says whether a member of a union wants another JSON type altogether.
+func (x *explainer) otherType(e *jsonschema.ValidationError, location string) bool {
+	_, word := x.at(e)
+	if e.InstanceLocation != location || word != "anyOf" {
+		return word == "type" && e.InstanceLocation == location
+	}
+	for _, cause := range e.Causes {
+		if !x.otherType(cause, location) {
+			return false
+		}
+	}
+	return true
+}
+
+// leaf complains of one keyword of one field.
+func (x *explainer) leaf(f *Field, word, location string, orNull bool) {
+	steps := stepsOf(location)
+	value := x.tree.at(steps)
+	c := complaint{code: "P3108", path: append(append([]string(nil), x.path...), steps...), found: found(value)}
+	if n := secretAt(x.root, steps); n >= 0 {
+		c.path = c.path[:len(x.path)+n]
+		c.found = "a secret"
+	} else if f.size().secretive {
+		c.found = kindOfJSON(value) // it may be the secret, one level too high
+	}
+	hidden := c.found == "a secret"
+	switch word {
+	case "required":
+		x.missing(f.Type.Object, value, c)
+		return
+	case "additionalProperties":
+		x.unknown(f.Type.Object, value, c, hidden)
+		return
+	case "type":
+		c.code = "P3105"
+		c.wanted = f.Type.wanted()
+		c.hint = hintForType(f.Type, value)
+	case "enum":
+		c.wanted = f.Type.wanted()
+		if s, ok := value.(string); ok && !hidden {
+			c.hint = didYouMean(diag.Nearest(s, f.Type.enumTexts()), quoted)
+		}
+	default:
+		c.wanted = f.wantedBy(word)
+		if text, ok := value.(string); ok && !hidden && strings.HasSuffix(word, "Length") {
+			c.found += " of " + plural(utf8.RuneCountInString(text), "character")
+		}
+		if items, ok := value.([]any); ok && !hidden && word == "uniqueItems" {
+			c.found = repeated(items)
+		}
+	}
+	if orNull {
+		c.wanted += " or null"
+	}
+	x.complaints.add(c)
+}
+
+// missing complains of each field that an object lacks.
+func (x *explainer) missing(s *Schema, value any, at complaint) {
+	object, _ := value.(map[string]any)
+	var strangers []string
+	for key := range object {
+		if s.field(key) == nil {
+			strangers = append(strangers, key)
+		}
+	}
+	for _, name := range s.required() {
+		if _, ok := object[name]; ok {
+			continue
+		}
+		c := complaint{code: "P3106", path: append(append([]string(nil), at.path...), name), found: "nothing", wanted: s.field(name).Type.wanted()}
+		if near := diag.Nearest(name, strangers); near != "" && at.found != "a secret" {
+			c.hint = fmt.Sprintf("is it what is called `%s`?", printable(shorten(near)))
+		}
+		x.complaints.add(c)
+	}
+}
+
+// unknown complains of each key of an object that is no field.
+func (x *explainer) unknown(s *Schema, value any, at complaint, hidden bool) {
+	object, _ := value.(map[string]any)
+	for key := range object {
+		if s.field(key) != nil {
+			continue
+		}
+		c := complaint{code: "P3107", path: append(append([]string(nil), at.path...), key), found: "a field that is not declared",
+			wanted: "no field here", hint: didYouMean(diag.Nearest(key, s.names()), backquoted)}
+		if hidden {
+			c.path = at.path
+		}
+		if names := s.names(); len(names) > 0 {
+			c.wanted = "one of " + shorten(printable(strings.Join(names, ", ")))
+		}
+		x.complaints.add(c)
+	}
+}
+
+func backquoted(s string) string { return "`" + printable(s) + "`" }
+
+func didYouMean(near string, quote func(string) string) string {
+	if near == "" {
+		return ""
+	}
+	return "did you mean " + quote(near) + "?"
+}
+
+func hintForType(t *Type, value any) string {
+	text, ok := value.(string)
+	switch {
+	case !ok && value == nil && t.Kind != KindUnion:
+		return fmt.Sprintf("only a field of optional(%s) takes null", shorten(t.String()))
+	case !ok:
+		return ""
+	case t.Kind == KindInt || t.Kind == KindFloat:
+		if _, err := strconv.ParseFloat(text, 64); err == nil {
+			return "a number is written without quotes"
+		}
+	case t.Kind == KindBool:
+		if text := strings.ToLower(text); text == "true" || text == "false" {
+			return "true and false are written without quotes"
+		}
+	}
+	return ""
+}
+
+// stepsOf are the keys and indexes of an InstanceLocation, which the library
+// escapes twice.
+func stepsOf(location string) []string {
+	if location == "" {
+		return nil
+	}
+	steps := strings.Split(location[1:], "/")
+	for i, s := range steps {
+		if plain, err := url.PathUnescape(s); err == nil {
+			s = plain
+		}
+		steps[i] = strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~")
+	}
+	return steps
+}
+
+// at is the plain value at the end of a path.
+func (t jsonTree) at(steps []string) any {
+	value := t.plain
+	for _, s := range steps {
+		switch inner := value.(type) {
+		case map[string]any:
+			value = inner[s]
+		case []any:
+			i, err := strconv.Atoi(s)
+			if err != nil || i >= len(inner) {
+				return nil
+			}
+			value = inner[i]
+		}
+	}
+	return value
+}
+
+// secretAt is how many steps lead from f to the first secret field on the path,
+// -1 when there is none. Of a union every member counts.
+func secretAt(f *Field, steps []string) int {
+	switch {
+	case f == nil || !f.size().secretive:
+		return -1
+	case f.Secret:
+		return 0
+	case f.Type.Kind == KindOptional:
+		return secretAt(f.Type.Elem, steps)
+	}
+	for _, m := range f.Type.AnyOf {
+		if n := secretAt(m, steps); n >= 0 {
+			return n
+		}
+	}
+	if len(steps) == 0 {
+		return -1
+	}
+	inner := f.Type.Elem
+	if f.Type.Kind == KindSchema {
+		inner = f.Type.Object.field(steps[0])
+	}
+	if n := secretAt(inner, steps[1:]); n >= 0 {
+		return n + 1
+	}
+	return -1
+}
+
+// repeated says which two items are equal.
+func repeated(items []any) string {
+	first := make(map[string]int)
+	for i, item := range items {
+		text := canonical(item)
+		if j, ok := first[text]; ok {
+			return fmt.Sprintf("the same in items %d and %d", j, i)
+		}
+		first[text] = i
+	}
+	return found(items)
+}
+
+// canonical is the same text for equal JSON values.
+func canonical(plain any) string {
+	switch v := plain.(type) {
+	case json.Number:
+		return exact(v).RatString()
+	case []any:
+		texts := make([]string, len(v))
+		for i, item := range v {
+			texts[i] = canonical(item)
+		}
+		return "[" + strings.Join(texts, ",") + "]"
+	case map[string]any:
+		texts := make(map[string]string, len(v))
+		for key, item := range v {
+			texts[key] = canonical(item)
+		}
+		return fmt.Sprintf("%q", texts) // fmt prints maps in the order of their keys
+	case string:
+		return strconv.Quote(v)
+	}
+	return fmt.Sprint(plain)
+}
