@@ -131,13 +131,13 @@ func object(raw json.RawMessage, at string) (map[string]json.RawMessage, *diag.D
 		return nil, &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is not JSON: " + err.Error(),
 			Hint: `send an object such as {"params": {}}`}
 	case err != nil || fields == nil:
-		return nil, &diag.Diagnostic{Code: "P3102", Severity: diag.Error, Message: what, Found: cut(string(trimmed)), Wanted: "a JSON object"}
+		return nil, &diag.Diagnostic{Code: "P3002", Severity: diag.Error, Message: what, Found: cut(string(trimmed)), Wanted: "a JSON object"}
 	}
 	return fields, nil
 }
 
 func complaint(at, found, wanted, hint string) *diag.Diagnostic {
-	return &diag.Diagnostic{Code: "P3103", Severity: diag.Error, Message: at, Found: found, Wanted: wanted, Hint: hint}
+	return &diag.Diagnostic{Code: "P3003", Severity: diag.Error, Message: at, Found: found, Wanted: wanted, Hint: hint}
 }
 
 // cut shortens a value for a message to 80 characters.

@@ -129,9 +129,9 @@ const (
 func (x *execution) guards(ctx context.Context, p *place, side when) error {
 	spec, total := x.module.Task.Workspace, &x.res.Phases.Pre
 	guards, name := spec.Pre, "pre"
-	code := diag.Code("P3201")
+	code := diag.Code("P3301")
 	if side == after {
-		guards, name, total, code = spec.Post, "post", &x.res.Phases.Post, "P3202"
+		guards, name, total, code = spec.Post, "post", &x.res.Phases.Post, "P3302"
 	}
 	defer x.phase(total)()
 	failures, err := workspace.CheckGuards(ctx, p.overlay, guards)

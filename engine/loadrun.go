@@ -205,9 +205,9 @@ func (m *Module) Diagnose(err error) diag.List {
 	var fail *starlib.FailError
 	if errors.As(err, &fail) && len(list) == 1 {
 		d := list[0]
-		d.Code, d.Message, d.Hint = "P4131", fail.Message, ""
+		d.Code, d.Message, d.Hint = "P4140", fail.Message, ""
 		if fail.Terminal {
-			d.Code = "P4132"
+			d.Code = "P4141"
 		}
 	}
 	return list

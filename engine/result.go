@@ -84,7 +84,7 @@ func codeOf(err error) diag.Code {
 	)
 	switch {
 	case errors.Is(err, workspace.ErrUnknownRepository), errors.Is(err, workspace.ErrUnknownCommit):
-		return "P3104"
+		return "P3004"
 	case errors.As(err, &moved):
 		return "P4902"
 	case errors.As(err, &race):
