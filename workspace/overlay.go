@@ -2,30 +2,41 @@ package workspace
 
 import (
 	"context"
-	"errors"
 	"io"
-	"os"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
 )
+
+// This file holds the view that one attempt has of a commit, and what it
+// answers without content: Stat, ReadDir and Glob. Content is in overlayopen.go,
+// writing in overlaywrite.go, what came of it in changes.go.
 
 // OverlayOptions say how a commit is seen.
 type OverlayOptions struct {
 	Spec        Spec
 	Dir         string // folder for the upper layer, made when it is missing; required unless Spec.ReadOnly
-	Cache       *Cache // nil: nothing is kept beyond the Overlay
+	Cache       *Cache // nil: content is fetched each time it is opened
 	Concurrency int    // transfers at once for read-ahead; 0 is 16
 }
 
-// Overlay is a commit seen as the private folder of one attempt. It is safe
-// for concurrent use.
+// Overlay is a commit seen as the private folder of one attempt. It is safe for
+// concurrent use. Paths are relative to the workspace, "" is its root; errors
+// are *fs.PathError around fs.ErrNotExist, fs.ErrExist, an error of this package
+// or the store's.
 type Overlay struct {
 	store Reader
 	ref   Ref
 	opts  OverlayOptions
-}
+	lower *lower
+	ahead readAhead
+	turn  chan struct{} // holds one token: who has it changes the upper layer
 
-// NewOverlay makes the view; nothing is read before it is asked for.
-func NewOverlay(store Reader, ref Ref, o OverlayOptions) *Overlay {
-	return &Overlay{store: store, ref: ref, opts: o}
+	mu    sync.RWMutex // guards what follows; never held while the store is asked
+	upper upper
+	blobs int // files made in opts.Dir
+	reads reads
 }
 
 // Staged is one path that the attempt leaves different from the input commit.
@@ -37,45 +48,274 @@ type Staged struct {
 	From string                            // not "": the content is that of this unchanged object of the input commit (its path in the repository)
 }
 
-// Cache holds content shared by attempts.
-type Cache struct{}
-
-// CacheOptions bound a Cache.
-type CacheOptions struct {
-	MaxSize int64 // bytes; 0 is 10 GiB
+// NewOverlay makes the view; nothing is read before it is asked for.
+func NewOverlay(store Reader, ref Ref, o OverlayOptions) *Overlay {
+	if o.Concurrency <= 0 {
+		o.Concurrency = 16
+	}
+	v := &Overlay{
+		store: store, ref: ref, opts: o,
+		lower: newLower(store, ref, o.Spec.Prefix, o.Cache),
+		turn:  make(chan struct{}, 1),
+	}
+	v.ahead.start(v)
+	return v
 }
 
-// OpenCache opens the cache in dir.
-func OpenCache(dir string, o *CacheOptions) (*Cache, error) { return nil, errNotYet }
-
-var errNotYet = errors.New("not built yet")
-
-func (o *Overlay) Stat(ctx context.Context, path string) (Info, error)      { return Info{}, errNotYet }
-func (o *Overlay) ReadDir(ctx context.Context, path string) ([]Info, error) { return nil, errNotYet }
-func (o *Overlay) Glob(ctx context.Context, dir, pattern string) ([]string, error) {
-	return nil, errNotYet
+// Close ends read-ahead and waits for it. Files that were opened stay open.
+func (o *Overlay) Close() error {
+	o.ahead.stop()
+	return nil
 }
-func (o *Overlay) Open(ctx context.Context, path string) (*os.File, error) { return nil, errNotYet }
-func (o *Overlay) Create(ctx context.Context, path string, m WriteMode) (*Draft, error) {
-	return nil, errNotYet
-}
-func (o *Overlay) Copy(ctx context.Context, from, to string) error   { return errNotYet }
-func (o *Overlay) Rename(ctx context.Context, from, to string) error { return errNotYet }
-func (o *Overlay) Remove(ctx context.Context, path string) error     { return errNotYet }
-func (o *Overlay) RemoveTree(ctx context.Context, path string) error { return errNotYet }
-func (o *Overlay) Mkdir(ctx context.Context, path string) error      { return errNotYet }
 
-// Changes are the differences from the input commit, sorted by path.
-func (o *Overlay) Changes(ctx context.Context) ([]Change, error) { return nil, errNotYet }
-
-// Staged is what Changes says, with what is needed to publish it.
-func (o *Overlay) Staged(ctx context.Context) ([]Staged, error) { return nil, errNotYet }
+// Unnameable counts the objects seen so far that are left out of the view,
+// because the file API cannot name them.
+func (o *Overlay) Unnameable() int { return o.lower.summary(&Usage{}) }
 
 // Usage is what was taken from the store so far.
-func (o *Overlay) Usage() Usage { return Usage{} }
+func (o *Overlay) Usage() Usage {
+	o.mu.RLock()
+	u := o.reads.usage
+	o.mu.RUnlock()
+	o.lower.summary(&u)
+	return u
+}
 
-// Unnameable counts the objects left out of the view because the file API cannot name them.
-func (o *Overlay) Unnameable() int { return 0 }
+// state is what the view has at one path: nothing, a file (one of entry and
+// lower) or a folder.
+type state struct {
+	entry  *entry
+	lower  *content // of a file that was not written
+	folder bool
+}
 
-// Close ends read-ahead; the files opened stay open.
-func (o *Overlay) Close() error { return nil }
+func (s state) file() bool { return s.entry != nil || s.lower != nil }
+
+// look says what is at a path. Its errors are not wrapped yet.
+func (o *Overlay) look(ctx context.Context, path string) (state, error) {
+	if path == "" {
+		return state{folder: true}, nil
+	}
+	if err := CheckPath(path); err != nil {
+		return state{}, err
+	}
+	if s, known := o.lookUpper(path); known {
+		return s, nil
+	}
+	f, err := o.lower.fact(ctx, path)
+	if err != nil {
+		return state{}, err
+	}
+	s, partly := o.combine(path, f)
+	if partly {
+		ls, err := o.lower.list(ctx, path)
+		if err != nil {
+			return state{}, err
+		}
+		s = o.whatIsLeft(path, ls)
+	}
+	return s, nil
+}
+
+// combine lays the upper layer over what the commit has at a path. partly says
+// that some of a folder was deleted: it is there if something is left of it.
+func (o *Overlay) combine(path string, f fact) (s state, partly bool) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	n := o.upper.find(path)
+	switch {
+	case n == nil:
+		return state{lower: f.file, folder: f.below}, false
+	case n.entry != nil || n.live > 0:
+		return state{entry: n.entry, folder: n.entry == nil}, false
+	case n.deleted:
+		return state{}, false
+	}
+	return state{lower: f.file, folder: f.below}, f.below && n.gone > 0
+}
+
+// whatIsLeft is the state of a folder of which files were deleted.
+func (o *Overlay) whatIsLeft(path string, ls *listing) state {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	start, end := ls.span(o.lower.root + path)
+	n := o.upper.find(path)
+	return state{folder: n == nil || n.live > 0 || end-start > n.gone}
+}
+
+// lookUpper answers where the upper layer alone can.
+func (o *Overlay) lookUpper(path string) (state, bool) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	switch n := o.upper.find(path); {
+	case n == nil:
+		return state{}, false
+	case n.entry != nil:
+		return state{entry: n.entry}, true
+	default:
+		return state{folder: n.live > 0}, n.live > 0
+	}
+}
+
+func (s state) info(path string) Info {
+	switch {
+	case s.entry != nil:
+		return Info{Path: path, Size: s.entry.size}
+	case s.lower != nil:
+		return Info{Path: path, Size: s.lower.size, Checksum: s.lower.checksum}
+	}
+	return Info{Path: path, Folder: true}
+}
+
+// Stat of a file or a folder. Below a file there is nothing.
+func (o *Overlay) Stat(ctx context.Context, path string) (Info, error) {
+	s, err := o.look(ctx, path)
+	if err == nil && !s.file() && !s.folder {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return Info{}, pathError("stat", path, err)
+	}
+	return s.info(path), nil
+}
+
+// ReadDir lists the files and folders directly in a folder, sorted by bytes.
+func (o *Overlay) ReadDir(ctx context.Context, path string) ([]Info, error) {
+	s, err := o.look(ctx, path)
+	switch {
+	case err != nil:
+	case s.file():
+		err = ErrNotFolder
+	case !s.folder:
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, pathError("list", path, err)
+	}
+	ls, err := o.lower.list(ctx, path)
+	if err != nil {
+		return nil, pathError("list", path, err)
+	}
+	infos := o.children(ls, path)
+	files := make([]string, 0, len(infos))
+	for _, i := range infos {
+		if !i.Folder {
+			files = append(files, i.Path)
+		}
+	}
+	o.ahead.listed(files)
+	return infos, nil
+}
+
+// children merges what both layers have directly in a folder.
+func (o *Overlay) children(ls *listing, path string) []Info {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	dir := o.upper.find(path)
+	if dir == nil {
+		dir = &node{}
+	}
+	var infos []Info
+	prefix := o.lower.root + asPrefix(path)
+	start, end := ls.span(trimSlash(prefix))
+	for i := start; i < end; {
+		full := ls.path(i)
+		name, _, deeper := strings.Cut(full[len(prefix):], "/")
+		n := dir.children[name]
+		if n == nil {
+			n = &node{}
+		}
+		if !deeper {
+			i++
+			if n.live == 0 && !n.deleted {
+				c := ls.content(i - 1)
+				infos = append(infos, state{lower: &c}.info(full[len(o.lower.root):]))
+			}
+			continue
+		}
+		folder := full[:len(prefix)+len(name)]
+		first, last := ls.span(folder)
+		if n.live == 0 && last-first > n.gone {
+			infos = append(infos, Info{Path: folder[len(o.lower.root):], Folder: true})
+		}
+		i = last
+	}
+	for name, n := range dir.children {
+		if n.live > 0 {
+			infos = append(infos, state{entry: n.entry}.info(Join(path, name)))
+		}
+	}
+	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.Path, b.Path) })
+	return infos
+}
+
+// Glob returns the files under dir that match pattern, which is relative to dir,
+// sorted by bytes. Only the folder that all matches are in is listed. A bad
+// pattern is a *PatternError.
+func (o *Overlay) Glob(ctx context.Context, dir, pattern string) ([]string, error) {
+	p, err := CompilePattern(pattern)
+	if err != nil {
+		return nil, err
+	}
+	if dir != "" {
+		if err := CheckPath(dir); err != nil {
+			return nil, pathError("glob", dir, err)
+		}
+	}
+	if p.literal {
+		path := Join(dir, pattern)
+		s, err := o.look(ctx, path)
+		if err != nil || !s.file() {
+			return nil, pathError("glob", path, err)
+		}
+		return []string{path}, nil
+	}
+	ls, err := o.lower.list(ctx, Join(dir, p.LiteralPrefix()))
+	if err != nil {
+		return nil, pathError("glob", Join(dir, pattern), err)
+	}
+	if reason, out := ls.leftOut(o.lower.root + Join(dir, p.LiteralPrefix())); out {
+		return nil, pathError("glob", Join(dir, p.LiteralPrefix()), &oddError{reason})
+	}
+	found, err := o.matches(ctx, ls, dir, p)
+	if err != nil {
+		return nil, pathError("glob", Join(dir, pattern), err)
+	}
+	o.ahead.listed(found)
+	return found, nil
+}
+
+// matches merges what both layers have under dir that matches.
+func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Pattern) ([]string, error) {
+	folder := Join(dir, p.LiteralPrefix())
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	var found []string
+	start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
+	hides := o.upper.find(folder) != nil
+	for i := start; i < end; i++ {
+		if (i-start)%4096 == 0 && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		path := ls.path(i)[len(o.lower.root):]
+		if !p.Match(path[len(asPrefix(dir)):]) {
+			continue
+		}
+		if hides {
+			if n := o.upper.find(path); n != nil && (n.deleted || n.live > 0) {
+				continue
+			}
+		}
+		found = append(found, path)
+	}
+	lower := len(found)
+	o.upper.walk(folder, func(path string, n *node) {
+		if n.entry != nil && under(path, folder) && p.Match(path[len(asPrefix(dir)):]) {
+			found = append(found, path)
+		}
+	})
+	if len(found) > lower {
+		slices.Sort(found)
+	}
+	return found, nil
+}

@@ -158,3 +158,6 @@ func quote(s string) string {
 	b.WriteByte('"')
 	return b.String()
 }
+
+// trimSlash is the folder of a prefix: "a" of "a/".
+func trimSlash(prefix string) string { return strings.TrimSuffix(prefix, "/") }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"os"
 	"time"
 )
 
@@ -15,6 +16,11 @@ type Object struct {
 	Checksum string // as the store gives it; "" when it has none
 	Hashed   bool   // Checksum is the hex MD5 of the content
 	Physical string // where the store keeps the bytes; "" when it does not say
+
+	// Odd is not "" for what has a name in the store but cannot be a file of a
+	// workspace, and says why: "is a symbolic link that leads out of the folder".
+	// It is shown to nobody, and left as it is.
+	Odd string
 }
 
 // Reader reads commits.
@@ -26,6 +32,27 @@ type Reader interface {
 
 	// Open streams one object. fs.ErrNotExist when the commit has no such path.
 	Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error)
+}
+
+// Prober is a Reader that can tell of one path without listing what is around
+// it. What it says agrees with List.
+type Prober interface {
+	Probe(ctx context.Context, repo, commit, path string) (Probed, error)
+}
+
+// Probed is what a commit has at one path.
+type Probed struct {
+	File   bool
+	Object Object // when File
+	Below  string // some object below path + "/"; "" when there is none
+}
+
+// LocalOpener is a Reader whose objects are plain files of this machine that
+// anyone may change at any time: they are opened in place, nothing of them is
+// kept in a cache, and a listing is good for one attempt.
+type LocalOpener interface {
+	// OpenLocal opens one object for reading. fs.ErrNotExist.
+	OpenLocal(ctx context.Context, repo, commit, path string) (*os.File, error)
 }
 
 // Commit is one commit of a repository.

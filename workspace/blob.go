@@ -1,0 +1,52 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// newBlob makes the next file of the upper layer, open for writing.
+func (o *Overlay) newBlob() (*os.File, error) {
+	if o.opts.Dir == "" {
+		return nil, errors.New("there is no folder for written files")
+	}
+	o.mu.Lock()
+	o.blobs++
+	name := filepath.Join(o.opts.Dir, fmt.Sprintf("%06d", o.blobs))
+	o.mu.Unlock()
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(o.opts.Dir, 0o700); err != nil {
+			return nil, err
+		}
+		f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	return f, err
+}
+
+// copyChunk is how many bytes are copied between two looks at the context.
+const copyChunk = 8 << 20
+
+// copyAll copies until the end of from. Between two plain files the system does
+// it without moving the bytes through this process, where it can.
+func copyAll(ctx context.Context, to io.Writer, from io.Reader) (int64, error) {
+	var total int64
+	for {
+		if ctx.Err() != nil {
+			return total, context.Cause(ctx)
+		}
+		n, err := io.CopyN(to, from, copyChunk)
+		total += n
+		switch {
+		case err == io.EOF:
+			return total, nil
+		case err != nil:
+			return total, err
+		}
+	}
+}

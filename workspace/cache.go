@@ -1,0 +1,255 @@
+package workspace
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+	"weak"
+
+	"golang.org/x/sys/unix"
+)
+
+// Cache keeps the content of objects and listings in a folder, for all attempts
+// of all processes that open it. It is bounded by size; what was used longest
+// ago goes first, and what is in use never goes. A file in it is never written
+// to: it appears whole, by rename.
+//
+// A user of a file holds a shared advisory lock on it for as long as it is
+// open, in whatever process; who wants to remove it must first get the lock for
+// itself. Locks go with their process, so a crash leaves nothing to repair.
+//
+//	objects/3f/3f2c…   one file each, named by a hash of what tells its content
+//	tmp/               what is being fetched, locked by who fetches it
+//	size, lock         bytes in objects, and the lock to change them
+type Cache struct {
+	dir string
+	max int64
+
+	mu      sync.Mutex
+	flights map[string]*flight // what is being fetched by this process
+	shared  map[string]weak.Pointer[listing]
+	room    sync.Mutex // taken with the file lock, which holds off other processes only
+}
+
+// flight is one fetch that others may be waiting for.
+type flight struct {
+	over chan struct{} // closed at the end; err and gaveUp are set before
+	err  error
+	quit bool // who fetched was cancelled: that is no answer for others
+}
+
+// CacheOptions bound a Cache.
+type CacheOptions struct {
+	MaxSize int64 // bytes; 0 is 10 GiB
+}
+
+// blockSize is what the size of a file is rounded up to in the accounts.
+const blockSize = 4096
+
+// OpenCache opens the cache in dir, made with mode 0700 when it is missing.
+func OpenCache(dir string, o *CacheOptions) (*Cache, error) {
+	c := &Cache{dir: dir, max: 10 << 30, flights: map[string]*flight{}, shared: map[string]weak.Pointer[listing]{}}
+	if o != nil && o.MaxSize > 0 {
+		c.max = o.MaxSize
+	}
+	for _, d := range []string{dir, filepath.Join(dir, "objects"), filepath.Join(dir, "tmp")} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("open cache: %w", err)
+		}
+	}
+	c.sweepTemporary()
+	return c, nil
+}
+
+// hashOf names something by its parts.
+func hashOf(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:20])
+}
+
+func (c *Cache) path(key string) string { return filepath.Join(c.dir, "objects", key[:2], key) }
+
+// errTooBig: there is no room that could be made.
+var errTooBig = errors.New("larger than the cache")
+
+// get opens what is kept under key, and has it filled in first where it is
+// not there; size is its size in bytes, or -1. The caller closes the file and
+// must not write to it. hit says that nothing was fetched by this call. Several
+// calls for one key fetch once.
+func (c *Cache) get(ctx context.Context, key string, size int64, fill func(*os.File) error) (f *os.File, hit bool, err error) {
+	for {
+		if f := c.open(key, size); f != nil {
+			return f, true, nil
+		}
+		c.mu.Lock()
+		other := c.flights[key]
+		if other == nil {
+			c.flights[key] = &flight{over: make(chan struct{})}
+		}
+		c.mu.Unlock()
+		if other == nil {
+			f, err := c.fly(ctx, key, fill)
+			return f, false, err
+		}
+		select {
+		case <-other.over:
+			if other.err != nil && !other.quit {
+				return nil, false, other.err
+			}
+		case <-ctx.Done():
+			return nil, false, context.Cause(ctx)
+		}
+	}
+}
+
+// fly fetches, and tells who waits for it.
+func (c *Cache) fly(ctx context.Context, key string, fill func(*os.File) error) (f *os.File, err error) {
+	defer func() {
+		c.mu.Lock()
+		this := c.flights[key]
+		delete(c.flights, key)
+		c.mu.Unlock()
+		this.err, this.quit = err, ctx.Err() != nil || f == nil && err == nil // nil, nil: a panic goes by
+		close(this.over)
+	}()
+	f, err = c.fetch(ctx, key, fill)
+	if errors.Is(err, unix.ENOSPC) && c.halve(ctx) {
+		f, err = c.fetch(ctx, key, fill)
+	}
+	return f, err
+}
+
+// open opens what is kept under key, nil when it is not there. A file of the
+// wrong size is what a crashed machine left.
+func (c *Cache) open(key string, size int64) *os.File {
+	f, err := os.Open(c.path(key))
+	if err != nil {
+		return nil
+	}
+	// A lock that cannot be had is held by who is about to remove the file.
+	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil {
+		f.Close()
+		return nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Nlink == 0 || size >= 0 && st.Size != size {
+		f.Close()
+		return nil
+	}
+	os.Chtimes(f.Name(), time.Now(), time.Time{}) // the time of use; of no consequence when it fails
+	return f
+}
+
+// fetch fills a file and keeps it under key. What there is no room for is
+// handed out all the same; it is gone when it is closed.
+func (c *Cache) fetch(ctx context.Context, key string, fill func(*os.File) error) (*os.File, error) {
+	tmp, err := c.temporary()
+	if err != nil {
+		return nil, err
+	}
+	defer tmp.Close() // after the file was opened again: the lock is never let go in between
+	name := tmp.Name()
+	if err := fill(tmp); err != nil {
+		os.Remove(name)
+		return nil, err
+	}
+	err = tmp.Chmod(0o400)
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(name)
+	}
+	if err != nil {
+		os.Remove(name)
+		return nil, err
+	}
+	if err := c.keep(ctx, tmp, f, key); err != nil {
+		os.Remove(name)
+		if !errors.Is(err, errTooBig) {
+			f.Close()
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// temporary makes a file to fetch into, locked.
+func (c *Cache) temporary() (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Join(c.dir, "tmp"), "")
+	if errors.Is(err, fs.ErrNotExist) { // someone emptied the cache by hand
+		if err = os.MkdirAll(filepath.Join(c.dir, "tmp"), 0o700); err == nil {
+			f, err = os.CreateTemp(filepath.Join(c.dir, "tmp"), "")
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return f, nil
+}
+
+// listing returns the listing kept under key, and has it read where there is
+// none; with no key, or no cache, it is read each time. fresh says that it was.
+func (c *Cache) listing(ctx context.Context, key string, read func() (*listing, error)) (ls *listing, fresh bool, err error) {
+	if c == nil || key == "" {
+		ls, err = read()
+		return ls, true, err
+	}
+	c.mu.Lock()
+	ls = c.shared[key].Value()
+	c.mu.Unlock()
+	if ls != nil {
+		return ls, false, nil
+	}
+	for {
+		f, hit, err := c.get(ctx, key, -1, func(f *os.File) (err error) {
+			if ls, err = read(); err != nil {
+				return err
+			}
+			w := bufio.NewWriterSize(f, 1<<20)
+			if err := ls.writeTo(w); err != nil {
+				return err
+			}
+			return w.Flush()
+		})
+		if f != nil {
+			ls, err = c.readKept(f, ls)
+			if errors.Is(err, errBadListing) && hit {
+				os.Remove(c.path(key))
+				continue
+			}
+		}
+		if ls == nil {
+			return nil, false, err
+		}
+		c.mu.Lock()
+		c.shared[key] = weak.Make(ls)
+		c.mu.Unlock()
+		return ls, !hit, nil // one that could be read and not be kept is as good
+	}
+}
+
+// readKept reads a listing from its file, unless it was just made.
+func (c *Cache) readKept(f *os.File, made *listing) (*listing, error) {
+	defer f.Close()
+	if made != nil {
+		return made, nil
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return readListing(f, info.Size())
+}

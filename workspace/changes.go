@@ -1,0 +1,197 @@
+package workspace
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// This file holds what came of the attempt: the upper layer is the change, less
+// what was written just as it was before.
+
+// difference is one path of the upper layer.
+type difference struct {
+	path  string
+	entry *entry // nil: deleted
+	over  *content
+	same  bool // written with the content that was there
+}
+
+// comparisons is how many files are compared with their old content at once.
+const comparisons = 4
+
+// Changes are the differences from the input commit, sorted by path.
+func (o *Overlay) Changes(ctx context.Context) ([]Change, error) {
+	diffs, err := o.differences(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changes := make([]Change, 0, len(diffs))
+	for _, d := range diffs {
+		changes = append(changes, Change{Op: d.op(), Path: d.path, Size: d.size()})
+	}
+	return changes, nil
+}
+
+// Staged is what Changes says, with what is needed to publish it; the paths are
+// those of the repository. The content is to be read before the attempt writes
+// again, and before its folder goes.
+func (o *Overlay) Staged(ctx context.Context) ([]Staged, error) {
+	diffs, err := o.differences(ctx)
+	if err != nil {
+		return nil, err
+	}
+	staged := make([]Staged, 0, len(diffs))
+	for _, d := range diffs {
+		s := Staged{Path: o.lower.root + d.path, Op: d.op()}
+		switch {
+		case d.entry == nil:
+		case d.entry.from != nil:
+			s.Size, s.From = d.entry.size, d.entry.from.path
+		default:
+			name := d.entry.blob.path
+			s.Size = d.entry.size
+			s.Open = func() (io.ReadSeekCloser, error) { return os.Open(name) }
+		}
+		staged = append(staged, s)
+	}
+	return staged, nil
+}
+
+// Folders are the folders that the body made and that have no file in them,
+// sorted. A versioned store cannot hold them.
+func (o *Overlay) Folders() []string {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	var empty []string
+	for _, folder := range o.madeBelow("") {
+		if o.upper.find(folder).live == 1 {
+			empty = append(empty, folder)
+		}
+	}
+	return empty
+}
+
+func (d difference) op() Op {
+	switch {
+	case d.entry == nil:
+		return Deleted
+	case d.over == nil:
+		return Added
+	}
+	return Modified
+}
+
+func (d difference) size() int64 {
+	if d.entry == nil {
+		return d.over.size
+	}
+	return d.entry.size
+}
+
+// differences reads the upper layer, and compares what was written over a file
+// of the same size with it.
+func (o *Overlay) differences(ctx context.Context) ([]difference, error) {
+	o.mu.RLock()
+	var diffs []difference
+	o.upper.walk("", func(path string, n *node) {
+		if n.entry != nil || n.deleted {
+			diffs = append(diffs, difference{path: path, entry: n.entry, over: n.over})
+		}
+	})
+	o.mu.RUnlock()
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(comparisons)
+	for i := range diffs {
+		d := &diffs[i]
+		if d.entry == nil || d.over == nil || d.entry.size != d.over.size {
+			continue
+		}
+		group.Go(func() error {
+			if d.entry.same.Load() == 0 {
+				same, err := o.sameContent(groupCtx, d.entry, *d.over)
+				if err != nil {
+					return pathError("compare", d.path, err)
+				}
+				d.entry.same.Store(isOther)
+				if same {
+					d.entry.same.Store(isSame)
+				}
+			}
+			d.same = d.entry.same.Load() == isSame
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	diffs = slices.DeleteFunc(diffs, func(d difference) bool { return d.same })
+	slices.SortFunc(diffs, func(a, b difference) int { return strings.Compare(a.path, b.path) })
+	return diffs, nil
+}
+
+// sameContent compares a written file with an object of the same size: by the
+// MD5 where the store gives one, else byte by byte.
+func (o *Overlay) sameContent(ctx context.Context, e *entry, old content) (bool, error) {
+	if e.from != nil && e.from.hashed == old.hashed && e.from.id == old.id {
+		return true, nil
+	}
+	if e.from != nil && e.from.hashed && old.hashed {
+		return false, nil
+	}
+	written, err := o.openEntry(ctx, e)
+	if err != nil {
+		return false, err
+	}
+	defer written.Close()
+	if old.hashed {
+		sum := md5.New()
+		if _, err := copyAll(ctx, sum, written); err != nil {
+			return false, err
+		}
+		return identity(sum.Sum(nil)) == old.id, nil
+	}
+	before, _, err := o.fetch(ctx, old)
+	if err != nil {
+		return false, err
+	}
+	defer before.Close()
+	return sameBytes(ctx, written, before)
+}
+
+func (o *Overlay) openEntry(ctx context.Context, e *entry) (*os.File, error) {
+	if e.blob != nil {
+		return os.Open(e.blob.path)
+	}
+	f, _, err := o.fetch(ctx, *e.from)
+	return f, err
+}
+
+func sameBytes(ctx context.Context, a, b io.Reader) (bool, error) {
+	left, right := make([]byte, 1<<18), make([]byte, 1<<18)
+	for {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		n, errA := io.ReadFull(a, left)
+		m, errB := io.ReadFull(b, right)
+		if !bytes.Equal(left[:n], right[:m]) {
+			return false, nil
+		}
+		for _, err := range []error{errA, errB} {
+			if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+				return false, fmt.Errorf("read: %w", err)
+			}
+		}
+		if errA != nil || errB != nil {
+			return (errA != nil) == (errB != nil), nil
+		}
+	}
+}

@@ -1,0 +1,347 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+)
+
+// This file holds the lower layer: what the input commit has, as far as anyone
+// asked. A question about one path is put to the store as such; questions about
+// a folder, and many about single paths, make a listing of the folder.
+
+// How many paths are asked for one by one before their folder is listed: the
+// folder they are in directly, and any folder above it.
+const (
+	askedDirectly = 4
+	askedBelow    = 32
+)
+
+type lower struct {
+	store   Reader
+	ref     Ref
+	root    string // what the paths of the workspace start with in the repository: "" or "a/b/"
+	cache   *Cache
+	oneStep chan struct{} // holds one token: who has it makes a listing
+
+	mu     sync.Mutex
+	lists  map[string]*listing // by folder of the workspace; none of them is below another
+	probes map[string]Probed
+	asked  map[string]int // paths asked for one by one, by each folder they are in
+	usage  Usage          // of listing
+	fresh  bool           // a listing came from the store
+}
+
+func newLower(store Reader, ref Ref, prefix string, cache *Cache) *lower {
+	return &lower{
+		store: store, ref: ref, root: asPrefix(prefix), cache: cache,
+		oneStep: make(chan struct{}, 1),
+		lists:   map[string]*listing{}, probes: map[string]Probed{}, asked: map[string]int{},
+	}
+}
+
+// fact is what the input commit has at one path.
+type fact struct {
+	file  *content
+	below bool // something is below the path
+}
+
+// oddError is a name that the file API cannot give; it is an ErrUnnameable.
+type oddError struct{ reason string }
+
+func (e *oddError) Error() string        { return e.reason }
+func (e *oddError) Is(target error) bool { return target == ErrUnnameable }
+
+// fact answers for one path. Its error is an ErrUnnameable or the store's.
+func (l *lower) fact(ctx context.Context, path string) (fact, error) {
+	if path == "" {
+		return fact{below: true}, nil
+	}
+	if isReserved(l.root + path) {
+		return fact{}, nil
+	}
+	if ls, folder := l.covering(path); ls != nil && (folder != path || !ls.self) {
+		return ls.fact(l.root + path)
+	}
+	if folder, many := l.manyAsked(path); many {
+		ls, err := l.list(ctx, folder)
+		if err != nil {
+			return fact{}, err
+		}
+		return ls.fact(l.root + path)
+	}
+	return l.probePath(ctx, path)
+}
+
+func (l *listing) fact(path string) (fact, error) {
+	if reason, out := l.leftOut(path); out {
+		return fact{}, &oddError{reason}
+	}
+	start, end := l.span(path)
+	if c, is := l.find(path); is {
+		return fact{file: &c, below: end > start}, nil
+	}
+	return fact{below: end > start}, nil
+}
+
+// probePath asks the store for one path, and for the folders it is in: where
+// one of them is a file too, neither can be named.
+func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
+	var file string // a folder of path that is a file
+	for folder := range ancestors(path) {
+		p, err := l.probe(ctx, folder)
+		switch {
+		case err != nil:
+			return fact{}, err
+		case p.File && p.Object.Odd != "":
+			return fact{}, &oddError{p.Object.Odd}
+		case p.File && file == "":
+			file = folder
+		case !p.File && p.Below == "":
+			return fact{}, nil
+		}
+	}
+	p, err := l.probe(ctx, path)
+	switch {
+	case err != nil || !p.File && p.Below == "":
+		return fact{}, err
+	case p.File && p.Object.Odd != "":
+		return fact{}, &oddError{p.Object.Odd}
+	}
+	below := p.Below != ""
+	if below && !l.shown(p.Below) {
+		// There may be others that are shown: only a listing can tell.
+		ls, err := l.list(ctx, path)
+		if err != nil {
+			return fact{}, err
+		}
+		f, err := ls.fact(l.root + path)
+		if err != nil {
+			return fact{}, err
+		}
+		below = f.below
+	}
+	switch {
+	case file != "" && (p.File || below), p.File && below:
+		return fact{}, &oddError{reasonBoth}
+	case p.File && !nameable(path):
+		return fact{}, &oddError{"has a control character in its name"}
+	case p.File:
+		c := contentOf(p.Object, l.ref.Commit)
+		return fact{file: &c}, nil
+	}
+	return fact{below: below}, nil
+}
+
+// shown says whether the name of an object is one that the file API can give.
+func (l *lower) shown(path string) bool {
+	return nameable(path[len(l.root):]) && !isReserved(path)
+}
+
+// probe asks the store for one path, once.
+func (l *lower) probe(ctx context.Context, path string) (Probed, error) {
+	l.mu.Lock()
+	p, known := l.probes[path]
+	l.mu.Unlock()
+	if known {
+		return p, nil
+	}
+	var err error
+	start := time.Now()
+	if s, ok := l.store.(Prober); ok {
+		p, err = s.Probe(ctx, l.ref.Repository, l.ref.Commit, l.root+path)
+	} else {
+		p, err = probeByListing(ctx, l.store, l.ref, l.root+path)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.usage.ListTime += time.Since(start)
+	l.fresh = true
+	if err != nil {
+		return Probed{}, fmt.Errorf("look up %s: %w", l.at(l.root+path), cause(ctx, err))
+	}
+	if p.File {
+		l.usage.ObjectsListed++
+	}
+	l.probes[path] = p
+	return p, nil
+}
+
+// probeByListing is Probe for a store that has none. Names that only start like
+// path, "a.csv" for "a", may stand between it and what is below it; after a
+// page of them the listing starts again behind.
+func probeByListing(ctx context.Context, store Reader, ref Ref, path string) (Probed, error) {
+	var p Probed
+	below := path + "/"
+	seen := 0
+	for o, err := range store.List(ctx, ref.Repository, ref.Commit, path) {
+		switch {
+		case err != nil:
+			return Probed{}, err
+		case o.Path == path:
+			p.File, p.Object = true, o
+		case strings.HasPrefix(o.Path, below):
+			p.Below = o.Path
+			return p, nil
+		case o.Path > below:
+			return p, nil
+		}
+		if seen++; seen == 1000 {
+			break
+		}
+	}
+	if seen < 1000 {
+		return p, nil
+	}
+	for o, err := range store.List(ctx, ref.Repository, ref.Commit, below) {
+		if err != nil {
+			return Probed{}, err
+		}
+		p.Below = o.Path
+		break
+	}
+	return p, nil
+}
+
+// manyAsked counts a question about one path that is not answered by what is
+// known, and says which folder is better listed. A store on this machine
+// answers faster than it lists.
+func (l *lower) manyAsked(path string) (folder string, many bool) {
+	if _, local := l.store.(LocalOpener); local {
+		return "", false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.probes[path]; known {
+		return "", false
+	}
+	direct := parent(path)
+	for f := direct; ; f = parent(f) {
+		l.asked[f]++
+		if !many && (l.asked[f] > askedBelow || f == direct && l.asked[f] > askedDirectly) {
+			folder, many = f, true
+		}
+		if f == "" {
+			return folder, many
+		}
+	}
+}
+
+// covering is the listing that has what is below a folder of the workspace, nil
+// when there is none yet; folder is the one that was listed.
+func (l *lower) covering(path string) (ls *listing, folder string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for f := path; ; f = parent(f) {
+		if ls := l.lists[f]; ls != nil {
+			return ls, f
+		}
+		if f == "" {
+			return nil, ""
+		}
+	}
+}
+
+// list makes sure that there is a listing of what is below folder, and returns
+// it (or one of a folder above).
+func (l *lower) list(ctx context.Context, folder string) (*listing, error) {
+	if ls, _ := l.covering(folder); ls != nil {
+		return ls, nil
+	}
+	select {
+	case l.oneStep <- struct{}{}:
+		defer func() { <-l.oneStep }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if ls, _ := l.covering(folder); ls != nil {
+		return ls, nil
+	}
+	start := time.Now()
+	ls, fresh, err := l.cache.listing(ctx, l.listingKey(folder), func() (*listing, error) { return l.read(ctx, folder) })
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", l.at(l.root+folder), cause(ctx, err))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.lists, func(f string, _ *listing) bool { return under(f, folder) })
+	l.lists[folder] = ls
+	l.fresh = l.fresh || fresh
+	l.usage.ObjectsListed += ls.total
+	l.usage.ListTime += time.Since(start)
+	return ls, nil
+}
+
+// read lists what is below folder at the store.
+func (l *lower) read(ctx context.Context, folder string) (*listing, error) {
+	b := listingBuilder{workspace: l.root, commit: l.ref.Commit}
+	var over []string
+	self := false
+	for f := range ancestors(asPrefix(folder)) {
+		p, err := l.probe(ctx, f)
+		switch {
+		case err != nil:
+			return nil, err
+		case p.File && p.Object.Odd != "":
+			b.leave(l.root+f, p.Object.Odd)
+		case p.File:
+			over = append(over, l.root+f)
+			self = f == folder
+		}
+	}
+	for o, err := range l.store.List(ctx, l.ref.Repository, l.ref.Commit, l.root+asPrefix(folder)) {
+		if err == nil {
+			err = b.add(o)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	ls := b.finish(over)
+	ls.self = self && ls.len() == 0 && len(ls.left) == 0
+	return ls, nil
+}
+
+// listingKey names a listing for all attempts on the same commit; "" is one
+// that is good for this attempt only.
+func (l *lower) listingKey(folder string) string {
+	if _, local := l.store.(LocalOpener); local || l.ref.Commit == "" {
+		return ""
+	}
+	return hashOf("listing", l.ref.Repository, l.ref.Commit, l.root, folder)
+}
+
+// at names a place of the commit for an error: "raw/a.csv@3f2c5a7b".
+func (l *lower) at(path string) string {
+	if path == "" {
+		path = "/"
+	}
+	if l.ref.Commit == "" {
+		return path
+	}
+	return path + "@" + l.ref.Commit[:min(8, len(l.ref.Commit))]
+}
+
+// cause prefers why a context ended over what a call said because of it.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// summary fills in what listing took, and counts the objects not shown.
+func (l *lower) summary(u *Usage) (unnameable int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u.ObjectsListed, u.ListTime = l.usage.ObjectsListed, l.usage.ListTime
+	u.ListCached = !l.fresh && len(l.lists) > 0
+	for _, ls := range l.lists {
+		unnameable += ls.hidden
+	}
+	return unnameable
+}

@@ -1,0 +1,169 @@
+package workspace
+
+import (
+	"context"
+	"io/fs"
+	"slices"
+)
+
+// fileBelow is one file of the view.
+type fileBelow struct {
+	path  string
+	entry *entry   // nil: an unchanged lower file
+	over  *content // the lower file of this path; nil when there is none
+}
+
+// content is what a copy of the file is made of.
+func (f fileBelow) content() *entry {
+	if f.entry == nil {
+		return &entry{size: f.over.size, from: f.over}
+	}
+	if f.entry.blob != nil {
+		f.entry.blob.uses++
+	}
+	return &entry{size: f.entry.size, blob: f.entry.blob, from: f.entry.from}
+}
+
+// filesBelow are the files below a folder. The caller holds the lock.
+func (o *Overlay) filesBelow(ls *listing, folder string) []fileBelow {
+	var files []fileBelow
+	start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
+	hides := o.upper.find(folder) != nil
+	for i := start; i < end; i++ {
+		path := ls.path(i)[len(o.lower.root):]
+		if hides {
+			if n := o.upper.find(path); n != nil && (n.deleted || n.live > 0) {
+				continue
+			}
+		}
+		c := ls.content(i)
+		files = append(files, fileBelow{path: path, over: &c})
+	}
+	o.upper.walk(folder, func(path string, n *node) {
+		if n.entry != nil {
+			files = append(files, fileBelow{path: path, entry: n.entry, over: n.over})
+		}
+	})
+	return files
+}
+
+// madeBelow are the folders at and below path that the body made, sorted. The
+// caller holds the lock.
+func (o *Overlay) madeBelow(path string) []string {
+	var folders []string
+	o.upper.walk(path, func(folder string, n *node) {
+		if n.made {
+			folders = append(folders, folder)
+		}
+	})
+	slices.Sort(folders)
+	return folders
+}
+
+// Copy makes to a copy of from, a file or a folder with all in it. A file at to
+// is replaced. The bytes of an unchanged object are not fetched.
+func (o *Overlay) Copy(ctx context.Context, from, to string) error {
+	return writeError("copy", to, o.transfer(ctx, from, to, false))
+}
+
+// Rename moves a file, or a folder with all in it. A file at to is replaced, as
+// is an empty folder by a folder.
+func (o *Overlay) Rename(ctx context.Context, from, to string) error {
+	return writeError("rename", to, o.transfer(ctx, from, to, true))
+}
+
+func (o *Overlay) transfer(ctx context.Context, from, to string, move bool) error {
+	done, err := o.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	source, err := o.present(ctx, from)
+	switch {
+	case err != nil:
+	case from == "":
+		err = errIsRoot
+	case source.folder && under(to, from):
+		err = errIntoItself
+	}
+	if err != nil {
+		return pathError("", from, err)
+	}
+	target, err := o.target(ctx, to)
+	switch {
+	case err != nil || from == to:
+		return err
+	case source.file() && target.folder:
+		return ErrIsFolder
+	case source.folder && target.file():
+		return ErrNotFolder
+	case source.folder:
+		return o.transferFolder(ctx, from, to, move)
+	}
+	return o.transferFile(ctx, from, to, move)
+}
+
+func (o *Overlay) transferFile(ctx context.Context, from, to string, move bool) error {
+	source, err := o.lowerFile(ctx, from)
+	if err != nil {
+		return err
+	}
+	over, err := o.lowerFile(ctx, to)
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f := fileBelow{path: from, over: source}
+	if n := o.upper.find(from); n != nil {
+		f.entry = n.entry
+	}
+	o.upper.put(to, f.content(), over)
+	if move {
+		o.upper.remove(from, source)
+	}
+	return nil
+}
+
+// transferFolder moves or copies all files of a folder, and the folders that
+// the body made in it, in one step.
+func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool) error {
+	ls, err := o.lower.list(ctx, from)
+	if err != nil {
+		return err
+	}
+	there, err := o.lower.list(ctx, to)
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	isBelow := func(folder string) bool { return folder != to }
+	if len(o.filesBelow(there, to)) > 0 || slices.ContainsFunc(o.madeBelow(to), isBelow) {
+		return fs.ErrExist
+	}
+	files, made := o.filesBelow(ls, from), o.madeBelow(from)
+	for _, f := range files {
+		if err := CheckNewName(o.lower.root + to + f.path[len(from):]); err != nil {
+			return err
+		}
+	}
+	for _, f := range files {
+		name := to + f.path[len(from):]
+		var over *content
+		if c, is := there.find(o.lower.root + name); is {
+			over = &c
+		}
+		o.upper.put(name, f.content(), over)
+		if move {
+			o.upper.remove(f.path, f.over)
+		}
+	}
+	for _, folder := range made {
+		o.upper.update(to+folder[len(from):], func(n *node) { n.made = true })
+		if move {
+			o.upper.update(folder, func(n *node) { n.made = false })
+		}
+	}
+	return nil
+}

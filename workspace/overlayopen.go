@@ -1,0 +1,205 @@
+package workspace
+
+import (
+	"context"
+	"crypto/md5"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+)
+
+// reads counts what was opened of the lower layer.
+type reads struct {
+	usage  Usage
+	opened map[string]struct{} // by path in the repository
+}
+
+// Open opens the content of a file for reading; the caller closes it. The file
+// is a plain local one: content that is elsewhere is fetched first. It stays
+// what it is, even when the path is written or deleted afterwards.
+func (o *Overlay) Open(ctx context.Context, path string) (*os.File, error) {
+	for range 3 {
+		s, err := o.look(ctx, path)
+		switch {
+		case err != nil:
+		case s.folder:
+			err = ErrIsFolder
+		case !s.file():
+			err = fs.ErrNotExist
+		}
+		if err != nil {
+			return nil, pathError("open", path, err)
+		}
+		if s.entry != nil && s.entry.blob != nil {
+			f, err := os.Open(s.entry.blob.path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it was replaced just now
+			}
+			return f, pathError("open", path, err)
+		}
+		c := s.lower
+		if c == nil {
+			c = s.entry.from
+		} else {
+			o.ahead.opened(path)
+		}
+		f, err := o.openLower(ctx, *c)
+		return f, pathError("open", path, err)
+	}
+	return nil, pathError("open", path, fs.ErrNotExist)
+}
+
+// openLower opens an object of the input commit, and counts it.
+func (o *Overlay) openLower(ctx context.Context, c content) (*os.File, error) {
+	f, hit, err := o.fetch(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reads.count(c, hit)
+	if _, again := o.reads.opened[c.path]; !again {
+		if o.reads.opened == nil {
+			o.reads.opened = map[string]struct{}{}
+		}
+		o.reads.opened[c.path] = struct{}{}
+		o.reads.usage.ObjectsRead++
+		o.reads.usage.BytesRead += c.size
+	}
+	return f, nil
+}
+
+// count notes what came over the wire.
+func (r *reads) count(c content, hit bool) {
+	if !hit {
+		r.usage.ObjectsFetched++
+		r.usage.BytesFetched += c.size
+	}
+}
+
+// fetch opens an object where it lies, out of the cache, or from the store.
+func (o *Overlay) fetch(ctx context.Context, c content) (f *os.File, hit bool, err error) {
+	if local, ok := o.store.(LocalOpener); ok {
+		f, err := local.OpenLocal(ctx, o.ref.Repository, o.ref.Commit, c.path)
+		return f, true, err
+	}
+	fill := func(f *os.File) error { return o.download(ctx, c, f) }
+	if o.opts.Cache != nil {
+		return o.opts.Cache.get(ctx, o.cacheKey(c), c.size, fill)
+	}
+	if o.opts.Dir != "" {
+		if err := os.MkdirAll(o.opts.Dir, 0o700); err != nil {
+			return nil, false, err
+		}
+	}
+	f, err = os.CreateTemp(o.opts.Dir, "")
+	if err != nil {
+		return nil, false, err
+	}
+	os.Remove(f.Name()) // it goes when it is closed
+	err = fill(f)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, false, err
+	}
+	return f, false, nil
+}
+
+// cacheKey names the content of an object for all attempts. Repositories share
+// nothing, so that no one can plant what another one reads.
+func (o *Overlay) cacheKey(c content) string {
+	kind := "address"
+	if c.hashed {
+		kind = "md5"
+	}
+	return hashOf(kind, o.ref.Repository, string(c.id[:]), strconv.FormatInt(c.size, 10))
+}
+
+// download brings an object into an empty file, and checks it: the size, and
+// the checksum where it is one of the content. What arrives damaged is fetched
+// once more.
+func (o *Overlay) download(ctx context.Context, c content, to *os.File) error {
+	err := o.downloadOnce(ctx, c, to)
+	var damaged *damagedError
+	if errors.As(err, &damaged) && ctx.Err() == nil {
+		if err = to.Truncate(0); err == nil {
+			_, err = to.Seek(0, io.SeekStart)
+		}
+		if err == nil {
+			err = o.downloadOnce(ctx, c, to)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("download %s: %w", o.lower.at(c.path), cause(ctx, err))
+	}
+	return nil
+}
+
+// damagedError is content that is not the one that was listed.
+type damagedError struct {
+	got, want string
+	cause     error
+}
+
+func (e *damagedError) Error() string {
+	s := "what arrived is not what the store lists: got " + e.got + ", want " + e.want
+	if e.cause != nil {
+		s += ": " + e.cause.Error()
+	}
+	return s
+}
+
+func (e *damagedError) Unwrap() error { return e.cause }
+
+func (o *Overlay) downloadOnce(ctx context.Context, c content, to *os.File) error {
+	body, err := o.store.Open(ctx, o.ref.Repository, o.ref.Commit, c.path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	var sum hash.Hash
+	out := io.Writer(to)
+	if c.hashed {
+		sum = md5.New()
+		out = io.MultiWriter(to, sum)
+	}
+	// One byte more than there should be tells of more.
+	from := &bodyReader{from: io.LimitReader(body, c.size+1)}
+	n, err := copyAll(ctx, out, from)
+	switch {
+	case err != nil && from.err == nil:
+		return err // the disk's, or a cancel
+	case err != nil || n < c.size:
+		return &damagedError{got: plural(int(n), "byte"), want: plural(int(c.size), "byte"), cause: from.err}
+	case n > c.size:
+		return &damagedError{got: "more", want: plural(int(c.size), "byte")}
+	}
+	if sum == nil {
+		return nil
+	}
+	if got := identity(sum.Sum(nil)); got != c.id {
+		return &damagedError{got: fmt.Sprintf("MD5 %x", got), want: fmt.Sprintf("MD5 %x", c.id)}
+	}
+	return nil
+}
+
+// bodyReader keeps the error of what it reads apart from that of the writer.
+type bodyReader struct {
+	from io.Reader
+	err  error
+}
+
+func (r *bodyReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}

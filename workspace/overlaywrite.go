@@ -1,0 +1,285 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+)
+
+// This file holds what changes the upper layer. One operation runs at a time:
+// what it finds out of the lower layer, which may take the store, still holds
+// when it makes its change, which readers see in one step.
+
+var (
+	errIntoItself = errors.New("a folder cannot be put into itself")
+	errIsRoot     = errors.New("is the root of the workspace")
+)
+
+// alone waits until no other operation changes the upper layer, and keeps others
+// out until done is called.
+func (o *Overlay) alone(ctx context.Context) (done func(), err error) {
+	select {
+	case o.turn <- struct{}{}:
+		return func() { <-o.turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Create starts a new content for path, parents included.
+func (o *Overlay) Create(ctx context.Context, path string, mode WriteMode) (*Draft, error) {
+	s, err := o.target(ctx, path)
+	if err == nil && s.folder {
+		err = ErrIsFolder
+	}
+	if err != nil {
+		return nil, writeError("write", path, err)
+	}
+	file, err := o.newBlob()
+	if err != nil {
+		return nil, writeError("write", path, err)
+	}
+	d := &draft{overlay: o, path: path, file: file}
+	if mode == Append && s.file() {
+		if err := d.copyPresent(ctx); err != nil {
+			d.discard()
+			return nil, writeError("append to", path, err)
+		}
+	}
+	return NewDraft(path, file, d.commit, d.discard), nil
+}
+
+// draft is a blob that is being written.
+type draft struct {
+	overlay *Overlay
+	path    string
+	file    *os.File
+	over    sync.Once
+}
+
+func (d *draft) copyPresent(ctx context.Context) error {
+	from, err := d.overlay.Open(ctx, d.path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	_, err = copyAll(ctx, d.file, from)
+	return err
+}
+
+func (d *draft) discard() {
+	d.over.Do(func() {
+		d.file.Close()
+		os.Remove(d.file.Name())
+	})
+}
+
+func (d *draft) commit(ctx context.Context) (size int64, err error) {
+	err = errors.New("was already committed or discarded")
+	d.over.Do(func() { size, err = d.place(ctx) })
+	if err != nil {
+		return 0, writeError("write", d.path, err)
+	}
+	return size, nil
+}
+
+// place makes the draft the content of its path.
+func (d *draft) place(ctx context.Context) (int64, error) {
+	info, err := d.file.Stat()
+	if closeErr := d.file.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = d.overlay.put(ctx, d.path, &entry{size: info.Size(), blob: &blob{path: d.file.Name(), uses: 1}})
+	}
+	if err != nil {
+		os.Remove(d.file.Name())
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// put makes e the content of path.
+func (o *Overlay) put(ctx context.Context, path string, e *entry) error {
+	done, err := o.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := o.target(ctx, path)
+	if err == nil && s.folder {
+		err = ErrIsFolder
+	}
+	if err != nil {
+		return err
+	}
+	over, err := o.lowerFile(ctx, path)
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.upper.put(path, e, over)
+	return nil
+}
+
+// lowerFile is the file that the input commit has at path, nil for none.
+func (o *Overlay) lowerFile(ctx context.Context, path string) (*content, error) {
+	f, err := o.lower.fact(ctx, path)
+	return f.file, err
+}
+
+// target says what is at a path that is to be written, and refuses one that
+// cannot be: a bad or reserved name, or one below a file.
+func (o *Overlay) target(ctx context.Context, path string) (state, error) {
+	if o.opts.Spec.ReadOnly {
+		return state{}, ErrReadOnly
+	}
+	if path == "" {
+		return state{}, errIsRoot
+	}
+	if err := CheckNewName(path); err != nil {
+		return state{}, err
+	}
+	switch full := o.lower.root + path; {
+	case isReserved(full):
+		return state{}, ErrReserved
+	case len(full) > maxName:
+		return state{}, &PathError{Path: path, Reason: "is longer than 1024 bytes, the prefix of the workspace included"}
+	}
+	s, err := o.look(ctx, path)
+	if err != nil || s.file() || s.folder {
+		return s, err
+	}
+	for folder := range ancestors(path) {
+		above, err := o.look(ctx, folder)
+		if err != nil {
+			return state{}, pathError("", folder, err)
+		}
+		if above.file() {
+			return state{}, pathError("", folder, ErrNotFolder)
+		}
+	}
+	return state{}, nil
+}
+
+// Remove deletes a file.
+func (o *Overlay) Remove(ctx context.Context, path string) error {
+	return writeError("unlink", path, o.remove(ctx, path))
+}
+
+func (o *Overlay) remove(ctx context.Context, path string) error {
+	done, err := o.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := o.present(ctx, path)
+	if err == nil && s.folder {
+		err = ErrIsFolder
+	}
+	if err != nil {
+		return err
+	}
+	over, err := o.lowerFile(ctx, path)
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.upper.remove(path, over)
+	return nil
+}
+
+// present is what is at a path that is to be changed.
+func (o *Overlay) present(ctx context.Context, path string) (state, error) {
+	if o.opts.Spec.ReadOnly {
+		return state{}, ErrReadOnly
+	}
+	if isReserved(o.lower.root + path) {
+		return state{}, ErrReserved
+	}
+	s, err := o.look(ctx, path)
+	if err == nil && !s.file() && !s.folder {
+		err = fs.ErrNotExist
+	}
+	return s, err
+}
+
+// RemoveTree deletes a folder and all below it; of the root, all below it.
+func (o *Overlay) RemoveTree(ctx context.Context, path string) error {
+	return writeError("remove_tree", path, o.removeTree(ctx, path))
+}
+
+func (o *Overlay) removeTree(ctx context.Context, path string) error {
+	done, err := o.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := o.present(ctx, path)
+	if err == nil && s.file() {
+		err = ErrNotFolder
+	}
+	if err != nil {
+		return err
+	}
+	ls, err := o.lower.list(ctx, path)
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range o.filesBelow(ls, path) {
+		o.upper.remove(f.path, f.over)
+	}
+	for _, folder := range o.madeBelow(path) {
+		o.upper.update(folder, func(n *node) { n.made = false })
+	}
+	return nil
+}
+
+// Mkdir makes a folder, parents included; one that is there is no error. A
+// folder with nothing in it is seen by this attempt alone: the store keeps files.
+func (o *Overlay) Mkdir(ctx context.Context, path string) error {
+	return writeError("mkdir", path, o.mkdir(ctx, path))
+}
+
+func (o *Overlay) mkdir(ctx context.Context, path string) error {
+	if path == "" && !o.opts.Spec.ReadOnly {
+		return nil
+	}
+	done, err := o.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := o.target(ctx, path)
+	if err == nil && s.file() {
+		err = fs.ErrExist
+	}
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.upper.update(path, func(n *node) { n.made = true })
+	return nil
+}
+
+// writeError wraps err for an operation on path. What is wrong may be with a
+// folder above: then that is named.
+func writeError(op, path string, err error) error {
+	var about *fs.PathError
+	if errors.As(err, &about) && about.Op == "" {
+		return pathError(op, about.Path, about.Err)
+	}
+	var bad *PathError
+	if errors.As(err, &bad) {
+		return fmt.Errorf("%s: %w", op, err) // it names the path itself
+	}
+	return pathError(op, path, err)
+}
