@@ -119,8 +119,8 @@ func (l *limiter) usage() Usage {
 // pass ends the body because of e.
 func (l *limiter) pass(e *LimitError) {
 	if l.passed.CompareAndSwap(nil, e) {
+		l.cancel(e) // before the thread: catch(...) looks at the context
 		l.thread.Cancel(e.Error())
-		l.cancel(e)
 		if l.alone != nil && l.alone.Passed != nil {
 			l.alone.Passed(e)
 		}

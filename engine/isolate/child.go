@@ -1,0 +1,223 @@
+package isolate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"perago/engine"
+	"perago/starlib"
+	"perago/starlib/diag"
+)
+
+const (
+	childArgument = "__body"
+
+	socketFD = 3
+	noteFD   = 4
+
+	// maxStack bounds the stack of one goroutine in the child, in bytes: a walk
+	// that nests too deep ends the child before it takes all memory.
+	maxStack = 64 << 20
+)
+
+// IsChild says whether this process was started to run a body: args is os.Args.
+// A program that uses Processes calls Main then, before anything else.
+func IsChild(args []string) bool { return len(args) == 2 && args[1] == childArgument }
+
+// Main is the life of a child: the sandbox, one module, one body. It returns
+// the exit code of the process.
+func Main() int {
+	c, n, err := inherit()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "perago __body is started by perago itself:", err)
+		return 2
+	}
+	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
+	debug.SetMaxStack(maxStack)
+	layers := confine()
+	if err := c.send(kindReady, readyMessage{Version: protocolVersion, Layers: layers}, nil); err != nil {
+		return 1
+	}
+	if err := (&child{conn: c, note: n, files: newProxy(c)}).listen(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// inherit takes over what the worker passed on.
+func inherit() (*conn, *note, error) {
+	c, err := newConn(os.NewFile(socketFD, "worker"), takeFiles)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := mapNote(os.NewFile(noteFD, "note"))
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, n, nil
+}
+
+// child is the state of one child process.
+type child struct {
+	conn   *conn
+	note   *note
+	files  *proxy
+	module *engine.Module
+	cancel context.CancelCauseFunc // of the body, once it runs
+}
+
+// errAsked is the cause of a body that the worker asked to stop.
+var errAsked = errors.New("the worker asked the body to stop")
+
+// listen does what the worker says until it hangs up. The body runs beside it.
+func (c *child) listen() error {
+	fromWorker := func(k kind) bool { return k >= kindLoad && k <= kindCancel }
+	for {
+		k, payload, file, err := c.conn.receive(fromWorker)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		switch k {
+		case kindLoad:
+			err = c.load(payload)
+		case kindRun:
+			err = c.start(payload)
+		case kindReply:
+			err = c.files.deliver(payload, file)
+		case kindCancel:
+			if c.cancel != nil {
+				c.cancel(errAsked)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// load makes the module and says so.
+func (c *child) load(payload []byte) error {
+	var m loadMessage
+	if err := decode(payload, &m); err != nil {
+		return err
+	}
+	if c.module != nil {
+		return fmt.Errorf("%w: a second module", errProtocol)
+	}
+	module, problems := engine.LoadSources(m.File, m.Root, m.Sources)
+	if module == nil {
+		return c.conn.send(kindLoaded, loadedMessage{Problems: bounded(problems)}, nil)
+	}
+	c.module = module
+	return c.conn.send(kindLoaded, loadedMessage{}, nil)
+}
+
+// start runs the body in a goroutine of its own, which ends the process.
+func (c *child) start(payload []byte) error {
+	var m runMessage
+	if err := decode(payload, &m); err != nil {
+		return err
+	}
+	if c.module == nil || c.cancel != nil {
+		return fmt.Errorf("%w: run out of order", errProtocol)
+	}
+	params, problems := c.module.Task.CheckParams(m.Params)
+	if len(problems) > 0 {
+		return fmt.Errorf("params that the worker had accepted: %w", problems)
+	}
+	call := engine.Call{Params: params, Limits: m.Limits, Log: c.log, Progress: c.progress}
+	if m.Workspace {
+		call.Files = c.files
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c.cancel = cancel
+	go func() {
+		done := c.run(ctx, call)
+		if err := c.conn.send(kindDone, done, nil); err != nil {
+			fmt.Fprintln(os.Stderr, "send the outcome:", err)
+			os.Exit(1)
+		}
+	}()
+	return nil
+}
+
+// run is the body.
+func (c *child) run(ctx context.Context, call engine.Call) doneMessage {
+	alone := &engine.Alone{Enter: c.note.enter, Peak: c.note.peak,
+		Passed: func(e *engine.LimitError) { c.conn.send(kindPassed, e, nil) }}
+	result, usage, err := engine.InProcess{Alone: alone}.Run(ctx, c.module, call)
+	done := doneMessage{Result: result, Usage: usage}
+	if err == nil {
+		return done
+	}
+	done.Result = nil
+	var body *engine.BodyError
+	var fault *engine.PanicError
+	switch {
+	case errors.As(err, &body):
+		done.Diagnostics, done.Terminal = bounded(body.Diagnostics), body.Terminal
+	case errors.As(err, &fault):
+		done.Panic, done.PanicStack = shorten(fmt.Sprint(fault.Value), maxText), shorten(fault.Stack, maxStackText)
+	case errors.Is(err, errAsked):
+		done.Cancelled = true
+	default:
+		done.Diagnostics = diag.List{{Code: "P4901", Severity: diag.Error, Message: shorten(err.Error(), maxText)}}
+	}
+	return done
+}
+
+func (c *child) log(r starlib.Record) { c.conn.send(kindRecord, encodeRecord(r), nil) }
+
+func (c *child) progress(p starlib.Progress) {
+	p.Message = shorten(p.Message, maxText)
+	if finite(p.Done) && finite(p.Total) {
+		c.conn.send(kindProgress, p, nil)
+	}
+}
+
+func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
+
+const (
+	maxText        = 4 << 10  // bytes of one text of a diagnostic
+	maxStackText   = 64 << 10 // bytes of a Go stack
+	maxDiagnostics = 100
+	maxFrames      = 100
+)
+
+// bounded cuts diagnostics to what fits a message.
+func bounded(list diag.List) diag.List {
+	out := make(diag.List, 0, min(len(list), maxDiagnostics))
+	for _, d := range list[:cap(out)] {
+		if d == nil {
+			continue
+		}
+		clean := *d
+		for _, s := range []*string{&clean.Message, &clean.Source, &clean.Found, &clean.Wanted, &clean.Hint, &clean.File} {
+			*s = shorten(*s, maxText)
+		}
+		if n := len(clean.Stack); n > maxFrames {
+			clean.Stack = append(clean.Stack[:maxFrames/2:maxFrames/2], clean.Stack[n-maxFrames/2:]...)
+		}
+		out = append(out, &clean)
+	}
+	return out
+}
+
+// shorten cuts a text to at most most bytes.
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
+}

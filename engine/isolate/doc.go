@@ -1,0 +1,21 @@
+// Package isolate runs one body in a process of its own: perago re-executes
+// itself with the argument __body, an empty environment and one socket.
+//
+// The worker's side (Processes, an engine.Body):
+//
+//	pool.go     warm spares, taken by module
+//	process.go  one child: start, stderr, kill, wait
+//	session.go  one run of a body: what the child says is checked, then done
+//	files.go    the child's file requests, answered from the attempt's Files
+//
+// The child's side (Main):
+//
+//	child.go    the sandbox, then load, then run
+//	proxy.go    starlib.Files over the socket; content comes as open files
+//	note.go     the page that tells the worker where the body was when it died
+//	sandbox_*.go, layers.go   what holds the child in, layer by layer
+//
+// Between them: frame.go and message.go. The worker trusts nothing the child
+// says: frames are bounded in size and number, names are checked, and whatever
+// breaks the protocol is an ordinary failed attempt.
+package isolate

@@ -1,0 +1,269 @@
+package isolate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"perago/starlib"
+	"perago/workspace"
+)
+
+const (
+	// maxOutstanding bounds the requests of one child that are answered at once.
+	// While as many are open, nothing more is read from it.
+	maxOutstanding = 8
+	// maxDrafts bounds the files that one child has open for writing.
+	maxDrafts = 300
+)
+
+// server answers the file requests of one child. What the child names is
+// checked here, whatever the builtins in it have checked before.
+type server struct {
+	ctx   context.Context
+	files starlib.Files // nil for a task without a workspace
+	conn  *conn
+	slots chan struct{}
+	busy  sync.WaitGroup
+
+	mu     sync.Mutex
+	drafts map[uint64]*workspace.Draft
+}
+
+func newServer(ctx context.Context, files starlib.Files, c *conn) *server {
+	return &server{ctx: ctx, files: files, conn: c, slots: make(chan struct{}, maxOutstanding),
+		drafts: make(map[uint64]*workspace.Draft)}
+}
+
+// close waits for the answers that are under way, whose context must have
+// ended, and drops what the body did not commit.
+func (s *server) close() {
+	s.busy.Wait()
+	for _, d := range s.drafts {
+		d.Discard()
+	}
+	clear(s.drafts)
+}
+
+// handle answers one request in a goroutine of its own; it waits while too many
+// are open. The error is a broken protocol.
+func (s *server) handle(payload []byte) error {
+	var m callMessage
+	if err := decode(payload, &m); err != nil {
+		return err
+	}
+	if err := s.check(m); err != nil {
+		return err
+	}
+	select {
+	case s.slots <- struct{}{}:
+	case <-s.ctx.Done():
+		return nil
+	}
+	s.busy.Go(func() {
+		defer func() { <-s.slots }()
+		// A send that fails is a child that is gone, which its session sees.
+		s.answer(m)
+	})
+	return nil
+}
+
+// check refuses what the child's own code cannot have sent.
+func (s *server) check(m callMessage) error {
+	if s.files == nil {
+		return fmt.Errorf("%w: a file request without a workspace", errProtocol)
+	}
+	switch m.Op {
+	case opStat, opReadDir, opRemoveTree:
+		return rootOr(m.Path)
+	case opGlob:
+		_, err := workspace.CompilePattern(string(m.Other))
+		if err != nil {
+			return nil // the answer says so
+		}
+		return rootOr(m.Path)
+	case opOpen, opRemove, opMkdir:
+		return checked(workspace.CheckPath(string(m.Path)))
+	case opCreate:
+		if m.Mode != workspace.Replace && m.Mode != workspace.Append {
+			return fmt.Errorf("%w: write mode %d", errProtocol, m.Mode)
+		}
+		return checked(workspace.CheckPath(string(m.Path)))
+	case opCopy, opRename:
+		return checked(errors.Join(workspace.CheckPath(string(m.Path)), workspace.CheckPath(string(m.Other))))
+	case opCommit, opDiscard:
+		return nil
+	}
+	return fmt.Errorf("%w: operation %.20q", errProtocol, m.Op)
+}
+
+// rootOr checks a path that may be the root.
+func rootOr(p text) error {
+	if p == "" {
+		return nil
+	}
+	return checked(workspace.CheckPath(string(p)))
+}
+
+func checked(err error) error {
+	if err != nil {
+		return fmt.Errorf("%w: %v", errProtocol, err)
+	}
+	return nil
+}
+
+// answer does one request and sends what came of it.
+func (s *server) answer(m callMessage) error {
+	path, other := string(m.Path), string(m.Other)
+	switch m.Op {
+	case opStat:
+		info, err := s.files.Stat(s.ctx, path)
+		return s.reply(replyMessage{ID: m.ID, Infos: []infoMessage{encodeInfo(info)}}, err)
+	case opReadDir:
+		return s.readDir(m)
+	case opGlob:
+		return s.glob(m)
+	case opOpen:
+		return s.open(m)
+	case opCreate:
+		return s.create(m)
+	case opCommit:
+		return s.commit(m)
+	case opDiscard:
+		if d := s.takeDraft(m.Draft); d != nil {
+			d.Discard()
+		}
+		return nil
+	case opCopy:
+		return s.reply(replyMessage{ID: m.ID}, s.files.Copy(s.ctx, path, other))
+	case opRename:
+		return s.reply(replyMessage{ID: m.ID}, s.files.Rename(s.ctx, path, other))
+	case opRemove:
+		return s.reply(replyMessage{ID: m.ID}, s.files.Remove(s.ctx, path))
+	case opRemoveTree:
+		return s.reply(replyMessage{ID: m.ID}, s.files.RemoveTree(s.ctx, path))
+	default: // opMkdir: check has refused all others
+		return s.reply(replyMessage{ID: m.ID}, s.files.Mkdir(s.ctx, path))
+	}
+}
+
+// reply sends an answer, or the error in its place.
+func (s *server) reply(m replyMessage, err error) error {
+	if err != nil {
+		m = replyMessage{ID: m.ID, Error: encodeError(err)}
+	}
+	return s.conn.send(kindReply, m, nil)
+}
+
+func (s *server) readDir(m callMessage) error {
+	infos, err := s.files.ReadDir(s.ctx, string(m.Path))
+	return inSteps(infos, func(part []workspace.Info, more bool) error {
+		r := replyMessage{ID: m.ID, More: more}
+		for _, i := range part {
+			r.Infos = append(r.Infos, encodeInfo(i))
+		}
+		return s.reply(r, err)
+	})
+}
+
+func (s *server) glob(m callMessage) error {
+	paths, err := s.files.Glob(s.ctx, string(m.Path), string(m.Other))
+	return inSteps(paths, func(part []string, more bool) error {
+		r := replyMessage{ID: m.ID, More: more}
+		for _, p := range part {
+			r.Paths = append(r.Paths, text(p))
+		}
+		return s.reply(r, err)
+	})
+}
+
+// inSteps hands out a listing in parts, at least one.
+func inSteps[T any](all []T, send func(part []T, more bool) error) error {
+	for {
+		part := all[:min(len(all), listingStep)]
+		all = all[len(part):]
+		if err := send(part, len(all) > 0); err != nil || len(all) == 0 {
+			return err
+		}
+	}
+}
+
+// open sends a file that can only be read.
+func (s *server) open(m callMessage) error {
+	file, err := s.files.Open(s.ctx, string(m.Path))
+	if err != nil {
+		return s.reply(replyMessage{ID: m.ID}, err)
+	}
+	defer file.Close()
+	if err := readOnlyFile(file); err != nil {
+		return s.reply(replyMessage{ID: m.ID}, fmt.Errorf("open %s: %w", m.Path, err))
+	}
+	return s.conn.send(kindReply, replyMessage{ID: m.ID}, file)
+}
+
+// readOnlyFile says whether a file may be shown to a child: plain, and not open
+// for writing.
+func readOnlyFile(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("not a plain file")
+	}
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var flags int
+	var flagErr error
+	if err := raw.Control(func(fd uintptr) { flags, flagErr = unix.FcntlInt(fd, unix.F_GETFL, 0) }); err != nil {
+		return err
+	}
+	if flagErr == nil && flags&unix.O_ACCMODE != unix.O_RDONLY {
+		flagErr = errors.New("open for writing")
+	}
+	return flagErr
+}
+
+// create starts a draft and sends its file.
+func (s *server) create(m callMessage) error {
+	d, err := s.files.Create(s.ctx, string(m.Path), m.Mode)
+	if err != nil {
+		return s.reply(replyMessage{ID: m.ID}, err)
+	}
+	s.mu.Lock()
+	_, taken := s.drafts[m.ID]
+	full := len(s.drafts) >= maxDrafts
+	if !taken && !full {
+		s.drafts[m.ID] = d
+	}
+	s.mu.Unlock()
+	if taken || full {
+		d.Discard()
+		return s.reply(replyMessage{ID: m.ID}, fmt.Errorf("create %s: too many files open for writing", m.Path))
+	}
+	return s.conn.send(kindReply, replyMessage{ID: m.ID}, d.File)
+}
+
+func (s *server) commit(m callMessage) error {
+	d := s.takeDraft(m.Draft)
+	if d == nil {
+		return s.reply(replyMessage{ID: m.ID}, errors.New("no such draft"))
+	}
+	size, err := d.Commit(s.ctx)
+	return s.reply(replyMessage{ID: m.ID, Size: size}, err)
+}
+
+// takeDraft removes a draft from those that are open; nil when it is not one.
+func (s *server) takeDraft(id uint64) *workspace.Draft {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.drafts[id]
+	delete(s.drafts, id)
+	return d
+}

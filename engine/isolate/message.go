@@ -1,0 +1,351 @@
+package isolate
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"perago/engine"
+	"perago/starlib"
+	"perago/starlib/diag"
+	"perago/workspace"
+)
+
+// loadMessage is the module that the child is to load.
+type loadMessage struct {
+	File    string
+	Root    string
+	Sources map[string][]byte
+}
+
+// runMessage starts the body of the loaded module.
+type runMessage struct {
+	Params    json.RawMessage // checked, defaults filled in
+	Workspace bool
+	Limits    engine.Limits
+}
+
+// cancelMessage asks the body to stop.
+type cancelMessage struct{ Reason string }
+
+// readyMessage is the first thing a child says.
+type readyMessage struct {
+	Version int
+	Layers  []Layer
+}
+
+// loadedMessage answers load. Problems is empty when the module is there.
+type loadedMessage struct{ Problems diag.List }
+
+// The operations of a callMessage: the methods of starlib.Files, and what
+// becomes of a draft.
+const (
+	opStat       = "stat"
+	opReadDir    = "readdir"
+	opGlob       = "glob"
+	opOpen       = "open"
+	opCreate     = "create"
+	opCommit     = "commit"
+	opDiscard    = "discard"
+	opCopy       = "copy"
+	opRename     = "rename"
+	opRemove     = "remove"
+	opRemoveTree = "removetree"
+	opMkdir      = "mkdir"
+)
+
+// callMessage is one request of the child.
+type callMessage struct {
+	ID    uint64 // the child counts up from 1
+	Op    string
+	Path  text
+	Other text                `json:",omitempty"` // the pattern of glob, the target of copy and rename
+	Mode  workspace.WriteMode `json:",omitempty"` // of create
+	Draft uint64              `json:",omitempty"` // of commit and discard: the ID of its create
+}
+
+// replyMessage answers the call of the same ID. A long listing comes in several,
+// all but the last with More.
+type replyMessage struct {
+	ID    uint64
+	Error *fileError    `json:",omitempty"`
+	Infos []infoMessage `json:",omitempty"` // of stat and readdir
+	Paths []text        `json:",omitempty"` // of glob
+	Size  int64         `json:",omitempty"` // of commit
+	More  bool          `json:",omitempty"`
+}
+
+// infoMessage is a workspace.Info.
+type infoMessage struct {
+	Path     text
+	Folder   bool   `json:",omitempty"`
+	Size     int64  `json:",omitempty"`
+	Checksum string `json:",omitempty"`
+}
+
+func encodeInfo(i workspace.Info) infoMessage {
+	return infoMessage{text(i.Path), i.Folder, i.Size, i.Checksum}
+}
+
+func (m infoMessage) info() workspace.Info {
+	return workspace.Info{Path: string(m.Path), Folder: m.Folder, Size: m.Size, Checksum: m.Checksum}
+}
+
+// text is a string that JSON carries unchanged, valid UTF-8 or not: names of
+// files are bytes.
+type text string
+
+// MarshalText writes valid UTF-8 after a "=", and the base64 of other bytes
+// after a "~".
+func (t text) MarshalText() ([]byte, error) {
+	if utf8.ValidString(string(t)) {
+		return append([]byte{'='}, t...), nil
+	}
+	return base64.StdEncoding.AppendEncode([]byte{'~'}, []byte(t)), nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (t *text) UnmarshalText(raw []byte) error {
+	switch {
+	case len(raw) > 0 && raw[0] == '=':
+		*t = text(raw[1:])
+		return nil
+	case len(raw) > 0 && raw[0] == '~':
+		out, err := base64.StdEncoding.AppendDecode(nil, raw[1:])
+		*t = text(out)
+		return err
+	}
+	return errors.New("text without its mark")
+}
+
+// listingStep is how many entries of a listing one reply holds. A path is at
+// most 1024 bytes, six times that when every byte is escaped, so they fit.
+const listingStep = 500
+
+// recordMessage is a starlib.Record.
+type recordMessage struct {
+	Level   slog.Level
+	Message string
+	Fields  []fieldMessage `json:",omitempty"`
+	At      starlib.Position
+}
+
+// fieldMessage is one field of a record. Kind is that of the slog.Value; other
+// kinds than int, uint, float, bool and string travel as JSON.
+type fieldMessage struct {
+	Key  string
+	Kind string
+	Text string
+}
+
+// doneMessage ends a run: Result, or what ended it.
+type doneMessage struct {
+	Result      json.RawMessage `json:",omitempty"`
+	Diagnostics diag.List       `json:",omitempty"` // of an engine.BodyError
+	Terminal    bool            `json:",omitempty"` // the same
+	Panic       string          `json:",omitempty"` // of an engine.PanicError
+	PanicStack  string          `json:",omitempty"`
+	Cancelled   bool            `json:",omitempty"` // the worker asked for it
+	Usage       engine.Usage
+}
+
+// fileError is an error of starlib.Files on its way to the child.
+type fileError struct {
+	Op     string `json:",omitempty"` // of an *fs.PathError
+	Path   text   `json:",omitempty"`
+	Text   string
+	Kinds  []string `json:",omitempty"` // names in errorKinds: what errors.Is finds
+	Reason string   `json:",omitempty"` // of a *workspace.PathError or *workspace.PatternError
+	Offset int      `json:",omitempty"` // of the latter
+	Type   string   `json:",omitempty"` // "name", "pattern"; "" for any other
+}
+
+// errorKind is an error that callers branch on, by its name on the wire.
+type errorKind struct {
+	name string
+	err  error
+}
+
+// errorKinds are the errors that keep their identity over the socket.
+func errorKinds() []errorKind {
+	return []errorKind{
+		{"not exist", fs.ErrNotExist}, {"exist", fs.ErrExist}, {"permission", fs.ErrPermission},
+		{"read-only", workspace.ErrReadOnly}, {"reserved", workspace.ErrReserved},
+		{"is folder", workspace.ErrIsFolder}, {"not folder", workspace.ErrNotFolder},
+		{"unnameable", workspace.ErrUnnameable},
+		{"unknown repository", workspace.ErrUnknownRepository}, {"unknown commit", workspace.ErrUnknownCommit},
+	}
+}
+
+// encodeError makes err ready to travel; nil stays nil.
+func encodeError(err error) *fileError {
+	if err == nil {
+		return nil
+	}
+	e := &fileError{Text: err.Error()}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		e.Op, e.Path, e.Text = at.Op, text(at.Path), at.Err.Error()
+	}
+	for _, k := range errorKinds() {
+		if errors.Is(err, k.err) {
+			e.Kinds = append(e.Kinds, k.name)
+		}
+	}
+	var name *workspace.PathError
+	var pattern *workspace.PatternError
+	switch {
+	case errors.As(err, &name):
+		e.Type, e.Path, e.Reason = "name", text(name.Path), name.Reason
+	case errors.As(err, &pattern):
+		e.Type, e.Path, e.Reason, e.Offset = "pattern", text(pattern.Pattern), pattern.Reason, pattern.Offset
+	}
+	return e
+}
+
+// err is what encodeError was given, as far as callers can tell.
+func (e *fileError) err() error {
+	if e == nil {
+		return nil
+	}
+	switch e.Type {
+	case "name":
+		return &workspace.PathError{Path: string(e.Path), Reason: e.Reason}
+	case "pattern":
+		return &workspace.PatternError{Pattern: string(e.Path), Reason: e.Reason, Offset: e.Offset}
+	}
+	inner := &remoteError{text: e.Text}
+	for _, k := range errorKinds() {
+		for _, name := range e.Kinds {
+			if name == k.name {
+				inner.kinds = append(inner.kinds, k.err)
+			}
+		}
+	}
+	if e.Op == "" {
+		return inner
+	}
+	return &fs.PathError{Op: e.Op, Path: string(e.Path), Err: inner}
+}
+
+// remoteError is an error that happened in the worker.
+type remoteError struct {
+	text  string
+	kinds []error
+}
+
+func (e *remoteError) Error() string   { return e.text }
+func (e *remoteError) Unwrap() []error { return e.kinds }
+
+// decode reads a payload that holds exactly one JSON value of v's shape.
+func decode(payload []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(payload))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("%w: %v", errProtocol, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: more than one value in a frame", errProtocol)
+	}
+	return nil
+}
+
+// encodeRecord makes a record ready to travel.
+func encodeRecord(r starlib.Record) recordMessage {
+	m := recordMessage{Level: r.Level, Message: r.Message, At: r.At}
+	for _, f := range r.Fields {
+		m.Fields = append(m.Fields, encodeField(f))
+	}
+	return m
+}
+
+func encodeField(a slog.Attr) fieldMessage {
+	v := a.Value.Resolve()
+	f := fieldMessage{Key: a.Key, Text: v.String()}
+	switch v.Kind() {
+	case slog.KindInt64:
+		f.Kind = "int"
+	case slog.KindUint64:
+		f.Kind = "uint"
+	case slog.KindFloat64:
+		f.Kind, f.Text = "float", strconv.FormatFloat(v.Float64(), 'g', -1, 64)
+	case slog.KindBool:
+		f.Kind = "bool"
+	case slog.KindAny:
+		if raw, err := json.Marshal(v.Any()); err == nil && len(raw) <= engine.MaxRecordBytes {
+			f.Kind, f.Text = "json", string(raw)
+		}
+	}
+	return f
+}
+
+// record is the record that was encoded. What cannot be read stays text.
+func (m recordMessage) record() starlib.Record {
+	r := starlib.Record{Level: m.Level, Message: m.Message, At: m.At}
+	for _, f := range m.Fields {
+		r.Fields = append(r.Fields, slog.Attr{Key: f.Key, Value: f.value()})
+	}
+	return r
+}
+
+func (f fieldMessage) value() slog.Value {
+	switch f.Kind {
+	case "int":
+		if n, err := strconv.ParseInt(f.Text, 10, 64); err == nil {
+			return slog.Int64Value(n)
+		}
+	case "uint":
+		if n, err := strconv.ParseUint(f.Text, 10, 64); err == nil {
+			return slog.Uint64Value(n)
+		}
+	case "float":
+		if n, err := strconv.ParseFloat(f.Text, 64); err == nil {
+			return slog.Float64Value(n)
+		}
+	case "bool":
+		if b, err := strconv.ParseBool(f.Text); err == nil {
+			return slog.BoolValue(b)
+		}
+	case "json":
+		var v any
+		if jsonDepth([]byte(f.Text)) <= maxDepth && json.Unmarshal([]byte(f.Text), &v) == nil {
+			return slog.AnyValue(v)
+		}
+	}
+	return slog.StringValue(f.Text)
+}
+
+// maxDepth is how deep a result or a field of a record may nest.
+const maxDepth = 200
+
+// jsonDepth is how deep brackets nest in a JSON text; math.MaxInt when it is
+// not JSON.
+func jsonDepth(raw []byte) int {
+	if !json.Valid(raw) {
+		return math.MaxInt
+	}
+	depth, deepest, quoted := 0, 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[', c == '{':
+			depth++
+			deepest = max(deepest, depth)
+		case c == ']', c == '}':
+			depth--
+		}
+	}
+	return deepest
+}

@@ -1,0 +1,247 @@
+package isolate
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"perago/engine"
+)
+
+// Options of Processes; the zero value is what `perago start` and `run` use.
+type Options struct {
+	// Spares is how many children wait, started and with the module loaded that
+	// was run last, so that an attempt does not wait for them. 0 is 1, below 0
+	// none.
+	Spares int
+	// Grace is how long a body that was asked to stop may go on before its
+	// process is killed; 0 is 100 ms.
+	Grace time.Duration
+
+	command *command // tests: what to start in place of this binary
+}
+
+// command is a binary and its arguments, the name first.
+type command struct {
+	path string
+	args []string
+}
+
+// Processes runs every body in a process of its own: an engine.Body. A process
+// runs one body and ends. It is safe for concurrent use.
+type Processes struct {
+	spares  int
+	grace   time.Duration
+	command *command
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelCauseFunc
+	busy   sync.WaitGroup // of what prepares spares
+
+	mu      sync.Mutex
+	waiting []*spare // oldest first
+	starter chan func()
+	closed  bool
+}
+
+// spare is a child that waits for a body of module.
+type spare struct {
+	*process
+	wants *engine.Module
+}
+
+// ErrClosed: the processes were closed.
+var ErrClosed = errors.New("no more bodies: the worker is stopping")
+
+// New makes a Processes; nothing is started before the first body. Close must
+// be called at the end.
+func New(o Options) *Processes {
+	if o.Spares == 0 {
+		o.Spares = 1
+	}
+	if o.Grace == 0 {
+		o.Grace = 100 * time.Millisecond
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	return &Processes{spares: max(0, o.Spares), grace: o.Grace, command: o.command, ctx: ctx, cancel: cancel}
+}
+
+// Close ends the spares and waits for them. Bodies that run are not ended: they
+// end with their own context.
+func (p *Processes) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	waiting := p.waiting
+	p.waiting = nil
+	p.mu.Unlock()
+	p.cancel(ErrClosed)
+	for _, s := range waiting {
+		s.proc.Kill()
+	}
+	for _, s := range waiting {
+		s.bury()
+		s.note.Close()
+	}
+	p.busy.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.starter != nil {
+		close(p.starter)
+		p.starter = nil
+	}
+	return nil
+}
+
+// Warm starts the spares for m ahead of its first attempt.
+func (p *Processes) Warm(m *engine.Module) { p.refill(m) }
+
+// take returns a child that is ready to run m.
+func (p *Processes) take(ctx context.Context, m *engine.Module) (*process, error) {
+	for {
+		s, err := p.claim(m)
+		if err != nil {
+			return nil, err
+		}
+		p.refill(m)
+		select {
+		case <-s.prepared:
+		case <-ctx.Done():
+			s.drop()
+			return nil, context.Cause(ctx)
+		}
+		fresh := s.err == nil && s.alive()
+		if fresh {
+			return s.process, nil
+		}
+		s.drop()
+		if s.err != nil {
+			return nil, s.err
+		}
+	}
+}
+
+// claim takes a spare for m out of those that wait, or starts a child.
+func (p *Processes) claim(m *engine.Module) (*spare, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	if i := slices.IndexFunc(p.waiting, func(s *spare) bool { return s.wants == m }); i >= 0 {
+		s := p.waiting[i]
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+		return s, nil
+	}
+	return p.start(m)
+}
+
+// refill starts spares for m, in place of the oldest that wait for others.
+func (p *Processes) refill(m *engine.Module) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.closed && p.spares > 0 {
+		have := 0
+		for _, s := range p.waiting {
+			if s.wants == m {
+				have++
+			}
+		}
+		if have > 0 && len(p.waiting) >= p.spares || have >= p.spares {
+			return
+		}
+		s, err := p.start(m)
+		if err != nil {
+			return // the next body tries again, and reports it
+		}
+		p.waiting = append(p.waiting, s)
+		if len(p.waiting) > p.spares {
+			oldest := p.waiting[0]
+			p.waiting = slices.Delete(p.waiting, 0, 1)
+			p.busy.Go(oldest.drop)
+		}
+	}
+}
+
+// start starts a child and prepares it in the background. p.mu is held.
+func (p *Processes) start(m *engine.Module) (*spare, error) {
+	child, err := p.spawn()
+	if err != nil {
+		return nil, err
+	}
+	p.busy.Go(func() { child.prepare(p.ctx, m) })
+	return &spare{process: child, wants: m}, nil
+}
+
+// spawn starts a child from the one thread that starts them all: a child is
+// told to die with the thread that started it. p.mu is held.
+func (p *Processes) spawn() (child *process, err error) {
+	if p.starter == nil {
+		p.starter = make(chan func())
+		go serveStarts(p.starter)
+	}
+	done := make(chan struct{})
+	p.starter <- func() {
+		defer close(done)
+		c := p.command
+		if c == nil {
+			var path string
+			if path, err = executable(); err != nil {
+				return
+			}
+			c = &command{path: path, args: []string{"perago", childArgument}}
+		}
+		child, err = startProcess(c.path, c.args)
+	}
+	<-done
+	return child, err
+}
+
+// serveStarts runs what it is sent on a thread of its own. Close ends it.
+func serveStarts(starts <-chan func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for start := range starts {
+		start()
+	}
+}
+
+// drop ends a spare that nobody will use.
+func (s *spare) drop() {
+	s.bury()
+	s.note.Close()
+}
+
+// alive says whether the process has not ended by itself.
+func (p *process) alive() bool {
+	select {
+	case <-p.gone:
+		return false
+	default:
+		return true
+	}
+}
+
+// Layers starts one child and says what holds it in, for `perago doctor`.
+func Layers(ctx context.Context) ([]Layer, error) {
+	p := New(Options{Spares: -1})
+	defer p.Close()
+	p.mu.Lock()
+	s, err := p.start(nil)
+	p.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	defer s.drop()
+	select {
+	case <-s.prepared:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	return append([]Layer{
+		{Name: "own process", Active: true, Why: "what a body does to its memory, its stack or its threads ends with it"},
+		{Name: "empty environment", Active: true, Why: "no credential is in it"},
+	}, s.layers...), s.err
+}

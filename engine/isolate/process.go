@@ -1,0 +1,205 @@
+package isolate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"perago/engine"
+)
+
+const (
+	// readyWithin is how long a child may take until its sandbox is on and its
+	// module is loaded. The worker has loaded the same module before.
+	readyWithin = 30 * time.Second
+
+	// loadMemory is what a child may hold while it loads its module, in bytes:
+	// limits of the task count from the start of its body.
+	loadMemory = 1 << 30
+
+	// maxStderr is how much of what a child says on standard error is kept.
+	maxStderr = 16 << 10
+)
+
+// process is one child, from start to burial.
+type process struct {
+	proc   *os.Process
+	conn   *conn
+	note   *os.File
+	module *engine.Module // loaded; nil until then
+
+	prepared chan struct{} // closed when prepare is through
+	err      error         // of prepare; read after prepared
+	layers   []Layer       // the same
+
+	gone   chan struct{}    // closed when the process has ended and was waited for
+	state  *os.ProcessState // read after gone
+	stderr *keeper
+	reader sync.WaitGroup // of stderr
+	buried sync.Once
+}
+
+// startProcess starts a child of the binary at path.
+func startProcess(path string, args []string) (*process, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	c, err := newConn(ours, noFiles)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{conn: c, prepared: make(chan struct{}), gone: make(chan struct{}), stderr: &keeper{}}
+	if p.note, err = newNoteFile(); err != nil {
+		c.sock.Close()
+		return nil, err
+	}
+	if err := p.spawn(path, args, theirs); err != nil {
+		c.sock.Close()
+		p.note.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// socketPair makes both ends of a Unix stream socket.
+func socketPair() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+	return os.NewFile(uintptr(fds[0]), "child"), os.NewFile(uintptr(fds[1]), "worker"), nil
+}
+
+// spawn executes the binary with the other end of the socket, and starts to
+// read its standard error and to wait for it.
+func (p *process) spawn(path string, args []string, socket *os.File) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	attr := processAttributes()
+	attr.Files = []*os.File{null, null, w, socket, p.note}
+	if p.proc, err = os.StartProcess(path, args, attr); err != nil {
+		r.Close()
+		return fmt.Errorf("start the body's process: %w", err)
+	}
+	p.reader.Go(func() {
+		io.Copy(p.stderr, r)
+		r.Close()
+	})
+	p.reader.Go(func() {
+		p.state, _ = p.proc.Wait()
+		close(p.gone)
+	})
+	return nil
+}
+
+// prepare waits for the sandbox and loads m, unless it is nil. It is called
+// once; the outcome is in err.
+func (p *process) prepare(ctx context.Context, m *engine.Module) {
+	defer close(p.prepared)
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, errors.New("the body's process was not ready in time"))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { p.proc.Kill() })
+	defer stop()
+	err := p.greet()
+	if err == nil && m != nil {
+		err = p.load(m)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		p.err = context.Cause(ctx)
+	case err != nil:
+		p.err = err
+	}
+}
+
+// greet takes the child's first message.
+func (p *process) greet() error {
+	var m readyMessage
+	if err := p.expect(kindReady, &m); err != nil {
+		return err
+	}
+	if m.Version != protocolVersion {
+		return fmt.Errorf("%w: version %d, want %d; was the program replaced while it ran?", errProtocol, m.Version, protocolVersion)
+	}
+	if len(m.Layers) > 100 {
+		return fmt.Errorf("%w: %d layers", errProtocol, len(m.Layers))
+	}
+	p.layers = m.Layers
+	return nil
+}
+
+// load has the child load the module that this process has loaded before.
+func (p *process) load(m *engine.Module) error {
+	if err := fence(p.proc.Pid, loadMemory); err != nil {
+		return err
+	}
+	if err := p.conn.send(kindLoad, loadMessage{File: m.File, Root: m.Root, Sources: m.Sources}, nil); err != nil {
+		return err
+	}
+	var loaded loadedMessage
+	if err := p.expect(kindLoaded, &loaded); err != nil {
+		return err
+	}
+	if len(loaded.Problems) > 0 {
+		return fmt.Errorf("the body's process could not load the module: %w", bounded(loaded.Problems))
+	}
+	p.module = m
+	return nil
+}
+
+// expect receives the one message that may come now.
+func (p *process) expect(want kind, v any) error {
+	_, payload, _, err := p.conn.receive(func(k kind) bool { return k == want })
+	if err != nil {
+		return err
+	}
+	return decode(payload, v)
+}
+
+// bury ends the process, if it has not ended, and waits until it is gone:
+// afterwards nothing writes to any file that it was handed.
+func (p *process) bury() {
+	p.buried.Do(func() {
+		p.proc.Kill()
+		p.reader.Wait()
+		p.conn.sock.Close()
+	})
+}
+
+// keeper keeps the first maxStderr bytes that are written to it.
+type keeper struct {
+	mu   sync.Mutex
+	kept []byte
+}
+
+func (k *keeper) Write(b []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.kept = append(k.kept, b[:min(len(b), maxStderr-len(k.kept))]...)
+	return len(b), nil
+}
+
+func (k *keeper) text() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return string(k.kept)
+}

@@ -1,0 +1,71 @@
+package isolate
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// processAttributes of a child: nothing in its environment, and gone when the
+// thread that started it is, so children are started from a thread that stays.
+func processAttributes() *os.ProcAttr {
+	return &os.ProcAttr{Env: []string{}, Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}}
+}
+
+// newNoteFile makes the memory behind the note. Its size is sealed: nobody can
+// take the page away from under the other side.
+func newNoteFile() (*os.File, error) {
+	fd, err := unix.MemfdCreate("perago-note", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	f := os.NewFile(uintptr(fd), "note")
+	err = f.Truncate(noteSize)
+	if err == nil {
+		_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("note: %w", err)
+	}
+	return f, nil
+}
+
+// executable is the binary to run as the child: this one, also when the file
+// was replaced or removed since.
+func executable() (string, error) { return "/proc/self/exe", nil }
+
+// fence bounds the memory that a child can ask the kernel for: what it has now,
+// its limit, and room beside it for garbage and for one large value that is
+// refused a moment later. Past the fence the Go runtime gives up, with "out of
+// memory", and only this child dies.
+func fence(pid int, memory int64) error {
+	limit := uint64(unix.RLIM_INFINITY)
+	if memory > 0 {
+		now, err := dataSize(pid)
+		if err != nil {
+			return err
+		}
+		limit = uint64(now + memory + memory/2 + 32<<20)
+	}
+	return os.NewSyscallError("prlimit", unix.Prlimit(pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: limit, Max: limit}, nil))
+}
+
+// dataSize is what RLIMIT_DATA counts of a process, in bytes.
+func dataSize(pid int) (int64, error) {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(status) {
+		if rest, ok := bytes.CutPrefix(line, []byte("VmData:")); ok {
+			kb, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no VmData in the status of process %d", pid)
+}

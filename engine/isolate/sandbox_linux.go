@@ -1,0 +1,170 @@
+package isolate
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unsafe"
+
+	seccomp "github.com/elastic/go-seccomp-bpf"
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"github.com/landlock-lsm/go-landlock/landlock"
+	landlocksys "github.com/landlock-lsm/go-landlock/landlock/syscall"
+	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/psx"
+)
+
+// maxFiles is how many files the child may have open: those that a body may
+// open (256), and the runtime's own.
+const maxFiles = 512
+
+// confine takes from this process all that a body does not need, and says what
+// of it the kernel granted. It must run before anything of a task file is read.
+// The order matters: each step still needs calls that the last one forbids.
+func confine() []Layer {
+	time.Local = time.UTC // the zone's file will be out of reach
+	step := func(name, why string, err error) Layer {
+		if err != nil {
+			return Layer{Name: name, Why: err.Error()}
+		}
+		return Layer{Name: name, Active: true, Why: why}
+	}
+	layers := []Layer{
+		step("inherited files", "only the socket, the note and standard error are open", closeInherited()),
+		step("not dumpable", "other processes of the user cannot read its memory", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)),
+		step("no core file", "its memory is never written to disk", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})),
+		step("open files", fmt.Sprintf("at most %d", maxFiles), unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: maxFiles, Max: maxFiles})),
+		step("no capabilities", "root in the child is no root", dropCapabilities()),
+	}
+	layers = append(layers, landlockLayers()...)
+	return append(layers,
+		step("system calls (seccomp)", "no sockets, no new processes, no opening of files, no look at other processes",
+			filterCalls()))
+}
+
+// closeInherited closes every open file but 0 to 2, the socket, the note and
+// those of the Go runtime itself.
+func closeInherited() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd <= noteFD {
+			continue
+		}
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "anon_inode:[event") {
+			unix.Close(fd)
+		}
+	}
+	return nil
+}
+
+// dropCapabilities empties the capability sets of every thread.
+func dropCapabilities() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	_, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])), 0)
+	if errno != 0 {
+		return os.NewSyscallError("capset", errno)
+	}
+	return nil
+}
+
+// landlockLayers denies every file, TCP and what reaches other processes, as
+// far as the kernel's version of Landlock goes.
+func landlockLayers() []Layer {
+	abi, err := landlocksys.LandlockGetABIVersion()
+	if err == nil {
+		err = landlock.V8.BestEffort().Restrict()
+	}
+	layer := func(name, why string, since int) Layer {
+		switch {
+		case err != nil:
+			return Layer{Name: name, Why: err.Error()}
+		case abi < since:
+			return Layer{Name: name, Why: fmt.Sprintf("the kernel has version %d of Landlock, this needs %d", abi, since)}
+		}
+		return Layer{Name: name, Active: true, Why: why}
+	}
+	return []Layer{
+		layer("no files (Landlock)", "no path can be opened, made, renamed or removed", 1),
+		layer("no TCP (Landlock)", "no port can be bound or connected to", 4),
+		layer("no reach (Landlock)", "no signal and no abstract Unix socket reaches a process outside", 6),
+	}
+}
+
+// filterCalls leaves this process the system calls of calls, some of them only
+// with certain arguments. Each condition is a filter of its own: the strictest
+// answer of all filters counts, and within one filter of the library a failed
+// condition would spoil the comparisons after it.
+func filterCalls() error {
+	// glibc asks with clone3 first and takes ENOSYS for "use clone".
+	const noSuchCall = seccomp.ActionErrno | seccomp.Action(unix.ENOSYS)
+	err := install(seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: []seccomp.SyscallGroup{
+		{Action: noSuchCall, Names: []string{"clone3"}},
+		{Action: seccomp.ActionAllow, Names: available(calls())},
+	}})
+	for _, c := range conditions() {
+		err = errors.Join(err, install(seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{
+			{Action: seccomp.ActionErrno, NamesWithCondtions: []seccomp.NameWithConditions{c}}}}))
+	}
+	return err
+}
+
+func install(p seccomp.Policy) error {
+	return seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Flag: seccomp.FilterFlagTSync, Policy: p})
+}
+
+// calls are what the Go runtime needs to run and to collect garbage, and what
+// reads and writes files that are open. Nothing here opens, makes or names
+// anything outside of the process.
+func calls() []string {
+	return []string{
+		"read", "pread64", "readv", "write", "pwrite64", "writev", "close", "fstat", "lseek", "fcntl",
+		"copy_file_range", "sendfile", "recvmsg", "sendmsg", "shutdown",
+		"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "eventfd2",
+		"mmap", "munmap", "mprotect", "madvise", "mremap", "brk",
+		"futex", "clone", "exit", "exit_group", "set_robust_list", "rseq", "restart_syscall",
+		"sched_yield", "sched_getaffinity", "nanosleep", "clock_nanosleep", "clock_gettime", "gettimeofday", "getrandom",
+		"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "tgkill", "gettid", "getpid", "prctl",
+	}
+}
+
+// available leaves out the names that this architecture does not have.
+func available(names []string) []string {
+	info, err := arch.GetInfo("")
+	if err != nil {
+		return names // installing them reports it
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		_, known := info.SyscallNames[name]
+		return !known
+	})
+}
+
+// conditions name what of an allowed call is refused all the same.
+func conditions() []seccomp.NameWithConditions {
+	refuse := func(call string, argument uint32, op seccomp.Operation, values ...uint64) seccomp.NameWithConditions {
+		out := seccomp.NameWithConditions{Name: call}
+		for _, v := range values {
+			out.Conditions = append(out.Conditions, seccomp.Condition{Argument: argument, Operation: op, Value: v})
+		}
+		return out
+	}
+	const nameMapping = 0x53564d41 // PR_SET_VMA, with which the Go runtime labels its memory
+	return []seccomp.NameWithConditions{
+		refuse("clone", 0, seccomp.BitsNotSet, unix.CLONE_THREAD), // threads yes, processes no
+		refuse("mmap", 2, seccomp.BitsSet, unix.PROT_EXEC),        // no new code
+		refuse("mprotect", 2, seccomp.BitsSet, unix.PROT_EXEC),
+		refuse("tgkill", 0, seccomp.NotEqual, uint64(os.Getpid())),
+		refuse("prctl", 0, seccomp.NotEqual, nameMapping),
+		// No locks and no leases: they would be held on files of the cache.
+		refuse("fcntl", 1, seccomp.NotEqual, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD),
+	}
+}

@@ -1,0 +1,53 @@
+//go:build !linux
+
+package isolate
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxFiles is how many files the child may have open.
+const maxFiles = 512
+
+// confine takes from this process what can be taken on this system. What only
+// Linux has is named as missing.
+func confine() []Layer {
+	time.Local = time.UTC
+	core := Layer{Name: "no core file", Active: true, Why: "its memory is never written to disk"}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		core = Layer{Name: core.Name, Why: err.Error()}
+	}
+	layers := []Layer{core}
+	for _, name := range []string{"inherited files", "not dumpable", "no capabilities", "no files (Landlock)",
+		"no TCP (Landlock)", "no reach (Landlock)", "system calls (seccomp)"} {
+		layers = append(layers, Layer{Name: name, Why: "only Linux has it"})
+	}
+	return layers
+}
+
+// die with the worker: only Linux can; the closed socket does it here.
+func processAttributes() *os.ProcAttr { return &os.ProcAttr{Env: []string{}} }
+
+// newNoteFile makes the file behind the note.
+func newNoteFile() (*os.File, error) {
+	f, err := os.CreateTemp("", "perago-note-")
+	if err != nil {
+		return nil, err
+	}
+	os.Remove(f.Name())
+	if err := f.Truncate(noteSize); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// executable is the binary to run as the child.
+func executable() (string, error) { return os.Executable() }
+
+// fence bounds the memory that a child can ask for; only Linux has a bound that
+// counts what a Go program really uses.
+func fence(pid int, memory int64) error { return nil }

@@ -1,0 +1,310 @@
+package isolate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"perago/engine"
+	"perago/starlib"
+	"perago/starlib/diag"
+)
+
+// session is one run of one body in one child.
+type session struct {
+	child  *process
+	module *engine.Module
+	call   engine.Call
+	grace  time.Duration
+	files  *server
+
+	records  int
+	logBytes int
+	progress int
+	started  time.Time
+
+	mu     sync.Mutex
+	passed *engine.LimitError // the first limit that ended the body, as far as it is known
+	limit  chan struct{}      // closed when passed is set
+}
+
+// Run implements engine.Body.
+func (p *Processes) Run(ctx context.Context, m *engine.Module, call engine.Call) (json.RawMessage, engine.Usage, error) {
+	child, err := p.take(ctx, m)
+	if err != nil {
+		return nil, engine.Usage{}, err
+	}
+	defer child.note.Close()
+	defer child.bury()
+	s := &session{child: child, module: m, call: call, grace: p.grace, limit: make(chan struct{})}
+	done, err := s.run(ctx)
+	child.bury()
+	usage := done.Usage
+	if err != nil {
+		err = s.explain(ctx, err)
+		usage.PeakBytes = readNote(child.note).Peak
+		return nil, usage, err
+	}
+	return s.outcome(ctx, done)
+}
+
+// run talks to the child until it is done or gone. When it returns, nothing that
+// it started runs any more, but for the process.
+func (s *session) run(ctx context.Context) (done doneMessage, err error) {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := fence(s.child.proc.Pid, s.call.Limits.Memory); err != nil {
+		return done, err
+	}
+	s.files = newServer(inner, s.call.Files, s.child.conn)
+	var watching sync.WaitGroup
+	defer func() {
+		cancel()
+		s.child.proc.Kill()
+		watching.Wait()
+		s.files.close()
+	}()
+	s.started = time.Now()
+	start := runMessage{Params: s.call.Params.JSON(), Workspace: s.call.Files != nil, Limits: s.call.Limits}
+	if err := s.child.conn.send(kindRun, start, nil); err != nil {
+		return done, err
+	}
+	over := make(chan struct{})
+	defer close(over)
+	watching.Go(func() { s.watch(ctx, over) })
+	for {
+		k, payload, _, err := s.child.conn.receive(kind.fromChild)
+		if err != nil {
+			return done, err
+		}
+		if k == kindDone {
+			return done, decode(payload, &done)
+		}
+		if err := s.hear(k, payload); err != nil {
+			return done, err
+		}
+	}
+}
+
+// watch kills a child that goes on after it was asked to stop: by the worker, or
+// by its own limits.
+func (s *session) watch(ctx context.Context, over <-chan struct{}) {
+	var overdue <-chan time.Time
+	if wall := s.call.Limits.Wall; wall > 0 {
+		timer := time.NewTimer(wall + s.grace)
+		defer timer.Stop()
+		overdue = timer.C
+	}
+	select {
+	case <-over:
+		return
+	case <-ctx.Done():
+		// A child that does not read is killed all the same.
+		s.child.conn.sock.SetWriteDeadline(time.Now().Add(s.grace))
+		s.child.conn.send(kindCancel, cancelMessage{}, nil)
+	case <-s.limit:
+	case <-overdue:
+		s.pass(engine.WallError(s.call.Limits.Wall))
+	}
+	timer := time.NewTimer(s.grace)
+	defer timer.Stop()
+	select {
+	case <-over:
+	case <-timer.C:
+		s.child.proc.Kill()
+	}
+}
+
+// pass keeps the first limit that was passed.
+func (s *session) pass(e *engine.LimitError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.passed == nil {
+		s.passed = e
+		close(s.limit)
+	}
+}
+
+// hear takes one message of a running body.
+func (s *session) hear(k kind, payload []byte) error {
+	switch k {
+	case kindCall:
+		return s.files.handle(payload)
+	case kindRecord:
+		return s.record(payload)
+	case kindProgress:
+		return s.progressed(payload)
+	case kindPassed:
+		var e engine.LimitError
+		if err := decode(payload, &e); err != nil {
+			return err
+		}
+		if !isCode(e.Code) {
+			return fmt.Errorf("%w: code %.20q", errProtocol, e.Code)
+		}
+		s.pass(&e)
+		return nil
+	}
+	return fmt.Errorf("%w: frame of kind %d while a body runs", errProtocol, k)
+}
+
+// What a child may send beyond what its own code lets through: the warnings.
+const (
+	maxRecords  = engine.MaxRecords + 100
+	maxLogBytes = 8 * engine.MaxLogBytes // escaped
+)
+
+func (s *session) record(payload []byte) error {
+	s.records++
+	s.logBytes += len(payload)
+	if s.records > maxRecords || s.logBytes > maxLogBytes {
+		return fmt.Errorf("%w: too many log records", errProtocol)
+	}
+	var m recordMessage
+	if err := decode(payload, &m); err != nil {
+		return err
+	}
+	if s.call.Log != nil {
+		s.call.Log(m.record())
+	}
+	return nil
+}
+
+// progressed passes on a report of progress. The builtin is limited to a few a
+// second; a child that sends many more is not ours.
+func (s *session) progressed(payload []byte) error {
+	s.progress++
+	if float64(s.progress) > 1000+100*time.Since(s.started).Seconds() {
+		return fmt.Errorf("%w: too many reports of progress", errProtocol)
+	}
+	var p starlib.Progress
+	if err := decode(payload, &p); err != nil {
+		return err
+	}
+	if s.call.Progress != nil {
+		s.call.Progress(p)
+	}
+	return nil
+}
+
+// outcome checks what a body that came to an end has said.
+func (s *session) outcome(ctx context.Context, done doneMessage) (json.RawMessage, engine.Usage, error) {
+	usage := done.Usage
+	usage.PeakBytes = max(0, usage.PeakBytes)
+	switch {
+	case done.Cancelled && ctx.Err() != nil:
+		return nil, usage, context.Cause(ctx)
+	case done.Panic != "":
+		return nil, usage, &engine.PanicError{Value: shorten(done.Panic, maxText), Stack: shorten(done.PanicStack, maxStackText)}
+	case len(done.Diagnostics) > 0:
+		list := bounded(done.Diagnostics)
+		for _, d := range list {
+			if !isCode(d.Code) || d.Severity != diag.Error && d.Severity != diag.Warning {
+				return nil, usage, s.broken("a diagnostic that is not one")
+			}
+		}
+		if len(list) == 0 {
+			return nil, usage, s.broken("an empty diagnostic")
+		}
+		return nil, usage, &engine.BodyError{Diagnostics: list, Terminal: done.Terminal}
+	case len(done.Result) == 0 || len(done.Result) > engine.MaxResultBytes || jsonDepth(done.Result) > maxDepth:
+		return nil, usage, s.broken("a result that is missing, too large or too deep")
+	}
+	return done.Result, usage, nil
+}
+
+func isCode(c diag.Code) bool {
+	return len(c) == 5 && c[0] == 'P' && strings.Trim(string(c[1:]), "0123456789") == ""
+}
+
+func (s *session) broken(what string) error {
+	return s.failure("P4012", "the body's process broke the protocol", what, readNote(s.child.note))
+}
+
+// explain says what became of a body that did not come to an end. The process
+// is gone.
+func (s *session) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	words := readNote(s.child.note)
+	s.mu.Lock()
+	passed := s.passed
+	s.mu.Unlock()
+	stderr := s.child.stderr.text()
+	limits := s.call.Limits
+	switch {
+	case passed != nil:
+		return s.limitFailure(passed, words)
+	case limits.Memory > 0 && strings.Contains(stderr, "out of memory"):
+		e := engine.MemoryError(max(words.Peak, limits.Memory), limits.Memory)
+		e.Found = "more than " + e.Found[len(""):]
+		return s.limitFailure(e, words)
+	case strings.Contains(stderr, "goroutine stack exceeds"):
+		return s.failure("P4011", "a value nests too deep, and the body's process died of it", "", words)
+	case errors.Is(err, errProtocol) && !errors.Is(err, io.ErrUnexpectedEOF):
+		return s.failure("P4012", "the body's process broke the protocol", strings.TrimPrefix(err.Error(), errProtocol.Error()+": "), words)
+	}
+	return s.failure("P4010", "the body's process died", s.died(stderr), words)
+}
+
+// died is what the system says of the end of the process.
+func (s *session) died(stderr string) string {
+	how := "it hung up"
+	if state := s.child.state; state != nil {
+		how = state.String()
+		if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+			how += " (by the system when it is out of memory, or by someone)"
+		}
+	}
+	if line, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n"); line != "" {
+		how += "; it said " + shorten(line, 200)
+	}
+	return how
+}
+
+func (s *session) limitFailure(e *engine.LimitError, words lastWords) error {
+	err := s.failure(e.Code, "the body passed its limit of "+e.Limit, e.Found, words)
+	d := err.Diagnostics[0]
+	d.Wanted, d.Hint = e.Wanted, e.Hint
+	return err
+}
+
+// failure puts what is known of the end of a body where the body was last seen.
+func (s *session) failure(code diag.Code, message, found string, words lastWords) *engine.BodyError {
+	d := &diag.Diagnostic{Code: code, Severity: diag.Error, Message: message, Found: found}
+	if words.Peak > 0 && words.Peak < math.MaxInt64 {
+		d.Message += fmt.Sprintf("; most live memory seen: %d MiB", words.Peak>>20)
+	}
+	if words.Builtin != "" {
+		d.Message += "; last builtin: " + words.Builtin
+	}
+	if source, known := s.module.Sources[words.At.File]; known && words.At.Line > 0 {
+		d.File, d.Line, d.Column = words.At.File, words.At.Line, words.At.Column
+		d.Source = sourceLine(source, words.At.Line)
+	} else if pos := s.module.Body.Position(); s.module.Body != nil {
+		d.File, d.Line, d.Column = pos.Filename(), int(pos.Line), int(pos.Col)
+	}
+	return &engine.BodyError{Diagnostics: diag.List{d}}
+}
+
+// sourceLine is one line of a file, without its newline; "" when there is none.
+func sourceLine(source []byte, line int) string {
+	rest := string(source)
+	for range line - 1 {
+		_, after, found := strings.Cut(rest, "\n")
+		if !found {
+			return ""
+		}
+		rest = after
+	}
+	text, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSuffix(text, "\r")
+}
