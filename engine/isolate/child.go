@@ -34,6 +34,7 @@ func IsChild(args []string) bool { return len(args) == 2 && args[1] == childArgu
 // Main is the life of a child: the sandbox, one module, one body. It returns
 // the exit code of the process.
 func Main() int {
+	inherited := closeInherited()
 	c, n, err := inherit()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "perago __body is started by perago itself:", err)
@@ -41,7 +42,7 @@ func Main() int {
 	}
 	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
 	debug.SetMaxStack(maxStack)
-	layers := confine()
+	layers := confine(inherited)
 	if err := c.send(kindReady, readyMessage{Version: protocolVersion, Layers: layers}, nil); err != nil {
 		return 1
 	}

@@ -1,9 +1,9 @@
 package isolate
 
 import (
-	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,9 +23,10 @@ import (
 const maxFiles = 512
 
 // confine takes from this process all that a body does not need, and says what
-// of it the kernel granted. It must run before anything of a task file is read.
-// The order matters: each step still needs calls that the last one forbids.
-func confine() []Layer {
+// of it the kernel granted; inherited is what closeInherited returned. It must
+// run before anything of a task file is read. The order matters: each step still
+// needs calls that the last one forbids.
+func confine(inherited error) []Layer {
 	time.Local = time.UTC // the zone's file will be out of reach
 	step := func(name, why string, err error) Layer {
 		if err != nil {
@@ -34,7 +35,7 @@ func confine() []Layer {
 		return Layer{Name: name, Active: true, Why: why}
 	}
 	layers := []Layer{
-		step("inherited files", "only the socket, the note and standard error are open", closeInherited()),
+		step("inherited files", "only the socket, the note and standard error are open", inherited),
 		step("not dumpable", "other processes of the user cannot read its memory", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)),
 		step("no core file", "its memory is never written to disk", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})),
 		step("open files", fmt.Sprintf("at most %d", maxFiles), unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: maxFiles, Max: maxFiles})),
@@ -47,7 +48,7 @@ func confine() []Layer {
 }
 
 // closeInherited closes every open file but 0 to 2, the socket, the note and
-// those of the Go runtime itself.
+// those of the Go runtime itself. It must run before this process opens any.
 func closeInherited() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -104,21 +105,31 @@ func landlockLayers() []Layer {
 // answer of all filters counts, and within one filter of the library a failed
 // condition would spoil the comparisons after it.
 func filterCalls() error {
+	runtime.LockOSThread() // the one with no_new_privs is the one that installs
+	defer runtime.UnlockOSThread()
 	// glibc asks with clone3 first and takes ENOSYS for "use clone".
 	const noSuchCall = seccomp.ActionErrno | seccomp.Action(unix.ENOSYS)
-	err := install(seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: []seccomp.SyscallGroup{
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("no_new_privs", err)
+	}
+	for _, c := range conditions() {
+		err := install(seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{
+			{Action: seccomp.ActionErrno, NamesWithCondtions: []seccomp.NameWithConditions{c}}}})
+		if err != nil {
+			return err
+		}
+	}
+	// Last: it forbids seccomp itself.
+	return install(seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: []seccomp.SyscallGroup{
 		{Action: noSuchCall, Names: []string{"clone3"}},
 		{Action: seccomp.ActionAllow, Names: available(calls())},
 	}})
-	for _, c := range conditions() {
-		err = errors.Join(err, install(seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{
-			{Action: seccomp.ActionErrno, NamesWithCondtions: []seccomp.NameWithConditions{c}}}}))
-	}
-	return err
 }
 
+// install puts a filter on every thread of this process, and with it the
+// no_new_privs of this one.
 func install(p seccomp.Policy) error {
-	return seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Flag: seccomp.FilterFlagTSync, Policy: p})
+	return seccomp.LoadFilter(seccomp.Filter{Flag: seccomp.FilterFlagTSync, Policy: p})
 }
 
 // calls are what the Go runtime needs to run and to collect garbage, and what

@@ -1,0 +1,48 @@
+package isolate
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"perago/engine"
+	"perago/starlib"
+)
+
+// TestMain is the child as well: the tests start themselves again.
+func TestMain(m *testing.M) {
+	if IsChild(os.Args) {
+		os.Exit(Main())
+	}
+	os.Exit(m.Run())
+}
+
+// loaded makes a module of source.
+func loaded(t testing.TB, source string) *engine.Module {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "task.star")
+	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, problems := engine.Load(file, nil)
+	if len(problems) > 0 {
+		t.Fatalf("load: %v", problems)
+	}
+	return m
+}
+
+// pure is a task without a workspace whose body is the lines of body.
+func pure(t testing.TB, body string) *engine.Module {
+	t.Helper()
+	return loaded(t, "task(name = \"t\")\n\ndef run(params):\n"+body)
+}
+
+// silent is a call with no params and nobody to tell.
+func silent(t testing.TB, m *engine.Module, l engine.Limits) engine.Call {
+	t.Helper()
+	params, problems := m.Task.CheckParams([]byte(`{}`))
+	if len(problems) > 0 {
+		t.Fatalf("params: %v", problems)
+	}
+	return engine.Call{Params: params, Limits: l, Log: func(starlib.Record) {}, Progress: func(starlib.Progress) {}}
+}
