@@ -262,8 +262,13 @@ func (c *call) until(it starlark.Iterable, f func(starlark.Value) error) error {
 			return err
 		}
 	}
-	if c.run != nil && c.run.kept != nil {
-		return c.run.kept
+	return c.stopped()
+}
+
+// stopped is what a stream that the call walked over stopped at.
+func (c *call) stopped() error {
+	if c.run == nil {
+		return nil
 	}
-	return nil
+	return c.run.kept
 }

@@ -88,7 +88,7 @@ func (r *Run) openSource(p path) (*source, error) {
 
 // openFile opens p for the builtin c, which closes it.
 func (c *call) openFile(p path) (*source, error) {
-	if c.run.Files == nil {
+	if c.run == nil || c.run.Files == nil {
 		return nil, c.problem(codeWorkspace, "the task has no workspace")
 	}
 	s, err := c.run.openSource(p)
@@ -235,7 +235,7 @@ func (c *call) replace(p path, write func(*bufio.Writer) error) (int64, error) {
 
 // create starts a new content of p.
 func (c *call) create(p path, mode workspace.WriteMode) (*workspace.Draft, error) {
-	if c.run.Files == nil {
+	if c.run == nil || c.run.Files == nil {
 		return nil, c.problem(codeWorkspace, "the task has no workspace")
 	}
 	if p == "" {

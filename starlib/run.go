@@ -27,10 +27,13 @@ type Run struct {
 	// that the death of a child can name the last one. It must be cheap.
 	Enter func(builtin string, at Position)
 
-	thread *starlark.Thread
-	kept   error    // what a stream stopped at; it has cancelled the thread
-	open   []closer // in the order of opening: what the body has not closed
-	ended  bool     // End was called
+	thread   *starlark.Thread
+	kept     error               // what a stream stopped at; it has cancelled the thread
+	open     []closer            // in the order of opening: what the body has not closed
+	ended    bool                // End was called
+	told     time.Time           // when the last progress was passed on
+	toldLast bool                // that it was the end of something
+	patterns map[string]*pattern // compiled by re.search and its like, by flags and text
 }
 
 // Record is one log record of a body: log.*, print.

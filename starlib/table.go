@@ -13,8 +13,22 @@ import (
 func Table() []Builtin {
 	return slices.Concat(
 		declarationBuiltins(),
+		universeBuiltins(),
+		buildingBuiltins(),
+		outcomeBuiltins(),
+		logBuiltins(),
+		csvBuiltins(),
+		reBuiltins(),
+		hashBuiltins(),
+		base64Builtins(),
+		mathBuiltins(),
+		timeBuiltins(),
 		pathBuiltins(),
 		fileBuiltins(),
+		patternBuiltins(),
+		matchBuiltins(),
+		instantBuiltins(),
+		durationBuiltins(),
 	)
 }
 

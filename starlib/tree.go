@@ -7,7 +7,6 @@ import (
 	"io/fs"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 
 	"perago/starlib/diag"
 	"perago/workspace"
@@ -103,11 +102,11 @@ func pathStat(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, c.fileError(p, err)
 	}
-	fields := starlark.StringDict{"size": starlark.MakeInt64(info.Size), "checksum": starlark.None}
+	var checksum starlark.Value = starlark.None
 	if info.Checksum != "" {
-		fields["checksum"] = starlark.String(info.Checksum)
+		checksum = starlark.String(info.Checksum)
 	}
-	return starlarkstruct.FromStringDict(starlarkstruct.Default, fields), nil
+	return newStruct("size", starlark.MakeInt64(info.Size), "checksum", checksum), nil
 }
 
 func pathIterdir(c *call) (starlark.Value, error) {

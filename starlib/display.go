@@ -1,0 +1,159 @@
+package starlib
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"perago/starlib/diag"
+)
+
+// errFull ends a writing that has reached its size.
+var errFull = errors.New("full")
+
+// displayDepth bounds the nesting of what is shown as text. The interpreter
+// recurses in Go and compares with every level above, so one deep value could
+// take minutes, or the whole process.
+const displayDepth = 1000
+
+// writer shows values as text, as they would be written in a task file. Its
+// recursion is its own: a list in a struct in that list has an end.
+type writer struct {
+	out   strings.Builder
+	most  int              // bytes after which it stops with errFull; 0 is no bound
+	tick  func() error     // called for every item; nil is none
+	above []starlark.Value // the containers that the present value is in
+}
+
+// display is repr of v.
+func (c *call) display(v starlark.Value) (string, error) {
+	m := meter{call: c}
+	w := writer{tick: m.tick}
+	if err := w.write(v); err != nil {
+		return "", err
+	}
+	return w.out.String(), nil
+}
+
+// brief is v as text of at most a few bytes more than most, cut with "…".
+func brief(v starlark.Value, most int) string {
+	if s, ok := v.(starlark.String); ok {
+		return cut(string(s), most)
+	}
+	w := writer{most: most}
+	if err := w.write(v); err != nil && err != errFull {
+		return v.Type()
+	}
+	return cut(w.out.String(), most)
+}
+
+// cut is s, at most the given number of bytes of it and then "…".
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && s[most]&0xC0 == 0x80 { // never through a character
+		most--
+	}
+	return s[:most] + "…"
+}
+
+func (w *writer) write(v starlark.Value) error {
+	open, shut := "", ""
+	switch v := v.(type) {
+	case starlark.String:
+		s := string(v)
+		if w.most > 0 {
+			s = cut(s, w.most)
+		}
+		return w.text(syntax.Quote(s, false))
+	case *starlark.List:
+		open, shut = "[", "]"
+	case starlark.Tuple:
+		open, shut = "(", ")"
+		if len(v) == 1 {
+			shut = ",)"
+		}
+	case *starlark.Dict:
+		open, shut = "{", "}"
+	case *starlark.Set:
+		open, shut = "set([", "])"
+	case *structure:
+		open, shut = "struct(", ")"
+	default:
+		return w.text(v.String())
+	}
+	if err := w.text(open); err != nil {
+		return err
+	}
+	if err := w.container(v); err != nil {
+		return err
+	}
+	return w.text(shut)
+}
+
+func (w *writer) text(s string) error {
+	w.out.WriteString(s)
+	if w.most > 0 && w.out.Len() > w.most {
+		return errFull
+	}
+	return nil
+}
+
+// container writes what v holds, and "..." when v holds itself.
+func (w *writer) container(v starlark.Value) error {
+	if _, isTuple := v.(starlark.Tuple); !isTuple && slices.Contains(w.above, v) {
+		return w.text("...")
+	}
+	if len(w.above) >= displayDepth {
+		return &diag.Problem{Code: codeTooMuch, Message: "the value is nested too deep to be shown", Wanted: "at most 1000 levels"}
+	}
+	w.above = append(w.above, v)
+	defer func() { w.above = w.above[:len(w.above)-1] }()
+	first := true
+	item := func(label string, x starlark.Value) error {
+		if !first {
+			label = ", " + label
+		}
+		first = false
+		if w.tick != nil {
+			if err := w.tick(); err != nil {
+				return err
+			}
+		}
+		if err := w.text(label); err != nil {
+			return err
+		}
+		return w.write(x)
+	}
+	switch v := v.(type) {
+	case *structure:
+		for i, name := range v.names {
+			if err := item(name+" = ", v.values[i]); err != nil {
+				return err
+			}
+		}
+	case *starlark.Dict:
+		for k, x := range v.Entries() {
+			if err := item("", k); err != nil {
+				return err
+			}
+			if err := w.text(": "); err != nil {
+				return err
+			}
+			if err := w.write(x); err != nil {
+				return err
+			}
+		}
+	case starlark.Iterable:
+		for x := range starlark.Elements(v) {
+			if err := item("", x); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

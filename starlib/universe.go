@@ -1,0 +1,423 @@
+package starlib
+
+import (
+	"errors"
+	"slices"
+	"unicode/utf8"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// This file has the functions of the language itself. Those that walk over
+// their argument are written anew, since the interpreter's own do not look at a
+// cancel before they are done: max(range(1 << 62)) would never end. The others
+// are rows of the reference only.
+
+func universeBuiltins() []Builtin {
+	rows := []Builtin{
+		{Name: "None", Property: true, Returns: "None", Doc: "No value."},
+		{Name: "True", Property: true, Returns: "bool", Doc: "True."},
+		{Name: "False", Property: true, Returns: "bool", Doc: "False."},
+	}
+	rows = append(rows, plainBuiltins()...)
+	rows = append(rows, walkingBuiltins()...)
+	for i := range rows {
+		rows[i].Phase = Pure
+	}
+	return rows
+}
+
+// plainBuiltins are the interpreter's own, as they are.
+func plainBuiltins() []Builtin {
+	x := func(typ, doc string) []Param { return []Param{{Name: "x", Type: typ, Kind: Positional, Doc: doc}} }
+	member := []Param{{Name: "x", Type: "any", Kind: Positional}, {Name: "name", Type: "string", Kind: Positional}}
+	return []Builtin{
+		{Name: "abs", Params: x("int or float", ""), Returns: "int or float", Doc: "The value without its sign."},
+		{Name: "bool", Params: []Param{{Name: "x", Type: "any", Default: "False", Kind: Positional}}, Returns: "bool",
+			Doc: "Whether the value is true: not None, False, zero or empty. Also the type of a field, `field(bool)`."},
+		{Name: "bytes", Params: x("string, or list of int from 0 to 255", ""), Returns: "bytes", Doc: "The bytes of a string (UTF-8), or of their numbers."},
+		{Name: "chr", Params: x("int", "a Unicode code point"), Returns: "string", Doc: "The character of a code point. `ord` is its inverse."},
+		{Name: "dir", Params: x("any", ""), Returns: "list of string", Doc: "The names of the members of a value, sorted."},
+		{Name: "float", Params: []Param{{Name: "x", Type: "string, int, float or bool", Default: "0", Kind: Positional}}, Returns: "float",
+			Doc: "A float: of a string such as \"1.5e3\", \"inf\" or \"nan\", or of a number. An int too large for a float is an error. " +
+				"Also the type of a field, `field(float)`."},
+		{Name: "getattr", Params: append(slices.Clone(member), Param{Name: "default", Type: "any", Default: "no default", Kind: Positional}),
+			Returns: "any", Doc: "The member of that name; without a default, a missing one is an error."},
+		{Name: "hasattr", Params: member, Returns: "bool", Doc: "Whether a value has a member of that name."},
+		{Name: "int", Params: []Param{{Name: "x", Type: "string, int, float or bool", Default: "0", Kind: Positional},
+			{Name: "base", Type: "int", Default: "10", Doc: "of a string: 2 to 36, or 0 to go by its prefix"}}, Returns: "int",
+			Doc:     "An int of any size: of a string, or of a float cut towards zero. Also the type of a field, `field(int)`.",
+			Example: `int("ff", 16) == 255`},
+		{Name: "len", Params: x("string, bytes, list, tuple, dict, set or range", ""), Returns: "int",
+			Doc: "How many items there are; of a string, how many bytes: `len(\"é\")` is 2."},
+		{Name: "ord", Params: x("string", "one character"), Returns: "int", Doc: "The Unicode code point of a character."},
+		{Name: "type", Params: x("any", ""), Returns: "string", Doc: "The name of the type of a value: \"string\", \"int\", \"path\"."},
+	}
+}
+
+// walkingBuiltins walk over their arguments.
+func walkingBuiltins() []Builtin {
+	over := func(doc string) []Param {
+		return []Param{{Name: "x", Type: "iterable", Kind: Positional, Doc: doc}}
+	}
+	maybe := func(empty string) []Param {
+		return []Param{{Name: "x", Type: "iterable", Default: empty, Kind: Positional, Doc: "left out: an empty one is made"}}
+	}
+	key := Param{Name: "key", Type: "function", Default: "None", Doc: "called with each item; what it returns is compared"}
+	extreme := []Param{{Name: "values", Type: "iterable, or the values themselves", Kind: Rest},
+		{Name: "key", Type: key.Type, Default: key.Default, Doc: key.Doc, Kind: KeywordOnly}}
+	one := []Param{{Name: "x", Type: "any", Kind: Positional}}
+	return []Builtin{
+		{Name: "all", Params: over(""), Returns: "bool", call: universeAll, Doc: "Whether every item is true; True for none."},
+		{Name: "any", Params: over(""), Returns: "bool", call: universeAny, Doc: "Whether some item is true; False for none."},
+		{Name: "dict", Params: []Param{{Name: "x", Type: "dict, or list of pairs", Default: "{}", Kind: Positional},
+			{Name: "entries", Type: "any", Kind: KeywordRest}}, Returns: "dict", call: universeDict,
+			Doc: "A new dict, of another one or of pairs, and of keywords. Also the type of a field, `field(dict)`."},
+		{Name: "enumerate", Params: []Param{{Name: "x", Type: "iterable", Kind: Positional}, {Name: "start", Type: "int", Default: "0"}},
+			Returns: "list of (int, any)", call: universeEnumerate, Doc: "The items with their numbers."},
+		{Name: "list", Params: maybe("[]"), Returns: "list", call: universeList,
+			Doc: "A new list of the items. Also the type of a field, `field(list)`."},
+		{Name: "max", Params: extreme, Returns: "any", call: universeMax, Doc: "The largest item, the first of equals. None at all is an error.",
+			Example: `max(3, 7) == max([3, 7])`},
+		{Name: "min", Params: extreme, Returns: "any", call: universeMin, Doc: "The smallest item, the first of equals. None at all is an error."},
+		{Name: "range", Params: []Param{{Name: "start", Type: "int", Kind: Positional}, {Name: "stop", Type: "int", Default: "None", Kind: Positional},
+			{Name: "step", Type: "int", Default: "1", Kind: Positional}}, Returns: "range", call: universeRange,
+			Doc:     "The ints from start up to, and without, stop; `range(n)` is those from 0 up to, and without, n. Nothing is kept in memory.",
+			Example: `list(range(5, 0, -2)) == [5, 3, 1]`},
+		{Name: "repr", Params: one, Returns: "string", call: universeRepr, Doc: "A value as it would be written in a task file: strings are quoted."},
+		{Name: "reversed", Params: over(""), Returns: "list", call: universeReversed, Doc: "A new list of the items, the last one first."},
+		{Name: "set", Params: maybe("[]"), Returns: "set", call: universeSet,
+			Doc: "A new set of the items, in the order in which they first come. There is no literal: `{1, 2}` is not a set."},
+		{Name: "sorted", Params: []Param{{Name: "x", Type: "iterable", Kind: Positional}, key,
+			{Name: "reverse", Type: "bool", Default: "False", Doc: "the largest first; equals keep their order"}},
+			Returns: "list", call: universeSorted, Doc: "A new list of the items in order. Equals keep their order. Strings and paths go by their bytes.",
+			Example: `sorted(rows, key = lambda row: row["id"])`},
+		{Name: "str", Params: one, Returns: "string", call: universeStr,
+			Doc: "A value as text. Bytes are taken as UTF-8. Also the type of a field, `field(str)`."},
+		{Name: "tuple", Params: maybe("()"), Returns: "tuple", call: universeTuple, Doc: "A tuple of the items."},
+		{Name: "zip", Params: []Param{{Name: "iterables", Type: "iterable", Kind: Rest}}, Returns: "list of tuple", call: universeZip,
+			Doc: "The first items of all, then the second ones, up to the end of the shortest."},
+	}
+}
+
+// items are the items of the argument x, none when it was left out.
+func (c *call) items() ([]starlark.Value, error) {
+	if c.arg("x") == nil {
+		return nil, nil
+	}
+	it, err := c.iterable("x")
+	if err != nil {
+		return nil, err
+	}
+	return c.collect(it)
+}
+
+func (c *call) collect(it starlark.Iterable) ([]starlark.Value, error) {
+	var items []starlark.Value
+	if n := starlark.Len(it); 0 < n && n <= checkEvery {
+		items = make([]starlark.Value, 0, n)
+	}
+	err := c.each(it, func(x starlark.Value) error {
+		items = append(items, x)
+		return nil
+	})
+	return items, err
+}
+
+func universeList(c *call) (starlark.Value, error) {
+	items, err := c.items()
+	if err != nil {
+		return nil, err
+	}
+	return starlark.NewList(items), nil
+}
+
+func universeTuple(c *call) (starlark.Value, error) {
+	items, err := c.items()
+	if err != nil {
+		return nil, err
+	}
+	return starlark.Tuple(items), nil
+}
+
+func universeReversed(c *call) (starlark.Value, error) {
+	items, err := c.items()
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(items)
+	return starlark.NewList(items), nil
+}
+
+func universeSet(c *call) (starlark.Value, error) {
+	set := new(starlark.Set)
+	if c.arg("x") == nil {
+		return set, nil
+	}
+	it, err := c.iterable("x")
+	if err != nil {
+		return nil, err
+	}
+	if err := c.each(it, set.Insert); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+func universeDict(c *call) (starlark.Value, error) {
+	dict := new(starlark.Dict)
+	var err error
+	switch x := c.arg("x").(type) {
+	case nil:
+	case starlark.IterableMapping:
+		err = c.each(x, func(k starlark.Value) error {
+			v, _, err := x.Get(k)
+			if err != nil {
+				return err
+			}
+			return dict.SetKey(k, v)
+		})
+	case starlark.Iterable:
+		i := -1
+		err = c.each(x, func(pair starlark.Value) error {
+			i++
+			k, v, err := c.pair(pair, i)
+			if err != nil {
+				return err
+			}
+			return dict.SetKey(k, v)
+		})
+	default:
+		err = c.wrongType("x", x)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, kw := range c.kwrest {
+		if err := dict.SetKey(kw[0], kw[1]); err != nil {
+			return nil, err
+		}
+	}
+	return dict, nil
+}
+
+// pair is item i of what dict was called with.
+func (c *call) pair(item starlark.Value, i int) (k, v starlark.Value, err error) {
+	it, ok := item.(starlark.Iterable)
+	if !ok {
+		p := c.problem(codeType, "item %d", i)
+		p.Found, p.Wanted = typeName(item), "a pair of key and value"
+		return nil, nil, p
+	}
+	iter := it.Iterate()
+	defer iter.Done()
+	var more starlark.Value
+	if !iter.Next(&k) || !iter.Next(&v) || iter.Next(&more) {
+		p := c.problem(codeValue, "item %d is no pair of key and value", i)
+		return nil, nil, p
+	}
+	return k, v, nil
+}
+
+func universeEnumerate(c *call) (starlark.Value, error) {
+	start, err := c.integer("start", 0)
+	if err != nil {
+		return nil, err
+	}
+	items, err := c.items()
+	if err != nil {
+		return nil, err
+	}
+	for i, x := range items {
+		items[i] = starlark.Tuple{starlark.MakeInt(start + i), x}
+	}
+	return starlark.NewList(items), nil
+}
+
+func universeZip(c *call) (starlark.Value, error) {
+	iters := make([]starlark.Iterator, 0, len(c.rest))
+	defer func() {
+		for _, iter := range iters {
+			iter.Done()
+		}
+	}()
+	for i, x := range c.rest {
+		it, ok := x.(starlark.Iterable)
+		if !ok {
+			p := c.problem(codeType, "argument %d", i+1)
+			p.Found, p.Wanted = typeName(x), "iterable"
+			return nil, p
+		}
+		iters = append(iters, it.Iterate())
+	}
+	var rows []starlark.Value
+	m := meter{call: c}
+	for len(iters) > 0 {
+		row := make(starlark.Tuple, len(iters))
+		for i, iter := range iters {
+			if !iter.Next(&row[i]) {
+				return starlark.NewList(rows), c.stopped()
+			}
+			if err := m.tick(); err != nil {
+				return nil, err
+			}
+		}
+		rows = append(rows, row)
+	}
+	return starlark.NewList(rows), nil
+}
+
+func universeAll(c *call) (starlark.Value, error) {
+	found, err := c.search(false)
+	return !found, err
+}
+
+func universeAny(c *call) (starlark.Value, error) { return c.search(true) }
+
+// errFound ends a search early.
+var errFound = errors.New("found")
+
+// search says whether some item's truth is wanted.
+func (c *call) search(wanted starlark.Bool) (starlark.Bool, error) {
+	it, err := c.iterable("x")
+	if err != nil {
+		return false, err
+	}
+	found := starlark.Bool(false)
+	err = c.until(it, func(x starlark.Value) error {
+		if x.Truth() == wanted {
+			found = true
+			return errFound
+		}
+		return nil
+	})
+	if err == errFound {
+		err = nil
+	}
+	return found, err
+}
+
+func universeMax(c *call) (starlark.Value, error) { return c.extreme(syntax.GT) }
+func universeMin(c *call) (starlark.Value, error) { return c.extreme(syntax.LT) }
+
+// extreme is the first item that beats all others.
+func (c *call) extreme(beats syntax.Token) (starlark.Value, error) {
+	key, err := c.function("key")
+	if err != nil {
+		return nil, err
+	}
+	var it starlark.Iterable = c.rest
+	if len(c.rest) == 1 {
+		only, ok := c.rest[0].(starlark.Iterable)
+		if !ok {
+			p := c.problem(codeType, "a single argument")
+			p.Found, p.Wanted = typeName(c.rest[0]), "iterable"
+			return nil, p
+		}
+		it = only
+	}
+	var best, bestKey starlark.Value
+	err = c.until(it, func(x starlark.Value) error {
+		k := x
+		if key != nil {
+			var err error
+			if k, err = starlark.Call(c.thread, key, starlark.Tuple{x}, nil); err != nil {
+				return err
+			}
+		}
+		if best != nil {
+			if better, err := starlark.Compare(beats, k, bestKey); err != nil || !better {
+				return err
+			}
+		}
+		best, bestKey = x, k
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if best == nil {
+		p := c.problem(codeValue, "there is no item")
+		p.Hint = "ask `if items:` first"
+		return nil, p
+	}
+	return best, nil
+}
+
+func universeSorted(c *call) (starlark.Value, error) {
+	key, err := c.function("key")
+	if err != nil {
+		return nil, err
+	}
+	reverse, err := c.boolean("reverse", false)
+	if err != nil {
+		return nil, err
+	}
+	items, err := c.items()
+	if err != nil {
+		return nil, err
+	}
+	type keyed struct{ key, item starlark.Value }
+	rows := make([]keyed, len(items))
+	for i, x := range items {
+		rows[i] = keyed{x, x}
+		if key == nil {
+			continue
+		}
+		if rows[i].key, err = starlark.Call(c.thread, key, starlark.Tuple{x}, nil); err != nil {
+			return nil, err
+		}
+	}
+	m := meter{call: c}
+	var failed error
+	less := func(x, y starlark.Value) bool {
+		if failed != nil {
+			return false // whatever: the sort ends soon
+		}
+		var is bool
+		if failed = m.tick(); failed == nil {
+			is, failed = starlark.Compare(syntax.LT, x, y)
+		}
+		return is
+	}
+	slices.SortStableFunc(rows, func(x, y keyed) int {
+		if reverse {
+			x, y = y, x
+		}
+		if less(x.key, y.key) {
+			return -1
+		}
+		return 0 // a stable sort asks for no more
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	for i, row := range rows {
+		items[i] = row.item
+	}
+	return starlark.NewList(items), nil
+}
+
+func universeStr(c *call) (starlark.Value, error) {
+	switch x := c.arg("x").(type) {
+	case starlark.String:
+		return x, nil
+	case starlark.Bytes:
+		return starlark.String(validUTF8(string(x))), nil
+	}
+	return universeRepr(c)
+}
+
+func universeRepr(c *call) (starlark.Value, error) {
+	s, err := c.display(c.arg("x"))
+	return starlark.String(s), err
+}
+
+// validUTF8 is s with every byte that is not UTF-8 made U+FFFD.
+func validUTF8(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
+}
