@@ -27,6 +27,14 @@ const (
 	maxStderr = 16 << 10
 )
 
+// fenceMode says whether a fence may be moved out again.
+type fenceMode bool
+
+const (
+	forNow  fenceMode = false
+	forGood fenceMode = true
+)
+
 // process is one child, from start to burial.
 type process struct {
 	proc   *os.Process
@@ -149,7 +157,7 @@ func (p *process) greet() error {
 
 // load has the child load the module that this process has loaded before.
 func (p *process) load(m *engine.Module) error {
-	if err := fence(p.proc.Pid, loadMemory); err != nil {
+	if err := fence(p.proc.Pid, loadMemory, forNow); err != nil {
 		return err
 	}
 	if err := p.conn.send(kindLoad, loadMessage{File: m.File, Root: m.Root, Sources: m.Sources}, nil); err != nil {

@@ -43,16 +43,23 @@ func executable() (string, error) { return "/proc/self/exe", nil }
 // its limit, and room beside it for garbage and for one large value that is
 // refused a moment later. Past the fence the Go runtime gives up, with "out of
 // memory", and only this child dies.
-func fence(pid int, memory int64) error {
-	limit := uint64(unix.RLIM_INFINITY)
+func fence(pid int, memory int64, mode fenceMode) error {
+	var limit unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_DATA, nil, &limit); err != nil {
+		return os.NewSyscallError("prlimit", err)
+	}
+	limit.Cur = limit.Max
 	if memory > 0 {
 		now, err := dataSize(pid)
 		if err != nil {
 			return err
 		}
-		limit = uint64(now + memory + memory/2 + 32<<20)
+		limit.Cur = min(limit.Max, uint64(now+memory+memory/2+32<<20))
 	}
-	return os.NewSyscallError("prlimit", unix.Prlimit(pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: limit, Max: limit}, nil))
+	if mode == forGood {
+		limit.Max = limit.Cur
+	}
+	return os.NewSyscallError("prlimit", unix.Prlimit(pid, unix.RLIMIT_DATA, &limit, nil))
 }
 
 // dataSize is what RLIMIT_DATA counts of a process, in bytes.

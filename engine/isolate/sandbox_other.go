@@ -53,4 +53,4 @@ func executable() (string, error) { return os.Executable() }
 
 // fence bounds the memory that a child can ask for; only Linux has a bound that
 // counts what a Go program really uses.
-func fence(pid int, memory int64) error { return nil }
+func fence(pid int, memory int64, mode fenceMode) error { return nil }

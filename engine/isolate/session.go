@@ -43,6 +43,9 @@ func (p *Processes) Run(ctx context.Context, m *engine.Module, call engine.Call)
 	}
 	defer child.note.Close()
 	defer child.bury()
+	if err := fence(child.proc.Pid, call.Limits.Memory, forGood); err != nil {
+		return nil, engine.Usage{}, fmt.Errorf("bound the body's memory: %w", err)
+	}
 	s := &session{child: child, module: m, call: call, grace: p.grace, limit: make(chan struct{})}
 	done, err := s.run(ctx)
 	child.bury()
@@ -60,9 +63,6 @@ func (p *Processes) Run(ctx context.Context, m *engine.Module, call engine.Call)
 func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := fence(s.child.proc.Pid, s.call.Limits.Memory); err != nil {
-		return done, err
-	}
 	s.files = newServer(inner, s.call.Files, s.child.conn)
 	var watching sync.WaitGroup
 	defer func() {
