@@ -127,6 +127,9 @@ func object(raw json.RawMessage, at string) (map[string]json.RawMessage, *diag.D
 	switch {
 	case len(trimmed) == 0:
 		return nil, &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what, Found: "nothing", Wanted: "a JSON object"}
+	case nesting(trimmed) > maxNesting:
+		return nil, &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is nested too deep",
+			Found: fmt.Sprintf("%d levels", nesting(trimmed)), Wanted: fmt.Sprintf("at most %d", maxNesting)}
 	case err != nil && !json.Valid(trimmed):
 		return nil, &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is not JSON: " + err.Error(),
 			Hint: `send an object such as {"params": {}}`}
@@ -134,6 +137,29 @@ func object(raw json.RawMessage, at string) (map[string]json.RawMessage, *diag.D
 		return nil, &diag.Diagnostic{Code: "P3002", Severity: diag.Error, Message: what, Found: cut(string(trimmed)), Wanted: "a JSON object"}
 	}
 	return fields, nil
+}
+
+// maxNesting is how deep an input may be: the 200 levels of a value, and the
+// envelope around it.
+const maxNesting = 202
+
+// nesting counts how deep the brackets of a JSON text go.
+func nesting(raw []byte) int {
+	deepest, depth, inString := 0, 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case !inString && (c == '[' || c == '{'):
+			depth++
+			deepest = max(deepest, depth)
+		case !inString && (c == ']' || c == '}'):
+			depth--
+		}
+	}
+	return deepest
 }
 
 func complaint(at, found, wanted, hint string) *diag.Diagnostic {

@@ -1,0 +1,289 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"perago/engine"
+	"perago/workspace"
+	"perago/workspace/memory"
+)
+
+// fixture is a Runner over a memory store with one repository, one branch, one commit.
+type fixture struct {
+	store  *memory.Store
+	runner *engine.Runner
+	input  string // the commit that holds files
+	log    *strings.Builder
+}
+
+func newFixture(t *testing.T, files map[string]string) *fixture {
+	t.Helper()
+	dir := t.TempDir()
+	store := memory.New(nil)
+	store.CreateRepository("songs")
+	input, err := store.Seed("songs", "main", files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := workspace.OpenRoot(filepath.Join(dir, "root"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	cache, err := workspace.OpenCache(filepath.Join(dir, "cache"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	return &fixture{store: store, input: input, log: &log, runner: &engine.Runner{
+		Body: engine.InProcess{}, Store: store, Root: root, Cache: cache,
+		Publisher: &workspace.Publisher{Store: store},
+		Log:       slog.New(slog.NewJSONHandler(&log, nil)),
+	}}
+}
+
+func load(t *testing.T, source string) *engine.Module {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "x.star")
+	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, problems := engine.Load(file, nil)
+	if m == nil {
+		t.Fatal(problems)
+	}
+	return m
+}
+
+func (f *fixture) attempt(params string) engine.Attempt {
+	input := `{"workspace": {"repository": "songs", "branch": "main", "refType": "commit", "ref": "` + f.input + `"}, "params": ` + params + `}`
+	return engine.Attempt{Task: "t", TaskID: "id", WorkflowID: "wf", Reference: "ref", Input: json.RawMessage(input)}
+}
+
+// head is what main holds now.
+func (f *fixture) head(t *testing.T) (string, map[string]int64) {
+	t.Helper()
+	head, err := f.store.Head(t.Context(), "songs", "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := map[string]int64{}
+	for o, err := range f.store.List(t.Context(), "songs", head, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(o.Path, "_lakefs_actions/") {
+			tree[o.Path] = o.Size
+		}
+	}
+	return head, tree
+}
+
+const header = `
+task(
+    name = "t",
+    params = schema(n = field(int, default = 1), key = field(str, default = "", secret = True)),
+    result = schema(n = int),
+    workspace = workspace_spec(pre = [require_dir("raw")], post = [forbid_glob("**/*.tmp")]),
+)
+`
+
+// TestOutcomes is the table of docs/architecture.md on what an error means,
+// seen through a whole attempt.
+func TestOutcomes(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		body   string // of run(workspace, params)
+		params string
+		files  map[string]string // nil: raw/a.csv
+		want   engine.Status
+		reason string           // a part of it
+		tree   map[string]int64 // nil: as it was
+	}{
+		{name: "published", body: `(workspace / "out.txt").write_text("abc"); return {"n": params.n}`,
+			want: engine.Completed, tree: map[string]int64{"raw/a.csv": 2, "out.txt": 3}},
+		{name: "nothing written", body: `return {"n": 2}`, want: engine.Completed},
+		{name: "deleted", body: `(workspace / "raw" / "a.csv").unlink(); return {"n": 2}`,
+			want: engine.Completed, tree: map[string]int64{}},
+		{name: "pre guard", body: `return {"n": 2}`, files: map[string]string{"b": "1"},
+			want: engine.FailedTerminal, reason: `pre guard require_dir("raw") does not hold`},
+		{name: "post guard", body: `(workspace / "x.tmp").write_text(""); return {"n": 2}`,
+			want: engine.Failed, reason: `post guard forbid_glob("**/*.tmp") does not hold`},
+		{name: "fail", body: `fail("not today")`, want: engine.Failed, reason: "x.star:10:5: not today"},
+		{name: "fail_terminal", body: `fail_terminal("never")`, want: engine.FailedTerminal, reason: "x.star:10:5: never"},
+		{name: "error of the body", body: `return {"n": 1 // 0}`, want: engine.Failed, reason: "x.star:10:20: "},
+		{name: "result not valid", body: `return {"n": "2", "m": 1}`, want: engine.Failed, reason: "/result/n"},
+		{name: "params not valid", body: `return {"n": 2}`, params: `{"n": "5"}`, want: engine.FailedTerminal, reason: "/params/n"},
+		{name: "file is not there", body: `(workspace / "raw" / "b.csv").read_text(); return {"n": 2}`, want: engine.Failed, reason: "raw/b.csv"},
+		{name: "secret in a reason", body: `fail("key is " + params.key)`, params: `{"key": "hunter2"}`, want: engine.Failed, reason: "key is ***"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.files == nil {
+				tt.files = map[string]string{"raw/a.csv": "a\n"}
+			}
+			if tt.params == "" {
+				tt.params = "{}"
+			}
+			f := newFixture(t, tt.files)
+			before, treeBefore := f.head(t)
+			if tt.tree == nil {
+				tt.tree = treeBefore
+			}
+			res := f.runner.Run(t.Context(), load(t, header+"\ndef run(workspace, params):\n    "+tt.body+"\n"), f.attempt(tt.params), engine.Hooks{})
+			if res.Status != tt.want || !strings.Contains(res.Reason, tt.reason) {
+				t.Errorf("got %s %q, want %s …%q…", res.Status, res.Reason, tt.want, tt.reason)
+			}
+			after, tree := f.head(t)
+			if !maps.Equal(tree, tt.tree) {
+				t.Errorf("main holds %v, want %v", tree, tt.tree)
+			}
+			if moved := before != after; moved != !maps.Equal(tree, treeBefore) {
+				t.Errorf("main moved: %v", moved)
+			}
+			if res.Status == engine.Completed {
+				want := `"ref":"` + after + `"`
+				if !strings.Contains(string(res.Output), want) {
+					t.Errorf("output %s, want it to have %s", res.Output, want)
+				}
+			}
+			if got, _ := os.ReadDir(filepath.Join(f.runner.Root.Path, "attempts")); len(got) != 0 {
+				t.Errorf("%d attempt folders are left", len(got))
+			}
+			if tt.params != "{}" && strings.Contains(f.log.String()+res.Reason+res.Story, "hunter2") {
+				t.Error("the secret is in the log, the reason or the story")
+			}
+		})
+	}
+}
+
+// TestInputRefused: every complaint is listed, and no store is asked.
+func TestInputRefused(t *testing.T) {
+	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
+	f.runner.Store = nil // any question would panic, and PanicError is not terminal
+	m := load(t, header+"\ndef run(workspace, params):\n    return {\"n\": 1}\n")
+	id := strings.Repeat("a", 64)
+	for _, tt := range []struct {
+		input string
+		want  []string
+	}{
+		{``, []string{"the input: got nothing, want a JSON object"}},
+		{`{`, []string{"the input is not JSON"}},
+		{`[]`, []string{"the input: got [], want a JSON object"}},
+		{`{}`, []string{"/workspace: got missing", "/params: got missing"}},
+		{`{"workspace": 1, "params": {}}`, []string{"/workspace: got 1, want a JSON object"}},
+		{`{"workspace": {"repository": " r", "branch": "", "refType": "branch", "ref": "main"}, "params": {"n": "x"}}`,
+			[]string{`/workspace/repository: got " r"`, `/workspace/branch: got ""`, `/workspace/refType: got "branch", want "commit"`,
+				`/workspace/ref: got "main", want a full commit id`, "/params/n: "}},
+		{`{"workspace": {"repository": "r", "branch": "b", "refType": "commit", "ref": "` + id + `", "reff": 1}, "params": {}}`,
+			[]string{"/workspace/reff: got an unknown key"}},
+		{`{"params": ` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, []string{"nested"}},
+	} {
+		res := f.runner.Run(t.Context(), m, engine.Attempt{Input: json.RawMessage(tt.input)}, engine.Hooks{})
+		for _, want := range tt.want {
+			if res.Status != engine.FailedTerminal || !strings.Contains(res.Diagnostics.Error(), want) {
+				t.Errorf("%.60s: got %s %q, want %s …%q…", tt.input, res.Status, res.Diagnostics.Error(), engine.FailedTerminal, want)
+			}
+		}
+	}
+}
+
+func TestUnknownCommitIsTerminal(t *testing.T) {
+	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
+	f.input = strings.Repeat("0", 64)
+	m := load(t, header+"\ndef run(workspace, params):\n    return {\"n\": 1}\n")
+	res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{})
+	if res.Status != engine.FailedTerminal || !errors.Is(res.Err, workspace.ErrUnknownCommit) {
+		t.Errorf("got %s %q, want %s for an unknown commit", res.Status, res.Reason, engine.FailedTerminal)
+	}
+}
+
+// TestBranchMoved: the body does not run for nothing, and nobody's commit is undone.
+func TestBranchMoved(t *testing.T) {
+	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
+	if _, err := f.store.Seed("songs", "main", map[string]string{"theirs": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	head, _ := f.head(t)
+	m := load(t, header+"\ndef run(workspace, params):\n    (workspace / \"x\").write_text(\"1\")\n    return {\"n\": 1}\n")
+	var steps []string
+	res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{Step: func(s string) { steps = append(steps, s) }})
+	after, _ := f.head(t)
+	if res.Status != engine.Failed || !strings.Contains(res.Reason, f.input) || !strings.Contains(res.Reason, head) || after != head {
+		t.Errorf("got %s %q, head %s, want FAILED naming %s and %s, head unchanged", res.Status, res.Reason, after, f.input, head)
+	}
+	if slices.Contains(steps, "ran") {
+		t.Errorf("the body ran: %v", steps)
+	}
+}
+
+// TestReadOnlyNeverLooksAtTheBranch: a read-only task completes with its input
+// though the branch has moved.
+func TestReadOnlyNeverLooksAtTheBranch(t *testing.T) {
+	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
+	if _, err := f.store.Seed("songs", "main", map[string]string{"theirs": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	m := load(t, `
+task(name = "t", workspace = workspace_spec(read_only = True))
+def run(workspace, params):
+    got = catch((workspace / "x").write_text, "1")
+    return {"written": got.ok, "n": len((workspace / "raw" / "a.csv").read_text())}
+`)
+	res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{})
+	want := `"ref":"` + f.input + `"},"result":{"written":false,"n":2}}`
+	if res.Status != engine.Completed || !strings.HasSuffix(string(res.Output), want) {
+		t.Errorf("got %s %q %s, want output ending in %s", res.Status, res.Reason, res.Output, want)
+	}
+}
+
+// TestCauseOutranksTheError: whatever the cancel led to, the reason is the cause.
+func TestCauseOutranksTheError(t *testing.T) {
+	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	m := load(t, header+"\ndef run(workspace, params):\n    (workspace / \"x\").write_text(\"1\")\n    return {\"n\": 1}\n")
+	before, _ := f.head(t)
+	res := f.runner.Run(ctx, m, f.attempt("{}"), engine.Hooks{Step: func(s string) {
+		if s == "ran" {
+			cancel(engine.ErrLeaseLost)
+		}
+	}})
+	after, _ := f.head(t)
+	if res.Status != engine.Failed || !errors.Is(res.Err, engine.ErrLeaseLost) || before != after {
+		t.Errorf("got %s %q, moved %v, want FAILED for a lost lease, nothing published", res.Status, res.Reason, before != after)
+	}
+}
+
+// TestPanicIsAnOutcome: a fault of perago costs its own attempt only.
+func TestPanicIsAnOutcome(t *testing.T) {
+	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
+	m := load(t, header+"\ndef run(workspace, params):\n    return {\"n\": 1}\n")
+	res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{Step: func(string) { panic("a fault") }})
+	var fault *engine.PanicError
+	if res.Status != engine.Failed || !errors.As(res.Err, &fault) {
+		t.Errorf("got %s %q, want FAILED with what panicked", res.Status, res.Reason)
+	}
+}
+
+// TestSecondAttemptAdopts: the report of the first attempt was lost; the second
+// agrees with it and does not run the body.
+func TestSecondAttemptAdopts(t *testing.T) {
+	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
+	m := load(t, header+"\ndef run(workspace, params):\n    (workspace / \"x\").write_text(\"1\")\n    return {\"n\": 7}\n")
+	first := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{})
+	again := f.attempt("{}")
+	again.TaskID, again.Retry = "id2", 1
+	var steps []string
+	second := f.runner.Run(t.Context(), m, again, engine.Hooks{Step: func(s string) { steps = append(steps, s) }})
+	if first.Status != engine.Completed || string(first.Output) != string(second.Output) || !second.Adopted || slices.Contains(steps, "ran") {
+		t.Errorf("first %s %s, second %s %s adopted %v after %v", first.Status, first.Output, second.Status, second.Output, second.Adopted, steps)
+	}
+}
