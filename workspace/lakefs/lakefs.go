@@ -1,0 +1,230 @@
+// Package lakefs is a workspace.Store on a lakeFS server. It is the only
+// importer of lakeFS's client.
+//
+// Requests that are safe to repeat (reads, uploads to a staging branch,
+// deletions) are repeated with back-off; making a branch, committing and
+// merging are sent once, and the publisher finds out what became of them.
+package lakefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/treeverse/lakefs/pkg/api/apigen"
+
+	"perago/workspace"
+)
+
+// Options say where the server is.
+type Options struct {
+	URL    string // http(s)://host[:port], with or without /api/v1
+	Key    string // access key id
+	Secret Secret // never printed
+
+	Timeout     time.Duration // of one small request; 0 is 30 s
+	LongTimeout time.Duration // of a commit or a merge; 0 is 5 min
+	Stall       time.Duration // a transfer ends when no byte moves for so long; 0 is 60 s
+	Concurrency int           // connections that are kept open; 0 is 32
+}
+
+// Secret is a string that does not print itself.
+type Secret string
+
+func (Secret) String() string               { return "***" }
+func (Secret) GoString() string             { return "***" }
+func (Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// Store is a lakeFS server. It is safe for concurrent use.
+type Store struct {
+	opts Options
+	base string // the URL without /api/v1
+	api  *apigen.Client
+	http *http.Client
+
+	mu         sync.Mutex
+	storage    *storage          // nil until it was asked
+	namespaces map[string]string // repository -> storage namespace
+}
+
+var _ workspace.Store = (*Store)(nil)
+
+// Errors of a server that cannot be worked with.
+var (
+	ErrDenied    = errors.New("the server does not accept this access key for this")
+	ErrNotLakeFS = errors.New("does not answer as lakeFS does; is the URL right?")
+)
+
+// New makes a Store; it sends nothing.
+func New(o Options) (*Store, error) {
+	base, err := cleanURL(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("lakeFS: %w", err)
+	}
+	if o.Key == "" || o.Secret == "" {
+		return nil, errors.New("lakeFS: an access key needs an id and a secret")
+	}
+	defaultTo(&o.Timeout, 30*time.Second)
+	defaultTo(&o.LongTimeout, 5*time.Minute)
+	defaultTo(&o.Stall, time.Minute)
+	if o.Concurrency < 1 {
+		o.Concurrency = 32
+	}
+	s := &Store{opts: o, base: base, namespaces: make(map[string]string)}
+	s.http = &http.Client{
+		Transport: &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSHandshakeTimeout: 10 * time.Second,
+			MaxIdleConns:        2 * o.Concurrency,
+			MaxIdleConnsPerHost: o.Concurrency,
+			IdleConnTimeout:     90 * time.Second,
+			ForceAttemptHTTP2:   true,
+			// The size of a body is checked against the object's: what comes must be what is stored.
+			DisableCompression: true,
+		},
+		// A redirected POST becomes a GET, and a pre-signed URL must not get the
+		// access key: neither is followed without a look.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	s.api, err = apigen.NewClient(base+"/api/v1", apigen.WithHTTPClient(s.http), apigen.WithRequestEditorFn(
+		func(_ context.Context, req *http.Request) error {
+			req.SetBasicAuth(o.Key, string(o.Secret))
+			req.Header.Set("User-Agent", "perago")
+			return nil
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("lakeFS: %w", err)
+	}
+	return s, nil
+}
+
+// Close gives idle connections back.
+func (s *Store) Close() { s.http.CloseIdleConnections() }
+
+func defaultTo(d *time.Duration, value time.Duration) {
+	if *d <= 0 {
+		*d = value
+	}
+}
+
+// cleanURL takes the server's address with or without the path of its API.
+func cleanURL(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return "", errors.New("the URL of the server must be like https://lakefs.example.com")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("the URL of the server must have no login, query or fragment")
+	}
+	u.Path = strings.TrimSuffix(strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/api/v1"), "/")
+	u.RawPath = ""
+	return u.String(), nil
+}
+
+// Server is what a server says of itself.
+type Server struct {
+	URL        string
+	Version    string
+	Blockstore string        // local, s3, gs, azure, ...
+	PreSigned  bool          // objects move between the worker and the block store directly
+	Skew       time.Duration // how far its clock is ahead of ours, to the second
+}
+
+// Check asks the server what it is, with the key. ErrDenied, ErrNotLakeFS, or
+// why it could not be reached.
+func (s *Store) Check(ctx context.Context) (Server, error) {
+	// Every user may ask who they are; the configuration is partly public.
+	if _, err := s.call(ctx, request{what: "log in", repeat: true,
+		send: func(ctx context.Context) (*http.Response, error) { return s.api.GetCurrentUser(ctx) }}); err != nil {
+		return Server{}, err
+	}
+	a, err := s.call(ctx, request{what: "read the configuration", repeat: true,
+		send: func(ctx context.Context) (*http.Response, error) { return s.api.GetConfig(ctx) }})
+	if err != nil {
+		return Server{}, err
+	}
+	config, err := decode[apigen.Config](a)
+	if err != nil {
+		return Server{}, err
+	}
+	st := storageOf(config)
+	server := Server{URL: s.base, Blockstore: st.blockstore, PreSigned: st.preSigned}
+	if config.VersionConfig != nil && config.VersionConfig.Version != nil {
+		server.Version = *config.VersionConfig.Version
+	}
+	if at, err := http.ParseTime(a.header.Get("Date")); err == nil {
+		server.Skew = at.Sub(a.received).Round(time.Second)
+	}
+	return server, nil
+}
+
+// storage is what matters of the server's block store.
+type storage struct {
+	blockstore string
+	preSigned  bool
+}
+
+func storageOf(c apigen.Config) storage {
+	sc := c.StorageConfig
+	if sc == nil && c.StorageConfigList != nil && len(*c.StorageConfigList) == 1 {
+		sc = &(*c.StorageConfigList)[0]
+	}
+	if sc == nil {
+		// Several block stores: which one a repository is on is not said, so
+		// objects go through the server, which works for each of them.
+		return storage{}
+	}
+	return storage{blockstore: sc.BlockstoreType, preSigned: sc.PreSignSupport}
+}
+
+// storageConfig asks once.
+func (s *Store) storageConfig(ctx context.Context) (storage, error) {
+	s.mu.Lock()
+	known := s.storage
+	s.mu.Unlock()
+	if known != nil {
+		return *known, nil
+	}
+	a, err := s.call(ctx, request{what: "read the configuration", repeat: true,
+		send: func(ctx context.Context) (*http.Response, error) { return s.api.GetConfig(ctx) }})
+	if err != nil {
+		return storage{}, err
+	}
+	config, err := decode[apigen.Config](a)
+	if err != nil {
+		return storage{}, err
+	}
+	st := storageOf(config)
+	s.mu.Lock()
+	s.storage = &st
+	s.mu.Unlock()
+	return st, nil
+}
+
+// repository reads a repository. ErrUnknownRepository.
+func (s *Store) repository(ctx context.Context, repo string) (apigen.Repository, error) {
+	a, err := s.call(ctx, request{what: "read repository " + repo, repeat: true,
+		send: func(ctx context.Context) (*http.Response, error) { return s.api.GetRepository(ctx, repo) }})
+	if status(err) == http.StatusNotFound || status(err) == http.StatusGone {
+		return apigen.Repository{}, fmt.Errorf("repository %s: %w", repo, workspace.ErrUnknownRepository)
+	}
+	if err != nil {
+		return apigen.Repository{}, err
+	}
+	return decode[apigen.Repository](a)
+}
+
+// missing says what a 404 means: no repository, or no such thing in it.
+func (s *Store) missing(ctx context.Context, repo string, thing error) error {
+	if _, err := s.repository(ctx, repo); err != nil {
+		return err
+	}
+	return thing
+}

@@ -1,0 +1,274 @@
+package lakefs
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/treeverse/lakefs/pkg/api/apigen"
+
+	"perago/workspace"
+)
+
+// pageSize is the most the server gives at once.
+const pageSize = 1000
+
+// List yields the objects of a commit, a page at a time.
+func (s *Store) List(ctx context.Context, repo, commit, prefix string) iter.Seq2[workspace.Object, error] {
+	return func(yield func(workspace.Object, error) bool) {
+		namespace, err := s.namespace(ctx, repo)
+		if err != nil {
+			yield(workspace.Object{}, err)
+			return
+		}
+		for after := ""; ; {
+			page, err := s.page(ctx, repo, commit, span{prefix, after})
+			if err != nil {
+				yield(workspace.Object{}, err)
+				return
+			}
+			for _, o := range page.Results {
+				if !yield(object(o, namespace), nil) {
+					return
+				}
+			}
+			if !page.Pagination.HasMore {
+				return
+			}
+			// A page that does not get on would be asked for for ever.
+			if page.Pagination.NextOffset <= after {
+				yield(workspace.Object{}, fmt.Errorf("list %s: %w (the next page is not further on)", commit, ErrNotLakeFS))
+				return
+			}
+			after = page.Pagination.NextOffset
+		}
+	}
+}
+
+// span is the part of a listing that one page begins.
+type span struct{ prefix, after string }
+
+func (s *Store) page(ctx context.Context, repo, commit string, from span) (apigen.ObjectStatsList, error) {
+	amount := apigen.PaginationAmount(pageSize)
+	after, prefix := apigen.PaginationAfter(from.after), apigen.PaginationPrefix(from.prefix)
+	no := false
+	a, err := s.call(ctx, request{what: "list " + commit, repeat: true,
+		send: func(ctx context.Context) (*http.Response, error) {
+			return s.api.ListObjects(ctx, repo, commit, &apigen.ListObjectsParams{
+				After: &after, Amount: &amount, Prefix: &prefix, UserMetadata: &no, Presign: &no})
+		}})
+	if status(err) == http.StatusNotFound {
+		err = s.missing(ctx, repo, fmt.Errorf("commit %s of %s: %w", commit, repo, workspace.ErrUnknownCommit))
+	}
+	if err != nil {
+		return apigen.ObjectStatsList{}, err
+	}
+	return decode[apigen.ObjectStatsList](a)
+}
+
+// object says what the server says of one. Its checksum is a hash of the bytes
+// for what was written through the server; one that was imported has whatever
+// the block store calls it by.
+func object(o apigen.ObjectStats, namespace string) workspace.Object {
+	obj := workspace.Object{Path: o.Path, Checksum: o.Checksum, Physical: o.PhysicalAddress}
+	if o.SizeBytes != nil {
+		obj.Size = *o.SizeBytes
+	}
+	sum, err := hex.DecodeString(o.Checksum)
+	// The local block store says where its folder is, not its namespace, and
+	// imports nothing whose checksum is not a hash.
+	ours := strings.HasPrefix(namespace, "local://") || strings.HasPrefix(o.PhysicalAddress, namespace+"/")
+	obj.Hashed = err == nil && len(sum) == 16 && o.Checksum == strings.ToLower(o.Checksum) && ours
+	return obj
+}
+
+// namespace is where a repository keeps its objects; it never changes.
+func (s *Store) namespace(ctx context.Context, repo string) (string, error) {
+	s.mu.Lock()
+	known, ok := s.namespaces[repo]
+	s.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	r, err := s.repository(ctx, repo)
+	if err != nil {
+		return "", err
+	}
+	namespace := strings.TrimRight(r.StorageNamespace, "/")
+	s.mu.Lock()
+	s.namespaces[repo] = namespace
+	s.mu.Unlock()
+	return namespace, nil
+}
+
+// Open streams one object. When the connection breaks, the rest is asked for.
+func (s *Store) Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error) {
+	st, err := s.storageConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := &download{ctx: ctx, store: s, repo: repo, commit: commit, path: path, preSigned: st.preSigned}
+	err = s.again(ctx, true, d.open)
+	switch {
+	case status(err) == http.StatusNotFound:
+		_, err = s.Lookup(ctx, repo, commit)
+		if err == nil {
+			err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		}
+	case status(err) == http.StatusGone:
+		err = fmt.Errorf("download %s: the bytes are gone from the block store: %w", path, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// download is an object on its way.
+type download struct {
+	ctx                context.Context
+	store              *Store
+	repo, commit, path string
+	preSigned          bool
+
+	body io.ReadCloser
+	got  int64 // bytes that were read
+	size int64 // of the object; -1 when the server does not say
+	etag string
+}
+
+// open asks for the object, from where it was read to.
+func (d *download) open() error {
+	resp, cancel, err := d.get()
+	if err != nil {
+		return err
+	}
+	fail := func(err error) error {
+		resp.Body.Close()
+		cancel(err)
+		return err
+	}
+	switch {
+	case d.got == 0 && resp.StatusCode == http.StatusOK:
+		d.size, d.etag = resp.ContentLength, resp.Header.Get("ETag")
+	case d.got > 0 && resp.StatusCode == http.StatusPartialContent && resp.Header.Get("ETag") == d.etag:
+	case d.got > 0 && resp.StatusCode < 300:
+		return fail(&StatusError{What: "download " + d.path, Status: resp.StatusCode, Message: "the server does not give the rest alone"})
+	default:
+		body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+		if err != nil {
+			return fail(d.store.unreachable(d.ctx, "download "+d.path, err))
+		}
+		a := answer{what: "download " + d.path, status: resp.StatusCode, header: resp.Header, body: body}
+		if err := d.store.judge(a); err != nil {
+			return fail(err)
+		}
+		return fail(&StatusError{What: a.what, Status: a.status, Message: a.message()})
+	}
+	d.body = &watched{ReadCloser: resp.Body, timer: stallTimer(d.store.opts.Stall, cancel), stall: d.store.opts.Stall, cancel: cancel}
+	return nil
+}
+
+// get sends the request, to the block store where the server hands out URLs of it.
+func (d *download) get() (*http.Response, context.CancelCauseFunc, error) {
+	s := d.store
+	ctx, cancel := context.WithCancelCause(d.ctx)
+	timer := stallTimer(s.opts.Timeout, cancel)
+	defer timer.Stop()
+	params := &apigen.GetObjectParams{Path: d.path}
+	if d.preSigned {
+		params.Presign = &d.preSigned
+	}
+	var from string
+	if d.got > 0 {
+		from = fmt.Sprintf("bytes=%d-", d.got)
+		params.Range = &from
+	}
+	resp, err := s.api.GetObject(ctx, d.repo, d.commit, params)
+	if err == nil && d.preSigned && resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		resp.Body.Close()
+		resp, err = s.follow(ctx, resp.Header.Get("Location"), from)
+	}
+	if err != nil {
+		err = s.unreachable(ctx, "download "+d.path, err)
+		cancel(err)
+		return nil, nil, err
+	}
+	return resp, cancel, nil
+}
+
+// follow reads a pre-signed URL: without the access key, which is not for the block store.
+func (s *Store) follow(ctx context.Context, location, from string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
+	if err != nil {
+		return nil, errors.New("the pre-signed URL is not a URL")
+	}
+	if from != "" {
+		req.Header.Set("Range", from)
+	}
+	return s.http.Do(req)
+}
+
+// Read reads on, over breaks of the connection.
+func (d *download) Read(p []byte) (int, error) {
+	for breaks := 0; ; breaks++ {
+		n, err := d.body.Read(p)
+		d.got += int64(n)
+		if err == nil || n > 0 {
+			return n, nil
+		}
+		if err == io.EOF && (d.size < 0 || d.got == d.size) {
+			return 0, io.EOF
+		}
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		d.body.Close()
+		if d.ctx.Err() != nil {
+			return 0, context.Cause(d.ctx)
+		}
+		if breaks == tries || d.got == d.size {
+			return 0, fmt.Errorf("download %s: %w", d.path, err)
+		}
+		if err := d.store.again(d.ctx, true, d.open); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Close ends the download.
+func (d *download) Close() error { return d.body.Close() }
+
+// stallTimer cancels a transfer that does not move.
+func stallTimer(after time.Duration, cancel context.CancelCauseFunc) *time.Timer {
+	return time.AfterFunc(after, func() { cancel(fmt.Errorf("nothing moved for %s", after)) })
+}
+
+// watched is a body that is cancelled when nothing moves.
+type watched struct {
+	io.ReadCloser
+	timer  *time.Timer
+	stall  time.Duration
+	cancel context.CancelCauseFunc
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.timer.Reset(w.stall)
+	n, err := w.ReadCloser.Read(p)
+	w.timer.Stop() // the time between two reads is the reader's own
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.timer.Stop()
+	err := w.ReadCloser.Close()
+	w.cancel(nil)
+	return err
+}

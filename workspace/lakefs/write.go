@@ -1,0 +1,332 @@
+package lakefs
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/treeverse/lakefs/pkg/api/apigen"
+
+	"perago/workspace"
+)
+
+const contentType = "application/octet-stream"
+
+// preSignedMax is the most that one request to a block store takes, in bytes.
+// What is larger goes through the server.
+const preSignedMax = 5 << 30
+
+// Put uploads one object. It is repeated from its start when the connection
+// breaks: the same bytes to the same path of a branch that is not committed yet.
+func (s *Store) Put(ctx context.Context, repo, branch, path string, body workspace.Content) (workspace.Object, error) {
+	st, err := s.storageConfig(ctx)
+	if err != nil {
+		return workspace.Object{}, err
+	}
+	namespace, err := s.namespace(ctx, repo)
+	if err != nil {
+		return workspace.Object{}, err
+	}
+	u := upload{store: s, repo: repo, branch: branch, path: path, content: body, what: "upload " + path}
+	send := u.throughServer
+	if st.preSigned && body.Size <= preSignedMax {
+		send = u.preSigned
+	}
+	var stats apigen.ObjectStats
+	err = s.again(ctx, true, func() (err error) {
+		stats, err = send(ctx)
+		return err
+	})
+	switch {
+	case status(err) == http.StatusNotFound:
+		err = s.missing(ctx, repo, fmt.Errorf("branch %s of %s: %w", branch, repo, workspace.ErrUnknownBranch))
+	case status(err) == http.StatusForbidden:
+		err = fmt.Errorf("branch %s: %w: %w", branch, workspace.ErrProtected, err)
+	}
+	if err != nil {
+		return workspace.Object{}, err
+	}
+	return object(stats, namespace), nil
+}
+
+// upload is one object on its way.
+type upload struct {
+	store              *Store
+	repo, branch, path string
+	content            workspace.Content
+	what               string
+}
+
+// throughServer sends the bytes to lakeFS.
+func (u *upload) throughServer(ctx context.Context) (apigen.ObjectStats, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	body, err := u.open(cancel)
+	if err != nil {
+		return apigen.ObjectStats{}, err
+	}
+	defer body.Close()
+	resp, err := u.store.api.UploadObjectWithBody(ctx, u.repo, u.branch, &apigen.UploadObjectParams{Path: u.path}, contentType, body,
+		func(_ context.Context, req *http.Request) error {
+			setBody(req, body, u.content.Size)
+			return nil
+		})
+	a, err := u.answer(ctx, resp, err)
+	if err != nil {
+		return apigen.ObjectStats{}, err
+	}
+	if err := u.store.judge(a); err != nil {
+		return apigen.ObjectStats{}, err
+	}
+	stats, err := decode[apigen.ObjectStats](a)
+	if err != nil {
+		return apigen.ObjectStats{}, err
+	}
+	return stats, u.verify(stats, body)
+}
+
+// preSigned sends the bytes to the block store, and then tells lakeFS of them.
+func (u *upload) preSigned(ctx context.Context) (apigen.ObjectStats, error) {
+	yes := true
+	a, err := u.store.once(ctx, request{what: u.what, send: func(ctx context.Context) (*http.Response, error) {
+		return u.store.api.GetPhysicalAddress(ctx, u.repo, u.branch, &apigen.GetPhysicalAddressParams{Path: u.path, Presign: &yes})
+	}})
+	if err != nil {
+		return apigen.ObjectStats{}, err
+	}
+	location, err := decode[apigen.StagingLocation](a)
+	if err != nil {
+		return apigen.ObjectStats{}, err
+	}
+	if location.PresignedUrl == nil {
+		return apigen.ObjectStats{}, fmt.Errorf("%s: %w (it gave no pre-signed URL)", u.what, ErrNotLakeFS)
+	}
+	sum, err := u.toBlockStore(ctx, *location.PresignedUrl)
+	if err != nil {
+		return apigen.ObjectStats{}, err
+	}
+	kind := contentType
+	a, err = u.store.once(ctx, request{what: u.what, send: func(ctx context.Context) (*http.Response, error) {
+		return u.store.api.LinkPhysicalAddress(ctx, u.repo, u.branch, &apigen.LinkPhysicalAddressParams{Path: u.path},
+			apigen.LinkPhysicalAddressJSONRequestBody{Checksum: sum, SizeBytes: u.content.Size, Staging: location, ContentType: &kind})
+	}})
+	if err != nil {
+		return apigen.ObjectStats{}, err
+	}
+	return decode[apigen.ObjectStats](a)
+}
+
+// toBlockStore puts the bytes behind a pre-signed URL and returns their MD5.
+func (u *upload) toBlockStore(ctx context.Context, to string) (string, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	body, err := u.open(cancel)
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, nil)
+	if err != nil {
+		return "", fmt.Errorf("%s: the pre-signed URL is not a URL", u.what)
+	}
+	setBody(req, body, u.content.Size)
+	req.Header.Set("Content-Type", contentType)
+	if isAzure(req.URL) {
+		req.Header.Set("x-ms-blob-type", "BlockBlob")
+	}
+	resp, err := u.store.http.Do(req)
+	a, err := u.answer(ctx, resp, err)
+	if err != nil {
+		return "", err
+	}
+	if a.status != http.StatusOK && a.status != http.StatusCreated {
+		return "", &StatusError{What: u.what + " to the block store", Status: a.status, Message: http.StatusText(a.status)}
+	}
+	sum, err := body.finish(u.content.Size)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", u.what, err)
+	}
+	return sum, nil
+}
+
+// isAzure says whether a URL is one of Azure's block store, which wants a header of its own.
+func isAzure(u *url.URL) bool {
+	return strings.HasSuffix(u.Hostname(), ".blob.core.windows.net")
+}
+
+func setBody(req *http.Request, body io.ReadCloser, size int64) {
+	req.ContentLength = size
+	req.Body = io.NopCloser(body) // closed here, once, whatever the transport does
+	if size == 0 {
+		req.Body = http.NoBody
+	}
+	// A redirect or a broken connection must not send half a file again.
+	req.GetBody = nil
+}
+
+// answer reads the end of an upload.
+func (u *upload) answer(ctx context.Context, resp *http.Response, err error) (answer, error) {
+	if err != nil {
+		return answer{}, u.store.unreachable(ctx, u.what, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return answer{}, u.store.unreachable(ctx, u.what, err)
+	}
+	return answer{what: u.what, status: resp.StatusCode, header: resp.Header, body: data}, nil
+}
+
+// verify holds what the server stored against what was sent.
+func (u *upload) verify(stats apigen.ObjectStats, body *sent) error {
+	sum, err := body.finish(u.content.Size)
+	if err != nil {
+		return fmt.Errorf("%s: %w", u.what, err)
+	}
+	if stats.SizeBytes != nil && *stats.SizeBytes != u.content.Size {
+		return fmt.Errorf("%s: %d bytes arrived of %d", u.what, *stats.SizeBytes, u.content.Size)
+	}
+	if raw, err := hex.DecodeString(stats.Checksum); err == nil && len(raw) == md5.Size && !strings.EqualFold(sum, stats.Checksum) {
+		return fmt.Errorf("%s: checksum %s arrived, %s was sent", u.what, stats.Checksum, sum)
+	}
+	return nil
+}
+
+// open reads the content from its start. The transfer is cancelled when it stalls.
+func (u *upload) open(cancel context.CancelCauseFunc) (*sent, error) {
+	f, err := u.content.Open()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", u.what, &localError{err})
+	}
+	stall := u.store.opts.Stall
+	return &sent{file: f, hash: md5.New(), timer: stallTimer(stall, cancel), stall: stall}, nil
+}
+
+// localError is one of our own disk: sending again does not mend it.
+type localError struct{ err error }
+
+func (e *localError) Error() string { return e.err.Error() }
+func (e *localError) Unwrap() error { return e.err }
+
+// sent is a content on its way out: hashed, counted, watched for a stall. An
+// answer may come while the connection still reads from it, hence the lock.
+type sent struct {
+	timer *time.Timer
+	stall time.Duration
+
+	mu   sync.Mutex
+	file io.ReadSeekCloser
+	hash hash.Hash
+	n    int64
+}
+
+func (s *sent) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, err := s.file.Read(p)
+	s.hash.Write(p[:n])
+	s.n += int64(n)
+	s.timer.Reset(s.stall)
+	if err != nil && err != io.EOF {
+		err = &localError{err}
+	}
+	return n, err
+}
+
+func (s *sent) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timer.Stop()
+	return s.file.Close()
+}
+
+// finish returns the MD5 of what was sent, when that was everything.
+func (s *sent) finish(size int64) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.n != size {
+		return "", &localError{fmt.Errorf("%d bytes were read of %d", s.n, size)}
+	}
+	return hex.EncodeToString(s.hash.Sum(nil)), nil
+}
+
+// Remove deletes objects of a branch, a thousand a request.
+func (s *Store) Remove(ctx context.Context, repo, branch string, paths []string) error {
+	for batch := range slices.Chunk(paths, pageSize) {
+		a, err := s.call(ctx, request{what: "delete from " + branch, repeat: true,
+			send: func(ctx context.Context) (*http.Response, error) {
+				return s.api.DeleteObjects(ctx, repo, branch, &apigen.DeleteObjectsParams{}, apigen.DeleteObjectsJSONRequestBody{Paths: batch})
+			}})
+		if err := s.branchError(ctx, repo, branch, err); err != nil {
+			return err
+		}
+		list, err := decode[apigen.ObjectErrorList](a)
+		if err != nil {
+			return err
+		}
+		for _, e := range list.Errors {
+			if e.StatusCode == http.StatusNotFound {
+				continue
+			}
+			err := &StatusError{What: "delete from " + branch, Status: e.StatusCode, Message: e.Message}
+			if e.Path != nil {
+				err.What = "delete " + *e.Path
+			}
+			return s.branchError(ctx, repo, branch, err)
+		}
+	}
+	return nil
+}
+
+// Copy has the server copy an object of a commit.
+func (s *Store) Copy(ctx context.Context, repo, branch string, c workspace.CopyRequest) error {
+	_, err := s.call(ctx, request{what: "copy " + c.From, repeat: true, long: true,
+		send: func(ctx context.Context) (*http.Response, error) {
+			return s.api.CopyObject(ctx, repo, branch, &apigen.CopyObjectParams{DestPath: c.To},
+				apigen.CopyObjectJSONRequestBody{SrcPath: c.From, SrcRef: &c.Commit})
+		}})
+	if status(err) != http.StatusNotFound {
+		return s.branchError(ctx, repo, branch, err)
+	}
+	// The branch, the commit, or the object: each is asked for.
+	if _, err := s.Head(ctx, repo, branch); err != nil {
+		return err
+	}
+	if _, err := s.Lookup(ctx, repo, c.Commit); err != nil {
+		return err
+	}
+	return &fs.PathError{Op: "copy", Path: c.From, Err: fs.ErrNotExist}
+}
+
+// branchError says what a refused change of a branch means.
+func (s *Store) branchError(ctx context.Context, repo, branch string, err error) error {
+	switch status(err) {
+	case http.StatusNotFound:
+		return s.missing(ctx, repo, fmt.Errorf("branch %s of %s: %w", branch, repo, workspace.ErrUnknownBranch))
+	case http.StatusGone:
+		return fmt.Errorf("repository %s is being deleted: %w", repo, workspace.ErrUnknownRepository)
+	case http.StatusForbidden:
+		return fmt.Errorf("branch %s: %w: %w", branch, workspace.ErrProtected, err)
+	case http.StatusPreconditionFailed:
+		var e *StatusError
+		errors.As(err, &e)
+		return &workspace.RefusedError{Hook: e.Message}
+	case http.StatusConflict:
+		return fmt.Errorf("branch %s: %w", branch, workspace.ErrConflict)
+	}
+	if code := status(err); code == http.StatusTooManyRequests || code >= 500 {
+		return fmt.Errorf("%w: %w", workspace.ErrBusy, err)
+	}
+	return err
+}
