@@ -1,10 +1,11 @@
 package starlib
 
-// JSON text into a tree, bounded: what comes from outside may be nested without
-// end, name a key twice, or hold a number that costs a machine its memory.
+// JSON text, bounded: what comes from outside may be nested without end, name a
+// key twice, or hold a number that costs a machine its memory. The decoder finds
+// the values, a builder says what is made of them: a tree to validate
+// (jsontree.go), or what json.decode gives (jsonvalue.go).
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,19 +18,6 @@ import (
 // maxNumberLength bounds the characters of one number.
 const maxNumberLength = 1000
 
-// jsonTree is one JSON value. plain is what the validator looks at: nil, bool,
-// string, json.Number, []any or map[string]any; numbers are as they were written.
-type jsonTree struct {
-	plain any
-	inner *jsonInner // of an array or an object, else nil
-}
-
-// jsonInner is the content of an array, or of an object in the order of its text.
-type jsonInner struct {
-	keys  []string // of an object, nil for an array
-	items []jsonTree
-}
-
 // jsonError says why a text was refused, and where. It shows at most one byte of
 // the text, since the text may hold a secret.
 type jsonError struct {
@@ -37,34 +25,50 @@ type jsonError struct {
 	path   []string // to the value that was being read, innermost step first
 	offset int      // bytes into the text
 	reason string   // "unexpected '}'"
+	cause  error    // not nil: tick's, and nothing else is set
 }
 
 func (e *jsonError) Error() string {
 	return fmt.Sprintf("%s at byte %d", e.reason, e.offset)
 }
 
-// decodeJSON reads one JSON value (RFC 8259) and nothing after it. Refused are
-// nesting beyond maxDepth, a key that an object has twice (readers disagree on
-// which one counts), text that is not UTF-8, and a number that is longer than
-// maxNumberLength or out of a float's range.
-func decodeJSON(text []byte) (jsonTree, *jsonError) {
-	d := decoder{text: text}
-	tree, err := d.value(0)
+// builder makes a T of every value of a text. An error is the complaint of that
+// value.
+type builder[T any] interface {
+	word(v any) T // nil, true, false
+	text(s string) T
+	number(literal string, whole bool) (T, *jsonError)
+	array(items []T) T
+	object() objectBuilder[T]
+}
+
+// objectBuilder takes the members of one object in their order.
+type objectBuilder[T any] interface {
+	// twice says whether key is refused, since it was set before.
+	twice(key string) bool
+	set(key string, item T)
+	done() T
+}
+
+// decoder reads one text.
+type decoder[T any] struct {
+	text  string
+	at    int // offset into text
+	build builder[T]
+	tick  func() error // called for every value; nil is none
+}
+
+// whole reads one JSON value (RFC 8259) and nothing after it. Refused are
+// nesting beyond maxDepth, text that is not UTF-8, and what the builder refuses.
+func (d *decoder[T]) whole() (T, *jsonError) {
+	v, err := d.value(0)
 	if err == nil {
 		d.space()
 		if d.at < len(d.text) {
 			err = d.errorf("P3101", "unexpected %s after the value", d.here())
 		}
 	}
-	if err != nil {
-		return jsonTree{}, err
-	}
-	return tree, nil
-}
-
-type decoder struct {
-	text []byte
-	at   int
+	return v, err
 }
 
 // wanted is what would have been read instead.
@@ -80,22 +84,22 @@ func (e *jsonError) wanted() string {
 	return "JSON"
 }
 
-func (d *decoder) errorf(code diag.Code, format string, args ...any) *jsonError {
+func (d *decoder[T]) errorf(code diag.Code, format string, args ...any) *jsonError {
 	return &jsonError{code: code, offset: d.at, reason: fmt.Sprintf(format, args...)}
 }
 
 // here names the character the decoder stands before.
-func (d *decoder) here() string {
+func (d *decoder[T]) here() string {
 	if d.at >= len(d.text) {
 		return "end of text"
 	}
-	if r, size := utf8.DecodeRune(d.text[d.at:]); r != utf8.RuneError || size > 1 {
+	if r, size := utf8.DecodeRuneInString(d.text[d.at:]); r != utf8.RuneError || size > 1 {
 		return strconv.QuoteRune(r)
 	}
 	return fmt.Sprintf("byte 0x%02x", d.text[d.at])
 }
 
-func (d *decoder) space() {
+func (d *decoder[T]) space() {
 	for d.at < len(d.text) {
 		switch d.text[d.at] {
 		case ' ', '\t', '\n', '\r':
@@ -106,7 +110,7 @@ func (d *decoder) space() {
 	}
 }
 
-func (d *decoder) peek() byte {
+func (d *decoder[T]) peek() byte {
 	d.space()
 	if d.at < len(d.text) {
 		return d.text[d.at]
@@ -114,11 +118,17 @@ func (d *decoder) peek() byte {
 	return 0
 }
 
-func (d *decoder) value(depth int) (jsonTree, *jsonError) {
-	switch c := d.peek(); {
+func (d *decoder[T]) value(depth int) (v T, err *jsonError) {
+	c := d.peek()
+	if d.tick != nil {
+		if cause := d.tick(); cause != nil {
+			return v, &jsonError{cause: cause}
+		}
+	}
+	switch {
 	case c == '{' || c == '[':
 		if depth == maxDepth {
-			return jsonTree{}, d.errorf("P3102", "nested deeper than %d", maxDepth)
+			return v, d.errorf("P3102", "nested deeper than %d", maxDepth)
 		}
 		d.at++
 		if c == '{' {
@@ -127,7 +137,10 @@ func (d *decoder) value(depth int) (jsonTree, *jsonError) {
 		return d.array(depth + 1)
 	case c == '"':
 		s, err := d.string()
-		return jsonTree{plain: s}, err
+		if err != nil {
+			return v, err
+		}
+		return d.build.text(s), nil
 	case c == '-' || '0' <= c && c <= '9':
 		return d.number()
 	case c == 't':
@@ -137,167 +150,150 @@ func (d *decoder) value(depth int) (jsonTree, *jsonError) {
 	case c == 'n':
 		return d.word("null", nil)
 	}
-	return jsonTree{}, d.errorf("P3101", "unexpected %s", d.here())
+	return v, d.errorf("P3101", "unexpected %s", d.here())
 }
 
-func (d *decoder) word(word string, v any) (jsonTree, *jsonError) {
-	if !strings.HasPrefix(string(d.text[d.at:min(len(d.text), d.at+len(word))]), word) {
-		return jsonTree{}, d.errorf("P3101", "unexpected %s", d.here())
+func (d *decoder[T]) word(word string, is any) (v T, err *jsonError) {
+	if !strings.HasPrefix(d.text[d.at:], word) {
+		return v, d.errorf("P3101", "unexpected %s", d.here())
 	}
 	d.at += len(word)
-	return jsonTree{plain: v}, nil
+	return d.build.word(is), nil
 }
 
-func (d *decoder) array(depth int) (jsonTree, *jsonError) {
-	inner := &jsonInner{}
-	plain := []any{}
+func (d *decoder[T]) array(depth int) (v T, err *jsonError) {
+	var items []T
 	if d.peek() == ']' {
 		d.at++
-		return jsonTree{plain: plain, inner: inner}, nil
+		return d.build.array(items), nil
 	}
 	for {
 		item, err := d.value(depth)
 		if err != nil {
-			err.path = append(err.path, strconv.Itoa(len(plain)))
-			return jsonTree{}, err
+			err.path = append(err.path, strconv.Itoa(len(items)))
+			return v, err
 		}
-		inner.items = append(inner.items, item)
-		plain = append(plain, item.plain)
+		items = append(items, item)
 		switch d.peek() {
 		case ',':
 			d.at++
 		case ']':
 			d.at++
-			return jsonTree{plain: plain, inner: inner}, nil
+			return d.build.array(items), nil
 		default:
-			return jsonTree{}, d.errorf("P3101", "unexpected %s in an array, want `,` or `]`", d.here())
+			return v, d.errorf("P3101", "unexpected %s in an array, want `,` or `]`", d.here())
 		}
 	}
 }
 
-func (d *decoder) object(depth int) (jsonTree, *jsonError) {
-	inner := &jsonInner{}
-	plain := map[string]any{}
+func (d *decoder[T]) object(depth int) (v T, err *jsonError) {
+	object := d.build.object()
 	if d.peek() == '}' {
 		d.at++
-		return jsonTree{plain: plain, inner: inner}, nil
+		return object.done(), nil
 	}
 	for {
 		if d.peek() != '"' {
-			return jsonTree{}, d.errorf("P3101", "unexpected %s, want a key in double quotes", d.here())
+			return v, d.errorf("P3101", "unexpected %s, want a key in double quotes", d.here())
 		}
 		start := d.at
 		key, err := d.string()
 		if err != nil {
-			return jsonTree{}, err
+			return v, err
 		}
-		if _, twice := plain[key]; twice {
+		if object.twice(key) {
 			d.at = start
 			err := d.errorf("P3103", "the key is there twice")
 			err.path = append(err.path, key)
-			return jsonTree{}, err
+			return v, err
 		}
 		if d.peek() != ':' {
-			return jsonTree{}, d.errorf("P3101", "unexpected %s after a key, want `:`", d.here())
+			return v, d.errorf("P3101", "unexpected %s after a key, want `:`", d.here())
 		}
 		d.at++
 		item, err := d.value(depth)
 		if err != nil {
 			err.path = append(err.path, key)
-			return jsonTree{}, err
+			return v, err
 		}
-		inner.keys = append(inner.keys, key)
-		inner.items = append(inner.items, item)
-		plain[key] = item.plain
+		object.set(key, item)
 		switch d.peek() {
 		case ',':
 			d.at++
 		case '}':
 			d.at++
-			return jsonTree{plain: plain, inner: inner}, nil
+			return object.done(), nil
 		default:
-			return jsonTree{}, d.errorf("P3101", "unexpected %s in an object, want `,` or `}`", d.here())
+			return v, d.errorf("P3101", "unexpected %s in an object, want `,` or `}`", d.here())
 		}
 	}
 }
 
-func (d *decoder) number() (jsonTree, *jsonError) {
+func (d *decoder[T]) number() (v T, err *jsonError) {
 	start := d.at
-	digits := func() int {
-		from := d.at
-		for d.at < len(d.text) && '0' <= d.text[d.at] && d.text[d.at] <= '9' {
-			d.at++
-		}
-		return d.at - from
-	}
-	next := func() byte {
-		if d.at < len(d.text) {
-			return d.text[d.at]
-		}
-		return 0
-	}
-	if next() == '-' {
+	if d.next() == '-' {
 		d.at++
 	}
 	leading := d.at
-	if n := digits(); n == 0 || n > 1 && d.text[leading] == '0' {
+	if n := d.digits(); n == 0 || n > 1 && d.text[leading] == '0' {
 		d.at = leading
-		return jsonTree{}, d.errorf("P3101", "a number that starts with %s", d.here())
+		return v, d.errorf("P3101", "a number that starts with %s", d.here())
 	}
 	whole := true
-	if next() == '.' {
+	if d.next() == '.' {
 		whole = false
 		d.at++
-		if digits() == 0 {
-			return jsonTree{}, d.errorf("P3101", "unexpected %s in a number, want a digit", d.here())
+		if d.digits() == 0 {
+			return v, d.errorf("P3101", "unexpected %s in a number, want a digit", d.here())
 		}
 	}
-	if c := next(); c == 'e' || c == 'E' {
+	if c := d.next(); c == 'e' || c == 'E' {
 		whole = false
 		d.at++
-		if c := next(); c == '+' || c == '-' {
+		if c := d.next(); c == '+' || c == '-' {
 			d.at++
 		}
-		if digits() == 0 {
-			return jsonTree{}, d.errorf("P3101", "unexpected %s in a number, want a digit", d.here())
+		if d.digits() == 0 {
+			return v, d.errorf("P3101", "unexpected %s in a number, want a digit", d.here())
 		}
 	}
-	literal := string(d.text[start:d.at])
-	if reason := unfitNumber(literal, whole); reason != "" {
+	literal := d.text[start:d.at]
+	if len(literal) > maxNumberLength {
 		d.at = start
-		return jsonTree{}, d.errorf("P3104", "%s", reason)
+		return v, d.errorf("P3104", "a number of more than %d characters", maxNumberLength)
 	}
-	return jsonTree{plain: json.Number(literal)}, nil
+	v, err = d.build.number(literal, whole)
+	if err != nil {
+		err.offset = start
+	}
+	return v, err
 }
 
-// unfitNumber says why a literal is not read, "" when it is. Exact arithmetic on
-// 1e-1000000000 alone would take all memory, so the range is looked at first.
-func unfitNumber(literal string, whole bool) string {
-	if len(literal) > maxNumberLength {
-		return fmt.Sprintf("a number of more than %d characters", maxNumberLength)
+// digits skips digits, and says how many.
+func (d *decoder[T]) digits() int {
+	from := d.at
+	for d.at < len(d.text) && '0' <= d.text[d.at] && d.text[d.at] <= '9' {
+		d.at++
 	}
-	if whole {
-		return ""
+	return d.at - from
+}
+
+// next is the next byte, 0 at the end.
+func (d *decoder[T]) next() byte {
+	if d.at < len(d.text) {
+		return d.text[d.at]
 	}
-	f, err := strconv.ParseFloat(literal, 64)
-	if err != nil {
-		return "a number beyond the range of a float"
-	}
-	mantissa, _, _ := strings.Cut(strings.ToLower(literal), "e")
-	if f == 0 && strings.ContainsAny(mantissa, "123456789") {
-		return "a number closer to zero than a float can be"
-	}
-	return ""
+	return 0
 }
 
 // string reads a string; d stands before its opening quote.
-func (d *decoder) string() (string, *jsonError) {
+func (d *decoder[T]) string() (string, *jsonError) {
 	d.at++
 	start := d.at
 	for d.at < len(d.text) {
 		switch c := d.text[d.at]; {
 		case c == '"':
-			s := string(d.text[start:d.at])
+			s := strings.Clone(d.text[start:d.at]) // not to keep the whole text for it
 			if !utf8.ValidString(s) {
 				d.at = start
 				return "", d.errorf("P3101", "a string that is not UTF-8")
@@ -315,7 +311,7 @@ func (d *decoder) string() (string, *jsonError) {
 }
 
 // escaped reads the rest of a string that has a backslash in it.
-func (d *decoder) escaped(start int) (string, *jsonError) {
+func (d *decoder[T]) escaped(start int) (string, *jsonError) {
 	out := append([]byte(nil), d.text[start:d.at]...)
 	for d.at < len(d.text) {
 		switch c := d.text[d.at]; {
@@ -344,7 +340,7 @@ func (d *decoder) escaped(start int) (string, *jsonError) {
 }
 
 // escape reads one escape. Half of a surrogate pair becomes U+FFFD.
-func (d *decoder) escape() (rune, bool) {
+func (d *decoder[T]) escape() (rune, bool) {
 	if d.at+1 >= len(d.text) {
 		return 0, false
 	}
@@ -371,10 +367,10 @@ func (d *decoder) escape() (rune, bool) {
 }
 
 // unit reads the \uXXXX at an offset, without moving.
-func (d *decoder) unit(at int) (rune, bool) {
+func (d *decoder[T]) unit(at int) (rune, bool) {
 	if at+6 > len(d.text) || d.text[at] != '\\' || d.text[at+1] != 'u' {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(string(d.text[at+2:at+6]), 16, 16)
+	n, err := strconv.ParseUint(d.text[at+2:at+6], 16, 16)
 	return rune(n), err == nil
 }

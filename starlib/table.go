@@ -17,6 +17,7 @@ func Table() []Builtin {
 		buildingBuiltins(),
 		outcomeBuiltins(),
 		logBuiltins(),
+		jsonBuiltins(),
 		csvBuiltins(),
 		reBuiltins(),
 		hashBuiltins(),

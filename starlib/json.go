@@ -1,0 +1,211 @@
+package starlib
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"go.starlark.net/starlark"
+
+	"perago/starlib/diag"
+)
+
+// jsonBuiltins read and write JSON (RFC 8259).
+func jsonBuiltins() []Builtin {
+	unique := Param{Name: "unique_keys", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "a key that an object has twice is an error; else the last one counts, as in Python"}
+	indent := func(otherwise string) Param {
+		return Param{Name: "indent", Type: "int or string", Default: otherwise, Doc: "how many spaces a level has, 0 to 16, or the white space itself; None: all on one line"}
+	}
+	const values = "An object becomes a dict in the order of its keys, an array a list, null None. A number without fraction and exponent is an " +
+		"int, exact at any size, another one a float; one beyond the range of a float, such as 1e400, or of more than 1000 characters is an " +
+		"error, and so is nesting deeper than 200."
+	return []Builtin{
+		{Name: "json.decode", Phase: Pure, Returns: "any", Params: []Param{{Name: "text", Type: "string or bytes", Doc: "one JSON value, in UTF-8"}, unique}, call: jsonDecode,
+			Doc:     "The value of a JSON text. " + values + " Errors give the line and the column in the text.",
+			Example: `json.decode('{"n": [1, 2.5, null]}') == {"n": [1, 2.5, None]}`},
+		{Name: "json.lines", Phase: Act, Returns: "json lines", Params: []Param{{Name: "path", Type: "path", Doc: "a file with one JSON value on each line, in UTF-8"}, unique}, call: jsonLines,
+			Doc: "The values of a file, to loop over. The file is streamed: memory does not grow with its size. Blank lines are skipped, and so is a " +
+				"byte order mark. A line that is no JSON, or of more than 64 MiB, stops the body at the `for` line, with the file's line. " + values,
+			Example: "for event in json.lines(workspace / \"raw/events.jsonl\"):\n    print(event[\"kind\"])"},
+		{Name: "json.encode", Phase: Pure, Returns: "string", call: jsonEncode,
+			Params: []Param{{Name: "value", Type: "any"}, indent("None"), {Name: "sort_keys", Type: "bool", Default: "False", Doc: "keys by their bytes; else in the order of the dict"}},
+			Doc: "A value as JSON: None, bools, ints, finite floats, strings, lists, tuples, ranges, dicts with string keys, structs and params. " +
+				"The text is JSON for every string: a byte that is not UTF-8 becomes U+FFFD. NaN, an infinity, another type, and nesting " +
+				"deeper than 200 are errors that name the place in the value.",
+			Example: `json.encode({"a": [1, True, None]}) == '{"a":[1,true,null]}'`},
+		{Name: "json.indent", Phase: Pure, Returns: "string", Params: []Param{{Name: "text", Type: "string"}, indent("2")}, call: jsonIndent,
+			Doc: "A JSON text, laid out over lines. The values are not touched."},
+	}
+}
+
+// jsonOf decodes text. The error is a *diag.Problem, or the cause of a cancel.
+func (c *call) jsonOf(text string) (starlark.Value, *jsonError, error) {
+	unique, err := c.unique()
+	if err != nil {
+		return nil, nil, err
+	}
+	m := meter{call: c}
+	d := decoder[starlark.Value]{text: text, build: valueBuilder{unique}, tick: m.tick}
+	v, bad := d.whole()
+	if bad != nil && bad.cause != nil {
+		return nil, nil, bad.cause
+	}
+	return v, bad, nil
+}
+
+func (c *call) unique() (bool, error) {
+	for _, p := range c.builtin.Params {
+		if p.Name == "unique_keys" {
+			return c.boolean("unique_keys", false)
+		}
+	}
+	return false, nil
+}
+
+// badJSON is the complaint of a text; where says in what, besides the offset.
+func badJSON(e *jsonError, text, where string) *diag.Problem {
+	before := text[:e.offset]
+	line := strings.Count(before, "\n") + 1
+	column := utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
+	p := &diag.Problem{Code: codeJSON, Message: fmt.Sprintf("%s: %s at line %d, column %d", where, e.reason, line, column)}
+	switch e.code {
+	case "P3101":
+		p.Hint = jsonHabit(text[e.offset:])
+	default:
+		p.Wanted = e.wanted()
+	}
+	return p
+}
+
+// jsonHabit says what Python writes and JSON does not.
+func jsonHabit(rest string) string {
+	switch {
+	case strings.HasPrefix(rest, "'"):
+		return "JSON has double quotes only"
+	case strings.HasPrefix(rest, "None"), strings.HasPrefix(rest, "True"), strings.HasPrefix(rest, "False"):
+		return "JSON writes null, true and false"
+	case strings.HasPrefix(rest, "NaN"), strings.HasPrefix(rest, "Infinity"), strings.HasPrefix(rest, "inf"):
+		return "JSON has no NaN and no infinity"
+	case strings.HasPrefix(rest, string(bom)):
+		return "the text starts with a byte order mark: cut it off with text.removeprefix(\"\\uFEFF\")"
+	case strings.HasPrefix(rest, "}"), strings.HasPrefix(rest, "]"):
+		return "JSON has no comma behind the last item"
+	case strings.HasPrefix(rest, "//"), strings.HasPrefix(rest, "/*"), strings.HasPrefix(rest, "#"):
+		return "JSON has no comments"
+	}
+	return ""
+}
+
+func jsonDecode(c *call) (starlark.Value, error) {
+	var text string
+	switch v := c.arg("text").(type) {
+	case starlark.String:
+		text = string(v)
+	case starlark.Bytes:
+		text = string(v)
+	default:
+		p := c.wrongType("text", v)
+		if at, isPath := v.(path); isPath {
+			p.Hint = fmt.Sprintf("write json.decode(path.read_text()), or json.lines(path) for one value a line; the path is %s", shorten(at.String()))
+		}
+		return nil, p
+	}
+	v, bad, err := c.jsonOf(text)
+	if bad != nil {
+		p := badJSON(bad, text, c.builtin.Name)
+		p.Argument = c.place("text")
+		return nil, p
+	}
+	return v, err
+}
+
+func jsonLines(c *call) (starlark.Value, error) {
+	p, err := c.file("path")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.unique(); err != nil {
+		return nil, err
+	}
+	return c.streamOf("json lines", p, func(in *bufio.Reader) records {
+		l := &lineReader{call: c, path: p, in: in}
+		return func() (starlark.Value, error) {
+			for {
+				line, err := l.next()
+				if err != nil {
+					return nil, err
+				}
+				if l.line == 1 {
+					line = bytes.TrimPrefix(line, []byte(string(bom)))
+				}
+				text := string(trimNewline(line))
+				if strings.TrimLeft(text, " \t\r") == "" {
+					continue
+				}
+				v, bad, err := c.jsonOf(text)
+				if bad != nil {
+					at := badJSON(bad, text, "")
+					at.Message = strings.Replace(at.Message, "line 1, column", "column", 1)
+					at.Message = fmt.Sprintf("json.lines %s:%d%s", shorten(p.String()), l.line, at.Message)
+					return nil, at
+				}
+				return v, err
+			}
+		}
+	})
+}
+
+// indentOf is the indent argument as white space; none says that there is none.
+func (c *call) indentOf(otherwise int) (space string, none bool, err error) {
+	switch v := c.arg("indent").(type) {
+	case nil:
+		return strings.Repeat(" ", max(otherwise, 0)), otherwise < 0, nil
+	case starlark.NoneType:
+		return "", true, nil
+	case starlark.String:
+		if len(v) > 16 || strings.Trim(string(v), " \t") != "" {
+			return "", false, c.refuse("indent", starlark.String(shorten(string(v))).String(), "at most 16 spaces and tabs")
+		}
+		return string(v), false, nil
+	default:
+		n, err := c.integer("indent", 0)
+		if err == nil && (n < 0 || n > 16) {
+			err = c.refuse("indent", fmt.Sprint(n), "0 to 16 spaces")
+		}
+		if err != nil {
+			return "", false, err
+		}
+		return strings.Repeat(" ", n), false, nil
+	}
+}
+
+func jsonIndent(c *call) (starlark.Value, error) {
+	text, err := c.text("text", "")
+	if err != nil {
+		return nil, err
+	}
+	indent, none, err := c.indentOf(2)
+	if err != nil {
+		return nil, err
+	}
+	if _, bad, err := c.jsonOf(text); err != nil {
+		return nil, err
+	} else if bad != nil {
+		p := badJSON(bad, text, c.builtin.Name)
+		p.Argument = c.place("text")
+		return nil, p
+	}
+	var b bytes.Buffer
+	if none {
+		err = json.Compact(&b, []byte(text))
+	} else {
+		err = json.Indent(&b, []byte(strings.TrimSpace(text)), "", indent)
+	}
+	if err != nil { // it was read just now
+		return nil, c.problem(codeJSON, "%v", err)
+	}
+	return starlark.String(b.String()), nil
+}
