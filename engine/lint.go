@@ -1,0 +1,37 @@
+package engine
+
+import (
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"perago/starlib"
+	"perago/starlib/diag"
+	"perago/starlib/lint"
+)
+
+// Lint returns the warnings about a module: what is allowed in its files, and
+// most likely not meant.
+func Lint(m *Module) diag.List {
+	builtins := map[string]bool{}
+	for _, name := range starlark.Universe.Keys() {
+		builtins[name] = true
+	}
+	for _, b := range starlib.Table() {
+		if !b.Method && b.Phase != starlib.Declare {
+			name, _, _ := strings.Cut(b.Name, ".")
+			builtins[name] = true
+		}
+	}
+	var list diag.List
+	for i := len(m.units) - 1; i >= 0; i-- { // the task file first
+		f := lint.File{Tree: m.units[i].tree, Builtins: builtins}
+		var extra diag.List
+		if m.units[i].name == m.File {
+			f.Task = m.Task
+			extra = starlib.Warnings(m.Task)
+		}
+		list = append(list, lint.Check(f, extra)...)
+	}
+	return m.sources.Locate(list)
+}

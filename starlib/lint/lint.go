@@ -1,0 +1,229 @@
+// Package lint finds what is allowed in a task file and most likely not meant.
+// It looks at the resolved syntax tree, and holds the body against the task's
+// own schemas and guards. Its findings are warnings.
+package lint
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+
+	"perago/starlib"
+	"perago/starlib/diag"
+)
+
+// File is one file of a module.
+type File struct {
+	Tree *syntax.File  // resolved, parsed with its comments
+	Task *starlib.Task // nil for a file that is loaded
+
+	// Builtins are the names of the language that a file would hide by binding
+	// them: functions that only declare are not among them, since a body cannot
+	// call them anyway.
+	Builtins map[string]bool
+}
+
+// Check returns the warnings about a file, those silenced by a directive left
+// out, sorted by place. extra are warnings that were found elsewhere, and that
+// directives silence too.
+func Check(f File, extra diag.List) diag.List {
+	l := &linter{File: f, reads: map[*syntax.Ident]int{}, binds: map[*syntax.Ident][]*syntax.Ident{}, list: slices.Clone(extra)}
+	l.collect()
+	l.unused()
+	l.names()
+	syntax.Walk(f.Tree, func(n syntax.Node) bool {
+		l.flow(n)
+		return true
+	})
+	if f.Task != nil {
+		l.params()
+		l.results()
+		l.guards()
+	}
+	list := l.heeded(l.list)
+	slices.SortStableFunc(list, func(a, b *diag.Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return list
+}
+
+type linter struct {
+	File
+	reads map[*syntax.Ident]int             // how often a variable is read, by its first binding
+	binds map[*syntax.Ident][]*syntax.Ident // where it is bound, by the same
+	list  diag.List
+}
+
+// warn adds a warning.
+func (l *linter) warn(pos syntax.Position, code diag.Code, message, hint string) *diag.Diagnostic {
+	d := &diag.Diagnostic{Code: code, Severity: diag.Warning, Message: message, Hint: hint,
+		File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)}
+	l.list = append(l.list, d)
+	return d
+}
+
+// variable is what stands for the variable of an identifier: its first binding,
+// nil for a name of the language.
+func variable(id *syntax.Ident) *syntax.Ident {
+	if b, ok := id.Binding.(*resolve.Binding); ok {
+		return b.First
+	}
+	return nil
+}
+
+// collect tells reads from bindings.
+func (l *linter) collect() {
+	binding := map[*syntax.Ident]bool{}
+	skip := map[*syntax.Ident]bool{} // names that are no variables: keywords of calls, attributes
+	var bind func(e syntax.Expr)
+	bind = func(e syntax.Expr) {
+		switch e := e.(type) {
+		case *syntax.Ident:
+			binding[e] = true
+		case *syntax.ParenExpr:
+			bind(e.X)
+		case *syntax.TupleExpr:
+			for _, x := range e.List {
+				bind(x)
+			}
+		case *syntax.ListExpr:
+			for _, x := range e.List {
+				bind(x)
+			}
+		}
+	}
+	parameters := func(params []syntax.Expr) {
+		for _, p := range params {
+			switch p := p.(type) {
+			case *syntax.BinaryExpr:
+				bind(p.X)
+			case *syntax.UnaryExpr:
+				if p.X != nil {
+					bind(p.X)
+				}
+			default:
+				bind(p)
+			}
+		}
+	}
+	syntax.Walk(l.Tree, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.AssignStmt:
+			if n.Op == syntax.EQ {
+				bind(n.LHS)
+			}
+		case *syntax.ForStmt:
+			bind(n.Vars)
+		case *syntax.ForClause:
+			bind(n.Vars)
+		case *syntax.DefStmt:
+			binding[n.Name] = true
+			parameters(n.Params)
+		case *syntax.LambdaExpr:
+			parameters(n.Params)
+		case *syntax.LoadStmt:
+			for i, to := range n.To {
+				binding[to] = true
+				if n.From[i] != to {
+					skip[n.From[i]] = true
+				}
+			}
+		case *syntax.DotExpr:
+			skip[n.Name] = true
+		case *syntax.CallExpr:
+			for _, arg := range n.Args {
+				if kw, ok := arg.(*syntax.BinaryExpr); ok && kw.Op == syntax.EQ {
+					if id, ok := kw.X.(*syntax.Ident); ok {
+						skip[id] = true
+					}
+				}
+			}
+		case *syntax.Ident:
+			v := variable(n)
+			if binding[n] && v == nil {
+				v = n // a parameter or a loaded name may be left unresolved when nothing reads it
+			}
+			switch {
+			case skip[n] || v == nil:
+			case binding[n]:
+				l.binds[v] = append(l.binds[v], n)
+			default:
+				l.reads[v]++
+			}
+		}
+		return true
+	})
+}
+
+// heeded leaves out what a directive silences, and complains of directives that
+// mean nothing.
+func (l *linter) heeded(list diag.List) diag.List {
+	silent := map[int][]string{} // codes by line
+	for _, c := range l.comments() {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimPrefix(c.text, "#")), "perago:")
+		if !ok {
+			continue
+		}
+		codes, ok := strings.CutPrefix(strings.TrimSpace(rest), "ignore=")
+		if !ok {
+			list = append(list, l.misdirected(c, "`"+strings.TrimSpace(c.text)+"` is no directive"))
+			continue
+		}
+		for _, code := range strings.Split(codes, ",") {
+			code = strings.TrimSpace(code)
+			if _, known := diag.Explain(diag.Code(code)); !known || !strings.HasPrefix(code, "P5") {
+				list = append(list, l.misdirected(c, "`"+code+"` is no warning that can be silenced"))
+				continue
+			}
+			silent[c.line] = append(silent[c.line], code)
+		}
+	}
+	return slices.DeleteFunc(list, func(d *diag.Diagnostic) bool { return slices.Contains(silent[d.Line], string(d.Code)) })
+}
+
+func (l *linter) misdirected(c comment, message string) *diag.Diagnostic {
+	return &diag.Diagnostic{Code: "P5015", Severity: diag.Warning, Message: message, Hint: "write `# perago: ignore=P5012`",
+		File: c.pos.Filename(), Line: int(c.pos.Line), Column: int(c.pos.Col)}
+}
+
+// comment is a comment, and the line that it is about.
+type comment struct {
+	text string
+	pos  syntax.Position
+	line int
+}
+
+// comments are all comments of the file. One that stands alone is about the
+// next line that is more than a comment.
+func (l *linter) comments() []comment {
+	var all []comment
+	seen := map[syntax.Position]bool{}
+	add := func(list []syntax.Comment, line int) {
+		for _, c := range list {
+			if !seen[c.Start] {
+				seen[c.Start] = true
+				at := line
+				if at == 0 {
+					at = int(c.Start.Line)
+				}
+				all = append(all, comment{c.Text, c.Start, at})
+			}
+		}
+	}
+	syntax.Walk(l.Tree, func(n syntax.Node) bool {
+		if n == nil {
+			return true
+		}
+		if c := n.Comments(); c != nil {
+			start, _ := n.Span()
+			add(c.Before, int(start.Line))
+			add(c.Suffix, 0)
+			add(c.After, 0)
+		}
+		return true
+	})
+	return all
+}

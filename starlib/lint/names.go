@@ -1,0 +1,129 @@
+package lint
+
+import (
+	"fmt"
+	"strings"
+
+	"go.starlark.net/syntax"
+)
+
+// unused finds variables, loaded names and top-level names that nothing reads.
+func (l *linter) unused() {
+	for _, stmt := range l.Tree.Stmts {
+		switch stmt := stmt.(type) {
+		case *syntax.LoadStmt:
+			for _, to := range stmt.To {
+				if l.dead(to) {
+					l.warn(to.NamePos, "P5006", "`"+to.Name+"` is loaded and not used", "delete it")
+				}
+			}
+		case *syntax.DefStmt:
+			l.unusedGlobal(stmt.Name, "function")
+		case *syntax.AssignStmt:
+			if id, ok := stmt.LHS.(*syntax.Ident); ok {
+				l.unusedGlobal(id, "value")
+			}
+		}
+	}
+	syntax.Walk(l.Tree, func(n syntax.Node) bool {
+		if def, ok := n.(*syntax.DefStmt); ok {
+			for _, stmt := range def.Body {
+				l.unusedLocals(stmt)
+			}
+			return true
+		}
+		return true
+	})
+}
+
+// dead says whether nothing reads what an identifier binds.
+func (l *linter) dead(id *syntax.Ident) bool {
+	v := variable(id)
+	if v == nil {
+		v = id
+	}
+	return l.reads[v] == 0
+}
+
+func (l *linter) unusedGlobal(id *syntax.Ident, what string) {
+	if l.Task == nil || id.Name == "run" || strings.HasPrefix(id.Name, "_") || !l.dead(id) {
+		return // what a loaded file defines is for others
+	}
+	l.warn(id.NamePos, "P5008", fmt.Sprintf("the %s `%s` is not used", what, id.Name), "delete it, or start its name with `_`")
+}
+
+// unusedLocals finds the variables of one function that are only bound. Those
+// of a tuple are left alone: there is no other way to drop a part of it.
+func (l *linter) unusedLocals(stmt syntax.Stmt) {
+	complain := func(id *syntax.Ident, hint string) {
+		if v := variable(id); v == id && l.dead(id) && !strings.HasPrefix(id.Name, "_") {
+			l.warn(id.NamePos, "P5012", "`"+id.Name+"` is never read", hint)
+		}
+	}
+	syntax.Walk(stmt, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.DefStmt:
+			if v := variable(n.Name); v == n.Name && l.dead(n.Name) && !strings.HasPrefix(n.Name.Name, "_") {
+				l.warn(n.Name.NamePos, "P5012", "the function `"+n.Name.Name+"` is never used", "delete it")
+			}
+			return false // it is walked for itself
+		case *syntax.AssignStmt:
+			if id, ok := n.LHS.(*syntax.Ident); ok && n.Op == syntax.EQ {
+				complain(id, "delete the line, or read `"+id.Name+"`")
+			}
+		case *syntax.ForStmt:
+			if id, ok := n.Vars.(*syntax.Ident); ok {
+				complain(id, "write `for _ in ...`")
+			}
+		}
+		return true
+	})
+}
+
+// names finds names that hide one of the language's, and names that look like others.
+func (l *linter) names() {
+	said := map[string]bool{}
+	for first, all := range l.binds {
+		if l.Builtins[first.Name] {
+			l.warn(all[0].NamePos, "P5009", "`"+first.Name+"` hides the language's own", "choose another name")
+		}
+	}
+	syntax.Walk(l.Tree, func(n syntax.Node) bool {
+		id, ok := n.(*syntax.Ident)
+		if !ok || said[id.Name] {
+			return true
+		}
+		if plain, letter := skeleton(id.Name); letter != 0 {
+			said[id.Name] = true
+			l.warn(id.NamePos, "P5013", fmt.Sprintf("`%s` holds the letter %q (U+%04X), which looks like another", id.Name, letter, letter),
+				"write `"+plain+"`")
+		}
+		return true
+	})
+}
+
+// skeleton replaces letters that look like ones of the Latin alphabet. letter is
+// the first of them, 0 when there is none.
+func skeleton(name string) (plain string, letter rune) {
+	const like = "аaеeоoрpсcхxуyіiјjѕsһhԁdԛqԝwАAВBЕEКKМMНHОOРPСCТTХXУYІIЈJЅSɑaοoνvρpαaιiκkτtυuΑAΒBΕEΗHΙIΚKΜMΝNΟOΡPΤTΥYΧXΖZ"
+	runes := []rune(like)
+	plain = strings.Map(func(r rune) rune {
+		if r < 0x80 {
+			return r
+		}
+		to := r
+		if 0xff21 <= r && r <= 0xff5a {
+			to = r - 0xfee0 // full width
+		}
+		for i := 0; i < len(runes); i += 2 {
+			if runes[i] == r {
+				to = runes[i+1]
+			}
+		}
+		if to != r && letter == 0 {
+			letter = r
+		}
+		return to
+	}, name)
+	return plain, letter
+}
