@@ -128,10 +128,11 @@ const (
 // guards checks the guards of one side; all failures are reported.
 func (x *execution) guards(ctx context.Context, p *place, side when) error {
 	spec, total := x.module.Task.Workspace, &x.res.Phases.Pre
-	guards, name := spec.Pre, "pre"
+	guards, at, name := spec.Pre, x.module.Task.PreAt, "pre"
 	code := diag.Code("P3301")
 	if side == after {
-		guards, name, total, code = spec.Post, "post", &x.res.Phases.Post, "P3302"
+		guards, at, name = spec.Post, x.module.Task.PostAt, "post"
+		total, code = &x.res.Phases.Post, "P3302"
 	}
 	defer x.phase(total)()
 	failures, err := workspace.CheckGuards(ctx, p.overlay, guards)
@@ -146,7 +147,7 @@ func (x *execution) guards(ctx context.Context, p *place, side when) error {
 		x.log.Warn("guard failed", "guard", f.Guard.String(), "side", name, "found", f.Found, "wanted", f.Wanted)
 		d := &diag.Diagnostic{Code: code, Severity: diag.Error,
 			Message: fmt.Sprintf("%s guard %s does not hold", name, f.Guard), Found: f.Found, Wanted: f.Wanted}
-		x.placeAt(d, x.module.Task.At)
+		x.placeAt(d, at[f.Index])
 		list = append(list, d)
 	}
 	return &GuardError{Post: bool(side), Failures: list}

@@ -15,7 +15,9 @@ type Task struct {
 	Controls     Controls
 	StrictParams bool
 	Resources    Resources
-	At           Position // of the call of task
+	At           Position   // of the call of task
+	PreAt        []Position // of the calls of Workspace.Pre
+	PostAt       []Position // of the calls of Workspace.Post
 }
 
 // Controls are the knobs of Conductor, defaults filled in (docs/language.md).

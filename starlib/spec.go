@@ -13,8 +13,20 @@ import (
 	"perago/workspace"
 )
 
+// placedGuard is a guard and where it was declared.
+type placedGuard struct {
+	workspace.Guard
+	at Position
+}
+
+// placedSpec is a workspace_spec and where its guards were declared.
+type placedSpec struct {
+	workspace.Spec
+	preAt, postAt []Position
+}
+
 func makeSpec(c *call) (starlark.Value, error) {
-	spec := &workspace.Spec{}
+	spec := &placedSpec{}
 	prefix, err := c.text("prefix", "/")
 	if err != nil {
 		return nil, err
@@ -22,40 +34,41 @@ func makeSpec(c *call) (starlark.Value, error) {
 	if spec.Prefix, err = workspace.CleanPrefix(prefix); err != nil {
 		return nil, c.badPath("P2118", "prefix", prefix, err)
 	}
-	if spec.Pre, err = c.guards("pre"); err != nil {
+	if spec.Pre, spec.preAt, err = c.guards("pre"); err != nil {
 		return nil, err
 	}
-	if spec.Post, err = c.guards("post"); err != nil {
+	if spec.Post, spec.postAt, err = c.guards("post"); err != nil {
 		return nil, err
 	}
 	spec.ReadOnly, err = c.boolean("read_only", false)
-	return &declared[*workspace.Spec]{kind: "workspace_spec", text: "workspace_spec(...)", value: spec}, err
+	return &declared[*placedSpec]{kind: "workspace_spec", text: "workspace_spec(...)", value: spec}, err
 }
 
 // guards is an argument that is a list of guards.
-func (c *call) guards(name string) ([]workspace.Guard, error) {
+func (c *call) guards(name string) ([]workspace.Guard, []Position, error) {
 	v := c.arg(name)
 	if v == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	list, ok := v.(starlark.Indexable)
 	if _, isText := v.(starlark.String); !ok || isText {
 		p := c.wrongType(name, v)
-		if _, one := v.(*declared[workspace.Guard]); one {
+		if _, one := v.(*declared[placedGuard]); one {
 			p.Hint = fmt.Sprintf("write %s = [%s]", name, v)
 		}
-		return nil, p
+		return nil, nil, p
 	}
 	var guards []workspace.Guard
+	var at []Position
 	for i := range list.Len() {
-		g, ok := list.Index(i).(*declared[workspace.Guard])
+		g, ok := list.Index(i).(*declared[placedGuard])
 		if !ok {
-			return nil, &diag.Problem{Code: codeType, Message: fmt.Sprintf("workspace_spec: item %d of `%s`", i, name), Found: describe(list.Index(i)),
+			return nil, nil, &diag.Problem{Code: codeType, Message: fmt.Sprintf("workspace_spec: item %d of `%s`", i, name), Found: describe(list.Index(i)),
 				Wanted: "a guard: require_file, require_dir, require_glob or forbid_glob", Argument: c.place(name)}
 		}
-		guards = append(guards, g.value)
+		guards, at = append(guards, g.value.Guard), append(at, g.value.at)
 	}
-	return guards, nil
+	return guards, at, nil
 }
 
 // badPath complains of an argument that is a path, with the reason of the
@@ -78,8 +91,8 @@ func (c *call) badPath(code diag.Code, name, got string, err error) error {
 	return p
 }
 
-func guardValue(g workspace.Guard) starlark.Value {
-	return &declared[workspace.Guard]{kind: "guard", text: g.String(), value: g}
+func (c *call) guardValue(g workspace.Guard) starlark.Value {
+	return &declared[placedGuard]{kind: "guard", text: g.String(), value: placedGuard{g, callerPosition(c.thread)}}
 }
 
 func makePathGuard(guard func(string) (workspace.Guard, error)) func(*call) (starlark.Value, error) {
@@ -92,7 +105,7 @@ func makePathGuard(guard func(string) (workspace.Guard, error)) func(*call) (sta
 		if err != nil {
 			return nil, c.badPath("P2119", "path", path, err)
 		}
-		return guardValue(g), nil
+		return c.guardValue(g), nil
 	}
 }
 
@@ -119,7 +132,7 @@ func makeRequireGlob(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, c.badPath("P2120", "pattern", pattern, err)
 	}
-	return guardValue(g), nil
+	return c.guardValue(g), nil
 }
 
 func makeForbidGlob(c *call) (starlark.Value, error) {
@@ -131,5 +144,5 @@ func makeForbidGlob(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, c.badPath("P2120", "pattern", pattern, err)
 	}
-	return guardValue(g), nil
+	return c.guardValue(g), nil
 }

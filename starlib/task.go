@@ -11,7 +11,6 @@ import (
 	"go.starlark.net/starlark"
 
 	"perago/starlib/diag"
-	"perago/workspace"
 )
 
 // Declaration collects what the top level of one file declares.
@@ -120,8 +119,12 @@ func schemaArg(c *call, name string) (*Schema, error) {
 }
 
 func taskControls(c *call, t *Task) (err error) {
-	if t.Workspace, _, err = declaredArg[*workspace.Spec](c, "workspace"); err != nil {
+	spec, given, err := declaredArg[*placedSpec](c, "workspace")
+	if err != nil {
 		return err
+	}
+	if given {
+		t.Workspace, t.PreAt, t.PostAt = &spec.Spec, spec.preAt, spec.postAt
 	}
 	controls, given, err := declaredArg[Controls](c, "controls")
 	if err != nil {

@@ -34,6 +34,7 @@ const Unbounded = -1
 // GuardFailure is a guard that does not hold.
 type GuardFailure struct {
 	Guard  Guard
+	Index  int    // of Guard in what was checked
 	Found  string // "no such file"
 	Wanted string // "at least 1 file"
 }
@@ -110,13 +111,13 @@ func (g Guard) String() string {
 // the store's: then nothing is known of them.
 func CheckGuards(ctx context.Context, o *Overlay, guards []Guard) ([]GuardFailure, error) {
 	var failures []GuardFailure
-	for _, g := range guards {
+	for i, g := range guards {
 		found, wanted, err := g.check(ctx, o)
 		if err != nil {
 			return nil, fmt.Errorf("check %s: %w", g, err)
 		}
 		if found != "" {
-			failures = append(failures, GuardFailure{Guard: g, Found: found, Wanted: wanted})
+			failures = append(failures, GuardFailure{Guard: g, Index: i, Found: found, Wanted: wanted})
 		}
 	}
 	return failures, nil

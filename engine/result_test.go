@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"perago/starlib/diag"
+	"perago/workspace"
+)
+
+// TestStatusOf is the table of statusOf, with each error wrapped the way it arrives.
+func TestStatusOf(t *testing.T) {
+	list := diag.List{{Message: "m"}}
+	for _, tt := range []struct {
+		err  error
+		want Status
+	}{
+		{nil, Completed},
+		{&InputError{list}, FailedTerminal},
+		{fmt.Errorf("head: %w", workspace.ErrUnknownRepository), FailedTerminal},
+		{fmt.Errorf("list: %w", workspace.ErrUnknownCommit), FailedTerminal},
+		{&GuardError{Failures: list}, FailedTerminal},
+		{&GuardError{Failures: list, Post: true}, Failed},
+		{&BodyError{Diagnostics: list, Terminal: true}, FailedTerminal},
+		{&BodyError{Diagnostics: list}, Failed},
+		{fmt.Errorf("publish: %w", &workspace.LostRaceError{}), FailedTerminal},
+		{&workspace.MovedError{}, Failed},
+		{&workspace.HookError{}, Failed},
+		{&workspace.DirtyError{}, Failed},
+		{workspace.ErrUnknownBranch, Failed},
+		{ErrLeaseLost, Failed},
+		{ErrForced, Failed},
+		{&PanicError{Value: 1}, Failed},
+		{io.ErrUnexpectedEOF, Failed},
+	} {
+		if got := statusOf(tt.err); got != tt.want {
+			t.Errorf("statusOf(%v) = %s, want %s", tt.err, got, tt.want)
+		}
+	}
+}
+
+// TestRedactor: no form in which a message can hold a secret gets through.
+func TestRedactor(t *testing.T) {
+	long := strings.Repeat("é1", 60)
+	r := newRedactor([]string{"abc", "abcdef", "two\n\"lines\"", long, ""})
+	for in, want := range map[string]string{
+		"abcdef and abc":                          "*** and ***",
+		`got "two\n\"lines\""`:                    `got "***"`,
+		"got two\n\"lines\"":                      "got ***",
+		"cut: " + string([]rune(long)[:79]) + "…": "cut: ***" + string([]rune(long)[40:79]) + "…",
+		"nothing": "nothing",
+	} {
+		if got := r.text(in); got != want {
+			t.Errorf("text(%q) = %q, want %q", in, got, want)
+		}
+	}
+	d := r.list(diag.List{{File: "abc.star", Message: "abc", Found: "abc", Wanted: "abc", Hint: "abc"}})[0]
+	if d.File != "abc.star" || d.Message+d.Found+d.Wanted+d.Hint != strings.Repeat("***", 4) {
+		t.Errorf("list: %+v", d)
+	}
+}
+
+func TestReasonIsCut(t *testing.T) {
+	list := diag.List{{Message: strings.Repeat("é", 600)}}
+	if got := []rune(reason(list, 0)); len(got) != 500 || got[499] != '…' {
+		t.Errorf("%d characters ending in %q, want 500 ending in …", len(got), got[len(got)-1])
+	}
+	if got := diagnosticsOf(errors.New("x"))[0]; got.Code != "P4901" || got.Message != "x" {
+		t.Errorf("a plain error became %+v", got)
+	}
+}
