@@ -70,7 +70,8 @@ type Writer interface {
 	// Put uploads size bytes of body to path. body is read from its start, and
 	// from its start again when the upload is repeated.
 	Put(ctx context.Context, repo, branch, path string, body Content) (Object, error)
-	// Remove deletes the paths; a path that is not there is no error.
+	// Remove deletes the paths; a path that is not there is no error. A branch
+	// that is not there need not be one: lakeFS does not say.
 	Remove(ctx context.Context, repo, branch string, paths []string) error
 	// Copy makes an object out of one that a commit holds, without moving its
 	// bytes through this process.

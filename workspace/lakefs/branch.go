@@ -15,7 +15,7 @@ import (
 
 // CreateBranch makes a branch. It is sent once.
 func (s *Store) CreateBranch(ctx context.Context, repo, branch, commit string) error {
-	_, err := s.call(ctx, request{what: "make branch " + branch,
+	_, err := s.call(ctx, request{what: "make branch " + branch, plain: true,
 		send: func(ctx context.Context) (*http.Response, error) {
 			return s.api.CreateBranch(ctx, repo, apigen.CreateBranchJSONRequestBody{Name: branch, Source: commit})
 		}})

@@ -30,12 +30,14 @@ type request struct {
 	what   string // for errors: "read branch main"
 	repeat bool   // it is safe to send it again
 	long   bool   // it may take as long as LongTimeout
+	plain  bool   // success is answered with plain text, which says nothing
 	send   func(context.Context) (*http.Response, error)
 }
 
 // answer is an answer that was read whole.
 type answer struct {
 	what     string
+	plain    bool // see request
 	status   int
 	header   http.Header
 	body     []byte
@@ -128,7 +130,7 @@ func (s *Store) once(ctx context.Context, r request) (answer, error) {
 	if err != nil {
 		return answer{}, s.unreachable(ctx, r.what, err)
 	}
-	a := answer{what: r.what, status: resp.StatusCode, header: resp.Header, body: body, received: time.Now()}
+	a := answer{what: r.what, plain: r.plain, status: resp.StatusCode, header: resp.Header, body: body, received: time.Now()}
 	return a, s.judge(a)
 }
 
@@ -152,7 +154,7 @@ func (s *Store) judge(a answer) error {
 		return nil
 	case a.status >= 300 && a.status < 400:
 		return fmt.Errorf("%s: %s %w (it redirects to %s)", a.what, s.base, ErrNotLakeFS, place(a.header.Get("Location")))
-	case a.status < 300 && (isJSON(a.header) || len(a.body) == 0):
+	case a.status < 300 && (isJSON(a.header) || len(a.body) == 0 || a.plain && kind(a.header) == "text/plain"):
 		return nil
 	case a.status == http.StatusUnauthorized:
 		return fmt.Errorf("%s: %w (key %s at %s: %s)", a.what, ErrDenied, s.opts.Key, s.base, a.message())

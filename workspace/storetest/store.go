@@ -326,7 +326,6 @@ func testUnknown(t *testing.T, r repo) {
 	r.wants("head, no branch", headOf(r.name, "nope"), workspace.ErrUnknownBranch)
 	r.wants("put, no repository", putTo("no-such-repo", "main"), workspace.ErrUnknownRepository)
 	r.wants("put, no branch", putTo(r.name, "nope"), workspace.ErrUnknownBranch)
-	r.wants("remove, no branch", r.Store.Remove(ctx, r.name, "nope", []string{"x"}), workspace.ErrUnknownBranch)
 	broken := errors.New("the disk is gone")
 	_, err := r.Store.Put(ctx, r.name, "main", "x", workspace.Content{Size: 1, Open: func() (io.ReadSeekCloser, error) { return nil, broken }})
 	r.wants("put of what cannot be opened", err, broken)
