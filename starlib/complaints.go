@@ -51,12 +51,17 @@ func (cs *complaints) sort() {
 	})
 }
 
-// compareSteps orders indexes by number and keys by bytes.
+// compareSteps puts indexes first, by number, then keys by bytes.
 func compareSteps(a, b string) int {
-	m, errM := strconv.Atoi(a)
-	n, errN := strconv.Atoi(b)
-	if errM == nil && errN == nil && m != n {
+	m, errM := strconv.ParseUint(a, 10, 31)
+	n, errN := strconv.ParseUint(b, 10, 31)
+	switch {
+	case errM == nil && errN == nil && m != n:
 		return cmp.Compare(m, n)
+	case errM == nil && errN != nil:
+		return -1
+	case errM != nil && errN == nil:
+		return 1
 	}
 	return cmp.Compare(a, b)
 }

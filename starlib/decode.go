@@ -79,7 +79,7 @@ func (e *jsonError) wanted() string {
 	case "P3103":
 		return "each key once"
 	case "P3104":
-		return "a number that a float or an int can hold"
+		return "what a value of the language can hold"
 	}
 	return "JSON"
 }
@@ -192,6 +192,7 @@ func (d *decoder[T]) object(depth int) (v T, err *jsonError) {
 		d.at++
 		return object.done(), nil
 	}
+	var keys crowd
 	for {
 		if d.peek() != '"' {
 			return v, d.errorf("P3101", "unexpected %s, want a key in double quotes", d.here())
@@ -206,6 +207,9 @@ func (d *decoder[T]) object(depth int) (v T, err *jsonError) {
 			err := d.errorf("P3103", "the key is there twice")
 			err.path = append(err.path, key)
 			return v, err
+		}
+		if keys.collide(key) {
+			return v, d.errorf("P3104", "keys that are made to collide")
 		}
 		if d.peek() != ':' {
 			return v, d.errorf("P3101", "unexpected %s after a key, want `:`", d.here())

@@ -100,16 +100,21 @@ func (x *explainer) leaf(f *Field, word, location string, orNull bool) {
 	steps := stepsOf(location)
 	value := x.tree.at(steps)
 	c := complaint{code: "P3108", path: append(append([]string(nil), x.path...), steps...), found: found(value)}
-	if n := secretAt(x.root, steps); n >= 0 {
-		c.path = c.path[:len(x.path)+n]
+	depth := secretAt(x.root, steps)
+	hidden := depth >= 0
+	switch {
+	case hidden:
+		c.path = c.path[:len(x.path)+depth]
 		c.found = "a secret"
-	} else if f.size().secretive {
-		c.found = kindOfJSON(value) // it may be the secret, one level too high
+		if value == nil {
+			c.found = "null"
+		}
+	case f.size().secretive: // it may be the secret, one level too high
+		c.found = kindOfJSON(value)
 	}
-	hidden := c.found == "a secret"
 	switch word {
 	case "required":
-		x.missing(f.Type.Object, value, c)
+		x.missing(f.Type.Object, value, c, hidden)
 		return
 	case "additionalProperties":
 		x.unknown(f.Type.Object, value, c, hidden)
@@ -117,7 +122,9 @@ func (x *explainer) leaf(f *Field, word, location string, orNull bool) {
 	case "type":
 		c.code = "P3105"
 		c.wanted = f.Type.wanted()
-		c.hint = hintForType(f.Type, value)
+		if !hidden && len(steps) > 0 {
+			c.hint = hintForType(f.Type, value)
+		}
 	case "enum":
 		c.wanted = f.Type.wanted()
 		if s, ok := value.(string); ok && !hidden {
@@ -139,7 +146,7 @@ func (x *explainer) leaf(f *Field, word, location string, orNull bool) {
 }
 
 // missing complains of each field that an object lacks.
-func (x *explainer) missing(s *Schema, value any, at complaint) {
+func (x *explainer) missing(s *Schema, value any, at complaint, hidden bool) {
 	object, _ := value.(map[string]any)
 	var strangers []string
 	for key := range object {
@@ -152,7 +159,7 @@ func (x *explainer) missing(s *Schema, value any, at complaint) {
 			continue
 		}
 		c := complaint{code: "P3106", path: append(append([]string(nil), at.path...), name), found: "nothing", wanted: s.field(name).Type.wanted()}
-		if near := diag.Nearest(name, strangers); near != "" && at.found != "a secret" {
+		if near := diag.Nearest(name, strangers); near != "" && !hidden {
 			c.hint = fmt.Sprintf("is it what is called `%s`?", printable(shorten(near)))
 		}
 		x.complaints.add(c)

@@ -46,7 +46,7 @@ func newValidator(root *Field, closed bool) *validator {
 
 // holds says whether a value is what f wants; f is in the validator.
 func (v *validator) holds(f *Field, plain any) bool {
-	return v.compiled[f].Validate(plain) == nil
+	return v.plainly(f, plain) || v.compiled[f].Validate(plain) == nil
 }
 
 func (v *validator) compile(f *Field) *jsonschema.Schema {
@@ -115,6 +115,7 @@ func (v *validator) compileType(s *jsonschema.Schema, t *Type) {
 		}
 	case KindOptional:
 		null := blank()
+		null.Location = s.Location
 		null.Types = []string{"null"}
 		s.AnyOf = []*jsonschema.Schema{v.compile(t.Elem), null}
 	case KindUnion:
@@ -186,6 +187,9 @@ func (t *Type) admitted(plain any) (declared any, ok bool) {
 
 // check returns what is wrong with a value; path is the value's own.
 func (v *validator) check(tree jsonTree, path ...string) *complaints {
+	if v.plainly(v.root, tree.plain) {
+		return &complaints{}
+	}
 	err := v.compiled[v.root].Validate(tree.plain)
 	if err == nil {
 		return &complaints{}
@@ -193,7 +197,7 @@ func (v *validator) check(tree jsonTree, path ...string) *complaints {
 	x := explainer{validator: v, tree: tree, path: path}
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &invalid) {
-		x.explain(invalid, "")
+		x.explain(invalid, nowhere)
 	}
 	if len(x.complaints.list) == 0 { // whatever was found, an invalid value is refused
 		x.complaints.add(complaint{code: "P3108", path: path, found: kindOfJSON(tree.plain), wanted: v.root.Type.wanted()})
