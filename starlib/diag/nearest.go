@@ -4,14 +4,14 @@ import "strings"
 
 // Nearest returns the candidate that name was most likely meant to be, or "".
 // The distance is Damerau-Levenshtein's (restricted), ignoring case and
-// underscores; at most a third of the name may differ.
+// underscores; at most a third of the name may differ, and never all of it.
 func Nearest(name string, candidates []string) string {
 	fold := func(s string) []rune { return []rune(strings.ToLower(strings.ReplaceAll(s, "_", ""))) }
 	want := fold(name)
 	limit := max(1, len(want)/3)
 	best := ""
 	for _, c := range candidates {
-		if d := distance(want, fold(c)); d <= limit && c != name {
+		if d := distance(want, fold(c)); d <= limit && d < len(want) && c != name {
 			if d < limit || best == "" {
 				best, limit = c, d
 			}
