@@ -65,15 +65,15 @@ func (o *Overlay) Staged(ctx context.Context) ([]Staged, error) {
 	return staged, nil
 }
 
-// Folders are the folders that the body made and that have no file in them,
-// sorted. A versioned store cannot hold them.
+// Folders are the folders that the body made and that have nothing in them,
+// sorted, as paths of the repository. A versioned store cannot hold them.
 func (o *Overlay) Folders() []string {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	var empty []string
 	for _, folder := range o.madeBelow("") {
 		if o.upper.find(folder).live == 1 {
-			empty = append(empty, folder)
+			empty = append(empty, o.lower.root+folder)
 		}
 	}
 	return empty

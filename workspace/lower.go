@@ -65,16 +65,40 @@ func (l *lower) fact(ctx context.Context, path string) (fact, error) {
 		return fact{}, nil
 	}
 	if ls, folder := l.covering(path); ls != nil && (folder != path || !ls.self) {
-		return ls.fact(l.root + path)
+		return l.measured(ctx, ls, path)
 	}
 	if folder, many := l.manyAsked(path); many {
 		ls, err := l.list(ctx, folder)
 		if err != nil {
 			return fact{}, err
 		}
-		return ls.fact(l.root + path)
+		return l.measured(ctx, ls, path)
 	}
 	return l.probePath(ctx, path)
+}
+
+// measured answers out of a listing, and asks for a size that it does not have.
+func (l *lower) measured(ctx context.Context, ls *listing, path string) (fact, error) {
+	f, err := ls.fact(l.root + path)
+	if err == nil && f.file != nil {
+		err = l.measure(ctx, f.file)
+	}
+	return f, err
+}
+
+// measure asks for the size of an object that was listed without. One that is
+// gone by now is empty: opening it will tell.
+func (l *lower) measure(ctx context.Context, c *content) error {
+	local, is := l.store.(LocalOpener)
+	if c.size != NotMeasured || !is {
+		return nil
+	}
+	p, err := local.Probe(ctx, l.ref.Repository, l.ref.Commit, c.path)
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", l.at(c.path), cause(ctx, err))
+	}
+	c.size = max(0, p.Object.Size)
+	return nil
 }
 
 func (l *listing) fact(path string) (fact, error) {

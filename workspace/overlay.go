@@ -33,7 +33,7 @@ type Overlay struct {
 	ahead readAhead
 	turn  chan struct{} // holds one token: who has it changes the upper layer
 
-	mu    sync.RWMutex // guards what follows; never held while the store is asked
+	mu    sync.RWMutex // guards what follows; never held while a store is asked that is not on this machine
 	upper upper
 	blobs int // files made in opts.Dir
 	reads reads
@@ -198,10 +198,16 @@ func (o *Overlay) ReadDir(ctx context.Context, path string) ([]Info, error) {
 	}
 	infos := o.children(ls, path)
 	files := make([]string, 0, len(infos))
-	for _, i := range infos {
-		if !i.Folder {
-			files = append(files, i.Path)
+	for i, info := range infos {
+		if info.Folder {
+			continue
 		}
+		files = append(files, info.Path)
+		c := content{path: o.lower.root + info.Path, size: info.Size}
+		if err := o.lower.measure(ctx, &c); err != nil {
+			return nil, pathError("list", path, err)
+		}
+		infos[i].Size = c.size
 	}
 	o.ahead.listed(files)
 	return infos, nil

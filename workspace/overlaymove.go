@@ -47,6 +47,19 @@ func (o *Overlay) filesBelow(ls *listing, folder string) []fileBelow {
 	return files
 }
 
+// measureAll asks for the sizes that a listing did not have.
+func (o *Overlay) measureAll(ctx context.Context, files []fileBelow) error {
+	for _, f := range files {
+		if f.over == nil {
+			continue
+		}
+		if err := o.lower.measure(ctx, f.over); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // madeBelow are the folders at and below path that the body made, sorted. The
 // caller holds the lock.
 func (o *Overlay) madeBelow(path string) []string {
@@ -143,18 +156,24 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 		return fs.ErrExist
 	}
 	files, made := o.filesBelow(ls, from), o.madeBelow(from)
-	for _, f := range files {
-		if err := CheckNewName(o.lower.root + to + f.path[len(from):]); err != nil {
+	if err := o.measureAll(ctx, files); err != nil {
+		return err
+	}
+	over := make([]*content, len(files))
+	for i, f := range files {
+		name := o.lower.root + to + f.path[len(from):]
+		if err := CheckNewName(name); err != nil {
 			return err
 		}
-	}
-	for _, f := range files {
-		name := to + f.path[len(from):]
-		var over *content
-		if c, is := there.find(o.lower.root + name); is {
-			over = &c
+		if c, is := there.find(name); is {
+			if err := o.lower.measure(ctx, &c); err != nil {
+				return err
+			}
+			over[i] = &c
 		}
-		o.upper.put(name, f.content(), over)
+	}
+	for i, f := range files {
+		o.upper.put(to+f.path[len(from):], f.content(), over[i])
 		if move {
 			o.upper.remove(f.path, f.over)
 		}

@@ -233,7 +233,11 @@ func (o *Overlay) removeTree(ctx context.Context, path string) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, f := range o.filesBelow(ls, path) {
+	files := o.filesBelow(ls, path)
+	if err := o.measureAll(ctx, files); err != nil {
+		return err
+	}
+	for _, f := range files {
 		o.upper.remove(f.path, f.over)
 	}
 	for _, folder := range o.madeBelow(path) {

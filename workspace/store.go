@@ -34,6 +34,9 @@ type Reader interface {
 	Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error)
 }
 
+// NotMeasured is the size of an object that Probe is to be asked for.
+const NotMeasured = -1
+
 // Prober is a Reader that can tell of one path without listing what is around
 // it. What it says agrees with List.
 type Prober interface {
@@ -49,8 +52,10 @@ type Probed struct {
 
 // LocalOpener is a Reader whose objects are plain files of this machine that
 // anyone may change at any time: they are opened in place, nothing of them is
-// kept in a cache, and a listing is good for one attempt.
+// kept in a cache, and a listing is good for one attempt. It is a Prober too, and
+// its List may leave sizes NotMeasured.
 type LocalOpener interface {
+	Prober
 	// OpenLocal opens one object for reading. fs.ErrNotExist.
 	OpenLocal(ctx context.Context, repo, commit, path string) (*os.File, error)
 }

@@ -1,0 +1,277 @@
+package folder
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"perago/workspace"
+)
+
+// This file makes a folder as an overlay says, all or nothing: a process that is
+// killed at any moment leaves it as it was before, or as it is to be.
+//
+// All that changes is below one path, the target: the deepest folder that holds
+// every change, or the only file that changes. What is to be there is built
+// beside the folder, in its parent, out of hard links to what stays and the new
+// files; then one step of the system puts it in place of the old. Nothing is
+// ever unfinished inside of the folder. plan.go finds the target, build.go
+// builds, exchange_*.go has the one step.
+
+// Applier publishes attempts into a plain folder. Its methods are those that
+// the engine wants of a publisher.
+type Applier struct {
+	Dir string
+
+	step func() // for tests: called before each change to the disk
+}
+
+// Prepare never finds an earlier publication: a folder keeps no history.
+func (a *Applier) Prepare(context.Context, workspace.Publication) (*workspace.Published, error) {
+	return nil, nil
+}
+
+// Publish makes the folder as the overlay says. The commit it names is the input
+// commit: a plain folder has no other.
+func (a *Applier) Publish(ctx context.Context, p workspace.Publication) (workspace.Published, error) {
+	if p.ReadOnly {
+		return workspace.Published{Commit: p.Ref.Commit}, nil
+	}
+	if err := a.apply(ctx, p.Overlay); err != nil {
+		return workspace.Published{}, err
+	}
+	return workspace.Published{Commit: p.Ref.Commit}, nil
+}
+
+// Apply makes the folder dir as the overlay says, all or nothing. It may be
+// changed by no one else meanwhile: what another process writes below a changed
+// folder while Apply runs can be lost. A second Apply is refused.
+func Apply(ctx context.Context, dir string, o *workspace.Overlay) error {
+	return (&Applier{Dir: dir}).apply(ctx, o)
+}
+
+func (a *Applier) apply(ctx context.Context, o *workspace.Overlay) error {
+	staged, err := o.Staged(ctx)
+	if err != nil {
+		return err
+	}
+	made := o.Folders()
+	if len(staged) == 0 && len(made) == 0 {
+		return nil
+	}
+	if err := a.replace(ctx, staged, made); err != nil {
+		return fmt.Errorf("apply to %s: %w", a.Dir, err)
+	}
+	return nil
+}
+
+// site is the folder that is changed, and the one that it is in.
+type site struct {
+	dir     string   // without links
+	root    *os.File // dir, locked
+	parent  *os.File
+	files   *os.Root // dir, for reading what is copied
+	staging *os.File // beside dir, locked
+	stage   string   // its name in parent
+	step    func()
+}
+
+func (a *Applier) replace(ctx context.Context, staged []workspace.Staged, made []string) error {
+	s, err := openSite(a.Dir, a.step)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	changes, err := newChanges(staged, made)
+	if err != nil {
+		return err
+	}
+	p, err := s.plan(ctx, changes)
+	if err != nil || p == nil {
+		return err
+	}
+	if err := s.makeStaging(); err != nil {
+		return err
+	}
+	defer s.removeStaging()
+	return s.carryOut(ctx, changes, p)
+}
+
+// openSite opens and locks the folder, and removes what a run that was killed
+// left beside it.
+func openSite(dir string, step func()) (s *site, err error) {
+	if step == nil {
+		step = func() {}
+	}
+	s = &site{step: step}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.dir, err = filepath.EvalSymlinks(dir); err == nil {
+		s.dir, err = filepath.Abs(s.dir)
+	}
+	if err != nil {
+		return s, err
+	}
+	if s.dir == filepath.Dir(s.dir) {
+		return s, errors.New("is the root of the file system, and has nothing beside it to build in")
+	}
+	if s.root, err = os.OpenFile(s.dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0); err != nil {
+		return s, err
+	}
+	// A file system without locks on folders has to do without.
+	if err := unix.Flock(int(s.root.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return s, errors.New("another process is changing this folder")
+	}
+	if s.parent, err = os.OpenFile(filepath.Dir(s.dir), os.O_RDONLY|unix.O_DIRECTORY, 0); err != nil {
+		return s, err
+	}
+	// Who held the lock before may have put another folder here.
+	var locked, named unix.Stat_t
+	if err := errors.Join(unix.Fstat(int(s.root.Fd()), &locked), unix.Fstatat(int(s.parent.Fd()), s.base(), &named, unix.AT_SYMLINK_NOFOLLOW)); err != nil {
+		return s, err
+	}
+	if locked.Ino != named.Ino || locked.Dev != named.Dev {
+		return s, errors.New("another process has just changed this folder")
+	}
+	if s.files, err = os.OpenRoot(s.dir); err != nil {
+		return s, err
+	}
+	s.sweep()
+	return s, nil
+}
+
+func (s *site) base() string { return filepath.Base(s.dir) }
+
+func (s *site) close() {
+	for _, f := range []*os.File{s.root, s.parent, s.staging} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	if s.files != nil {
+		s.files.Close()
+	}
+}
+
+// stagePrefix is what the names of staging folders of dir start with.
+func (s *site) stagePrefix() string { return "." + s.base() + ".perago-apply-" }
+
+func (s *site) makeStaging() error {
+	random := make([]byte, 8)
+	rand.Read(random) // never fails
+	s.stage = fmt.Sprintf("%s%d-%s", s.stagePrefix(), os.Getpid(), hex.EncodeToString(random))
+	s.step()
+	err := unix.Mkdirat(int(s.parent.Fd()), s.stage, 0o700)
+	if err == nil {
+		s.staging, err = openFolder(s.parent, s.stage)
+	}
+	if err == nil {
+		err = unix.Flock(int(s.staging.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
+		return fmt.Errorf("make a folder beside it, in %s: %w", filepath.Dir(s.dir), err)
+	}
+	return nil
+}
+
+// removeStaging removes what was replaced, or what was built in vain. What
+// cannot be removed is swept by the next run.
+func (s *site) removeStaging() {
+	s.step()
+	removeAll(filepath.Join(filepath.Dir(s.dir), s.stage))
+}
+
+// removeAll removes a tree, folders that may not be written to included.
+func removeAll(path string) {
+	if os.RemoveAll(path) == nil {
+		return
+	}
+	filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			os.Chmod(p, 0o700)
+		}
+		return nil
+	})
+	os.RemoveAll(path)
+}
+
+// sweep removes the staging folders of processes that are gone: their lock is
+// free, and so is the number of their process.
+func (s *site) sweep() {
+	entries, err := os.ReadDir(filepath.Dir(s.dir))
+	if err != nil {
+		return // it may be writable and not readable; what is there stays
+	}
+	for _, e := range entries {
+		rest, ours := strings.CutPrefix(e.Name(), s.stagePrefix())
+		var pid int
+		if _, err := fmt.Sscanf(rest, "%d-", &pid); !ours || err != nil || !e.IsDir() {
+			continue
+		}
+		if unix.Kill(pid, 0) != unix.ESRCH {
+			continue
+		}
+		f, err := openFolder(s.parent, e.Name())
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			removeAll(filepath.Join(filepath.Dir(s.dir), e.Name()))
+		}
+		f.Close()
+	}
+}
+
+// folder opens a folder below dir by its path, "" for dir itself, without
+// following a link.
+func (s *site) folder(path string) (*os.File, error) {
+	f, err := openFolder(s.root, ".")
+	for rest := path; err == nil && rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
+		var next *os.File
+		next, err = openFolder(f, name)
+		f.Close()
+		f = next
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// lstat is what is at a path below dir; fs.ErrNotExist also below a file or a link.
+func (s *site) lstat(path string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	if path == "" {
+		return st, unix.Fstat(int(s.root.Fd()), &st)
+	}
+	folder, name := split(path)
+	f, err := s.folder(folder)
+	if err == nil {
+		defer f.Close()
+		err = unix.Fstatat(int(f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if missing(err) {
+		err = fs.ErrNotExist
+	}
+	return st, err
+}
+
+func split(path string) (folder, name string) {
+	i := strings.LastIndexByte(path, '/')
+	return path[:max(0, i)], path[i+1:]
+}
+
+func isFolder(st unix.Stat_t) bool { return uint32(st.Mode)&unix.S_IFMT == unix.S_IFDIR }

@@ -1,0 +1,262 @@
+// Package folder is a plain folder of this machine as a store: what `perago run
+// --workspace` and tests read, and what --apply writes to (apply.go).
+//
+// Nothing outside of the folder is ever reached through it. The folder is opened
+// through os.Root, and everything below it from a folder that is open already, one
+// name at a time and without following symbolic links. A link to a file inside
+// the folder is that file; any other link, and what is neither file nor folder,
+// is an object that cannot be read (workspace.Object.Odd).
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"perago/workspace"
+)
+
+// Store is a plain folder as a workspace.Reader. It has one state, the present
+// one: repository and commit are not looked at. It is safe for concurrent use.
+type Store struct {
+	dir  string
+	root *os.Root
+}
+
+var (
+	_ workspace.Reader      = (*Store)(nil)
+	_ workspace.Prober      = (*Store)(nil)
+	_ workspace.LocalOpener = (*Store)(nil)
+)
+
+// Open opens a folder. Nothing in it is read before it is asked for.
+func Open(dir string) (*Store, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, folderError(dir, err)
+	}
+	return &Store{dir: dir, root: root}, nil
+}
+
+// Close lets go of the folder; files that were opened stay open.
+func (s *Store) Close() error { return s.root.Close() }
+
+// folderError words what is wrong with a folder that was named by a person.
+func folderError(dir string, err error) error {
+	var pathErr *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("there is no such folder: %w", fs.ErrNotExist)
+	case errors.Is(err, unix.ENOTDIR):
+		err = workspace.ErrNotFolder
+	case errors.As(err, &pathErr):
+		err = pathErr.Err
+	}
+	return fmt.Errorf("workspace %s: %w", dir, err)
+}
+
+// notAFile is a name that holds no file of a workspace.
+type notAFile struct{ reason string }
+
+func (e *notAFile) Error() string        { return e.reason }
+func (e *notAFile) Is(target error) bool { return target == workspace.ErrUnnameable }
+
+// Probe tells what is at one path.
+func (s *Store) Probe(ctx context.Context, _, _, path string) (workspace.Probed, error) {
+	if workspace.CheckPath(path) != nil || !s.inRealFolders(path) {
+		return workspace.Probed{}, nil
+	}
+	info, err := s.root.Lstat(path)
+	switch {
+	case missing(err):
+		return workspace.Probed{}, nil
+	case err != nil:
+		return workspace.Probed{}, err
+	case !info.IsDir():
+		o := workspace.Object{Path: path}
+		o.Size, o.Odd = s.sizeOf(path, info.Mode(), info.Size())
+		return workspace.Probed{File: true, Object: o}, nil
+	}
+	dir, err := s.openFolder(path)
+	if err != nil {
+		if missing(err) {
+			err = nil
+		}
+		return workspace.Probed{}, err
+	}
+	below, err := s.anyBelow(ctx, dir, path, 0)
+	return workspace.Probed{Below: below}, err
+}
+
+// inRealFolders says whether all folders above path are folders and no links.
+func (s *Store) inRealFolders(path string) bool {
+	for i := range len(path) {
+		if path[i] != '/' {
+			continue
+		}
+		if info, err := s.root.Lstat(path[:i]); err != nil || !info.IsDir() {
+			return false
+		}
+	}
+	return true
+}
+
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG)
+}
+
+// sizeOf is the size of what is no folder, or why it cannot be a file. mode and
+// size are of the name itself; a link is followed inside of the folder.
+func (s *Store) sizeOf(path string, mode fs.FileMode, size int64) (_ int64, odd string) {
+	if mode&fs.ModeSymlink != 0 {
+		target, err := s.root.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return 0, "is a symbolic link that leads nowhere"
+		case err != nil:
+			return 0, "is a symbolic link that leads out of the workspace"
+		case target.IsDir():
+			return 0, "is a symbolic link to a folder, which a workspace does not follow"
+		}
+		mode, size = target.Mode(), target.Size()
+	}
+	if odd = oddMode(mode); odd != "" {
+		size = 0
+	}
+	return size, odd
+}
+
+// oddMode says why something of this mode cannot be a file, "" when it can.
+func oddMode(mode fs.FileMode) string {
+	switch {
+	case mode.IsRegular():
+		return ""
+	case mode&fs.ModeNamedPipe != 0:
+		return "is a named pipe, not a file"
+	case mode&fs.ModeSocket != 0:
+		return "is a socket, not a file"
+	case mode&fs.ModeDevice != 0:
+		return "is a device, not a file"
+	}
+	return "is no regular file"
+}
+
+// Open streams one file.
+func (s *Store) Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error) {
+	f, err := s.OpenLocal(ctx, repo, commit, path)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// OpenLocal opens one file in place. What it was when it was listed does not
+// count: it is looked at again, and once more when it is open, since it may be
+// another thing by then.
+func (s *Store) OpenLocal(_ context.Context, _, _, path string) (*os.File, error) {
+	if workspace.CheckPath(path) != nil || !s.inRealFolders(path) {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	return openFile(s.root, path)
+}
+
+// openFile opens a regular file, or a link to one inside of root. A named pipe
+// does not make it wait.
+func openFile(root *os.Root, path string) (*os.File, error) {
+	info, err := root.Stat(path)
+	if err == nil && !info.IsDir() {
+		if reason := oddMode(info.Mode()); reason != "" {
+			err = &notAFile{reason}
+		}
+	}
+	var f *os.File
+	if err == nil {
+		f, err = root.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	}
+	if err == nil {
+		info, err = f.Stat()
+		if err == nil && info.IsDir() {
+			err = workspace.ErrIsFolder
+		} else if err == nil && oddMode(info.Mode()) != "" {
+			err = &notAFile{oddMode(info.Mode())}
+		}
+		if err == nil {
+			return f, nil
+		}
+		f.Close()
+	}
+	if l, lerr := root.Lstat(path); lerr == nil && l.Mode()&fs.ModeSymlink != 0 {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = &notAFile{"is a symbolic link that leads nowhere"}
+		} else if !errors.Is(err, fs.ErrPermission) {
+			err = &notAFile{"is a symbolic link that leads out of the workspace, or to no file"}
+		}
+	}
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	if errors.Is(err, unix.ENOTDIR) {
+		err = fs.ErrNotExist
+	}
+	return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+}
+
+// anyBelow finds some file below a folder that is open, in no order, and closes
+// the folder.
+func (s *Store) anyBelow(ctx context.Context, dir *os.File, path string, depth int) (string, error) {
+	defer dir.Close()
+	var folders []string
+	for {
+		entries, err := dir.ReadDir(64)
+		for _, e := range entries {
+			name := path + "/" + e.Name()
+			if e.IsDir() {
+				folders = append(folders, e.Name())
+				continue
+			}
+			if info, err := s.root.Lstat(name); err == nil && !info.IsDir() {
+				if _, odd := s.sizeOf(name, info.Mode(), info.Size()); odd == "" && shown(e.Name()) {
+					return name, nil
+				}
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	for _, name := range folders {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		if depth == maxDepth || !shown(name) {
+			continue
+		}
+		sub, err := openFolder(dir, name)
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if found, err := s.anyBelow(ctx, sub, path+"/"+name, depth+1); found != "" || err != nil {
+			return found, err
+		}
+	}
+	return "", nil
+}
+
+// shown says whether a workspace can show a name; what it cannot show does not
+// make a folder.
+func shown(name string) bool {
+	return workspace.CheckPath(name) == nil && !strings.ContainsFunc(name, isControl)
+}

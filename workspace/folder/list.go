@@ -1,0 +1,157 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"perago/workspace"
+)
+
+// maxDepth is how deep folders may be nested: each level of a walk keeps one
+// folder open.
+const maxDepth = 256
+
+func isControl(r rune) bool { return unicode.IsControl(r) }
+
+// List yields the files whose path starts with prefix, sorted by bytes. Folders
+// are read as the walk comes to them, and those that no path can be in are not.
+func (s *Store) List(ctx context.Context, _, _, prefix string) iter.Seq2[workspace.Object, error] {
+	return func(yield func(workspace.Object, error) bool) {
+		folder, start := "", prefix
+		if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
+			folder, start = prefix[:i], prefix[i+1:]
+			if workspace.CheckPath(folder) != nil || !s.inRealFolders(prefix) {
+				return
+			}
+		}
+		dir, err := s.openFolder(folder)
+		if err != nil {
+			if !missing(err) {
+				yield(workspace.Object{}, listError(folder, err))
+			}
+			return
+		}
+		w := walk{store: s, ctx: ctx, yield: yield}
+		w.folder(dir, folder, start, 0)
+	}
+}
+
+// openFolder opens a folder by its path. It is opened twice: what package os
+// reads out of a folder opened through os.Root it stats entry by entry.
+func (s *Store) openFolder(path string) (*os.File, error) {
+	rooted, err := s.root.Open(filepath.Clean("./" + path))
+	if err != nil {
+		return nil, err
+	}
+	defer rooted.Close()
+	return openFolder(rooted, ".")
+}
+
+func listError(folder string, err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	if folder == "" {
+		folder = "."
+	}
+	return &fs.PathError{Op: "list", Path: folder, Err: err}
+}
+
+type walk struct {
+	store *Store
+	ctx   context.Context
+	yield func(workspace.Object, error) bool
+}
+
+// folder yields what is below an open folder and has a name that starts with
+// start, and closes the folder. It says whether to go on.
+func (w *walk) folder(dir *os.File, path, start string, depth int) bool {
+	defer dir.Close()
+	read, err := dir.ReadDir(-1)
+	if err != nil {
+		return w.yield(workspace.Object{}, listError(path, err))
+	}
+	entries := make([]entry, 0, len(read))
+	for _, e := range read {
+		if !strings.HasPrefix(e.Name(), start) {
+			continue
+		}
+		key := e.Name()
+		if e.IsDir() {
+			key += "/"
+		}
+		entries = append(entries, entry{key, e.Type()})
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
+	for i, e := range entries {
+		if i%1024 == 0 && w.ctx.Err() != nil {
+			w.yield(workspace.Object{}, context.Cause(w.ctx))
+			return false
+		}
+		full := e.key
+		if path != "" {
+			full = path + "/" + full
+		}
+		if !w.entry(dir, full, e, depth) {
+			return false
+		}
+	}
+	return true
+}
+
+// entry is one name of a folder; the key of a folder ends with a slash, which
+// sorts as the paths below it do: "a.b" is before "a/b".
+type entry struct {
+	key  string
+	mode fs.FileMode // the type alone
+}
+
+func (w *walk) entry(dir *os.File, path string, e entry, depth int) bool {
+	if e.mode.IsRegular() {
+		return w.yield(workspace.Object{Path: path, Size: workspace.NotMeasured}, nil)
+	}
+	if !e.mode.IsDir() {
+		o := workspace.Object{Path: path}
+		o.Size, o.Odd = w.store.sizeOf(path, e.mode, 0)
+		return w.yield(o, nil)
+	}
+	path = strings.TrimSuffix(path, "/")
+	if depth == maxDepth {
+		return w.yield(workspace.Object{Path: path, Odd: "is nested too deep"}, nil)
+	}
+	sub, err := openFolder(dir, strings.TrimSuffix(e.key, "/"))
+	switch {
+	case missing(err): // it went meanwhile
+		return true
+	case err != nil:
+		return w.yield(workspace.Object{}, listError(path, err))
+	}
+	return w.folder(sub, path, "", depth+1)
+}
+
+// openFolder opens a folder in one that is open, without following a link.
+func openFolder(dir *os.File, name string) (*os.File, error) {
+	for {
+		fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.ELOOP:
+			err = unix.ENOTDIR // it is a link now
+		}
+		if err != nil {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+		return os.NewFile(uintptr(fd), filepath.Join(dir.Name(), name)), nil
+	}
+}
