@@ -115,7 +115,8 @@ func (l *listing) fact(path string) (fact, error) {
 // probePath asks the store for one path, and for the folders it is in: where
 // one of them is a file too, neither can be named.
 func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
-	var file string // a folder of path that is a file
+	var file string                   // a folder of path that is a file
+	_, local := l.store.(LocalOpener) // may have below a folder what is no object, and in the way
 	for folder := range ancestors(path) {
 		p, err := l.probe(ctx, folder)
 		switch {
@@ -125,7 +126,7 @@ func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
 			return fact{}, &oddError{p.Object.Odd}
 		case p.File && file == "":
 			file = folder
-		case !p.File && p.Below == "":
+		case !p.File && p.Below == "" && !local:
 			return fact{}, nil
 		}
 	}

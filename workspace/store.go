@@ -47,7 +47,7 @@ type Prober interface {
 type Probed struct {
 	File   bool
 	Object Object // when File
-	Below  string // some object below path + "/"; "" when there is none
+	Below  string // some object below path + "/" that is not Odd; "" when there is none
 }
 
 // LocalOpener is a Reader whose objects are plain files of this machine that

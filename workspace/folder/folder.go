@@ -53,12 +53,17 @@ func folderError(dir string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("there is no such folder: %w", fs.ErrNotExist)
-	case errors.Is(err, unix.ENOTDIR):
+	case isFile(dir):
 		err = workspace.ErrNotFolder
 	case errors.As(err, &pathErr):
 		err = pathErr.Err
 	}
 	return fmt.Errorf("workspace %s: %w", dir, err)
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
 }
 
 // notAFile is a name that holds no file of a workspace.

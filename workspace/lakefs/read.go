@@ -29,7 +29,7 @@ func (s *Store) List(ctx context.Context, repo, commit, prefix string) iter.Seq2
 			return
 		}
 		for after := ""; ; {
-			page, err := s.page(ctx, repo, commit, span{prefix, after})
+			page, err := s.page(ctx, repo, commit, span{prefix: prefix, after: after, most: pageSize})
 			if err != nil {
 				yield(workspace.Object{}, err)
 				return
@@ -53,10 +53,13 @@ func (s *Store) List(ctx context.Context, repo, commit, prefix string) iter.Seq2
 }
 
 // span is the part of a listing that one page begins.
-type span struct{ prefix, after string }
+type span struct {
+	prefix, after string
+	most          int // objects
+}
 
 func (s *Store) page(ctx context.Context, repo, commit string, from span) (apigen.ObjectStatsList, error) {
-	amount := apigen.PaginationAmount(pageSize)
+	amount := apigen.PaginationAmount(from.most)
 	after, prefix := apigen.PaginationAfter(from.after), apigen.PaginationPrefix(from.prefix)
 	no := false
 	a, err := s.call(ctx, request{what: "list " + commit, repeat: true,
