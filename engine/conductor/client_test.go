@@ -490,8 +490,10 @@ func TestNothingIsPrinted(t *testing.T) {
 		"bad answer": {ok(`{"token":"x"}`), notGzip},
 		"bad token":  {notGzip, notGzip},
 	} {
+		f.mu.Lock() // the other process is no order that the race detector knows of
 		f.on["POST /token"] = answers[0]
 		f.on["GET /tasks/poll/batch/songs.count"], f.on["GET /tasks/t-1"] = answers[1], answers[1]
+		f.mu.Unlock()
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		// CONDUCTOR_SERVER_URL is unset: conductor-go would end the process.
 		cmd.Env = []string{"PERAGO_CONDUCTOR_SILENT=" + f.url}
