@@ -255,8 +255,8 @@ func TestOddModes(t *testing.T) {
 }
 
 func TestOpenRefusesWhatIsNoFolder(t *testing.T) {
-	dir := fill(t, t.TempDir(), map[string]string{"file": "x"})
-	for path, word := range map[string]string{"none": "there is no such folder", "file": "not a folder"} {
+	dir := fill(t, t.TempDir(), map[string]string{"plain": "x"})
+	for path, word := range map[string]string{"none": "there is no such folder", "plain": "is a file, not a folder"} {
 		_, err := Open(filepath.Join(dir, path))
 		if err == nil || !strings.Contains(err.Error(), word) || strings.Count(err.Error(), path) != 1 {
 			t.Errorf("Open(%s): got %v, want %q", path, err, word)
