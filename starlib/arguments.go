@@ -197,8 +197,8 @@ const (
 	checkEvery = 4096
 
 	// loadItems bounds one call of a builtin at load time, when there is no
-	// attempt that could be cancelled.
-	loadItems = 10_000_000
+	// attempt that could be cancelled; ten times as many, one loop over a range.
+	loadItems = 1_000_000
 
 	// maxItems bounds what one builtin may put into one value; the interpreter
 	// has the same bound for `*`.

@@ -36,7 +36,7 @@ func contentBuiltins() []Builtin {
 			Example: "for line in (workspace / \"raw/log.txt\").lines():\n    print(line)"},
 		{Name: "path.write_text", Phase: Act, Method: true, Returns: "int", call: pathWriteText,
 			Params: []Param{{Name: "text", Type: "string", Doc: "the whole new content"}},
-			Doc: "Writes the whole file, its folders included, and returns its size in bytes. What was there is replaced in one step. " +
+			Doc: "Writes the whole file, its folders included, and returns its size in bytes. A text that is not UTF-8 is an error. What was there is replaced in one step. " +
 				"Names that a store could not give back, with a backslash or a control character, are refused.",
 			Example: `(workspace / "out/report.txt").write_text("done\n")`},
 		{Name: "path.write_bytes", Phase: Act, Method: true, Returns: "int", call: pathWriteBytes,
@@ -158,6 +158,12 @@ func pathWriteText(c *call) (starlark.Value, error) {
 	s, err := c.text("text", "")
 	if err != nil {
 		return nil, asBytesHint(err, c.arg("text"), "write_bytes")
+	}
+	if i := invalidUTF8(s); i >= 0 {
+		p := c.problem(codeEncoding, "the text for %s is not UTF-8", shorten(c.recv.String()))
+		p.Found, p.Argument = fmt.Sprintf("the byte 0x%02x at offset %d", s[i], i), c.place("text")
+		p.Hint = "a slice of a string may cut through a character; write_bytes(bytes) takes anything"
+		return nil, p
 	}
 	return c.writeWhole(s)
 }

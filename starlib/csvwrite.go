@@ -113,8 +113,10 @@ func (w *csvWriter) dict(d *starlark.Dict) error {
 		keys = append(keys, string(s))
 	}
 	return w.named(keys, func(name string) starlark.Value {
-		v, _, _ := d.Get(starlark.String(name)) // a string can be looked up
-		return v
+		if v, found, _ := d.Get(starlark.String(name)); found { // a string can be looked up
+			return v
+		}
+		return nil
 	})
 }
 

@@ -60,7 +60,7 @@ func (it *spanIterator) Next(x *starlark.Value) bool {
 func (it *spanIterator) goOn() bool {
 	run := runOf(it.thread)
 	if run == nil {
-		if it.taken > loadItems {
+		if it.taken > 10*loadItems {
 			it.thread.Cancel("more than 10,000,000 items at load time: move the work into `def run`")
 			return false
 		}

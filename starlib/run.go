@@ -93,11 +93,12 @@ func (r *Run) Err() error { return r.kept }
 // the body has returned, whatever the outcome; nothing can be opened afterwards.
 func (r *Run) End(ctx context.Context) error {
 	r.ended = true
+	open := r.open
+	r.open = nil // closing one would take it out of the list
 	var errs []error
-	for _, c := range r.open {
+	for _, c := range open {
 		errs = append(errs, c.closeAtEnd(ctx))
 	}
-	r.open = nil
 	return errors.Join(errs...)
 }
 

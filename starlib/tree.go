@@ -37,12 +37,12 @@ func treeBuiltins() []Builtin {
 		{Name: "path.rglob", Phase: Act, Method: true, Returns: "list of path", call: pathGlob, Params: []Param{pattern},
 			Doc: "The same as `path.glob(\"**/\" + pattern)`.", Example: `workspace.rglob("*.csv")`},
 		{Name: "path.copy", Phase: Act, Method: true, Returns: "path", call: pathCopy, Params: []Param{target},
-			Doc: "Copies a file, replacing what the target holds, and returns the target. A file that this attempt has not changed " +
-				"is copied without downloading it.",
+			Doc: "Copies a file, or a folder with all in it, and returns the target. A file at the target is replaced; a folder that is not " +
+				"empty is an error. What this attempt has not changed is copied without downloading it.",
 			Example: `(workspace / "raw/a.csv").copy(workspace / "out/a.csv")`},
 		{Name: "path.rename", Phase: Act, Method: true, Returns: "path", call: pathRename, Params: []Param{target},
-			Doc: "Moves a file, replacing what the target holds, and returns the target. A file that this attempt has not changed " +
-				"is moved without downloading it."},
+			Doc: "Moves a file, or a folder with all in it, and returns the target. A file at the target is replaced; a folder that is not " +
+				"empty is an error. What this attempt has not changed is moved without downloading it."},
 		{Name: "path.unlink", Phase: Act, Method: true, Returns: "None", call: pathUnlink,
 			Params: []Param{{Name: "missing_ok", Type: "bool", Default: "False", Doc: "a file that is not there is no error"}},
 			Doc:    "Removes a file."},
@@ -171,9 +171,9 @@ func (c *call) transfer(do func(ctx context.Context, files Files, from, to strin
 		return nil, err
 	}
 	if err := do(c.run.Context, files, string(p), string(target)); err != nil {
-		var at *fs.PathError
-		if errors.As(err, &at) && at.Path == string(target) && p != target {
-			return nil, c.fileError(target, err)
+		_, at := causeOf(err)
+		if at == string(target) {
+			p = target
 		}
 		return nil, c.fileError(p, err)
 	}
@@ -223,10 +223,7 @@ func (c *call) fileError(p path, err error) error {
 	if err := c.run.cancelled(); err != nil {
 		return err
 	}
-	cause := err
-	for at := (*fs.PathError)(nil); errors.As(cause, &at); { // its path may be one of the machine
-		cause = at.Err
-	}
+	cause, _ := causeOf(err)
 	problem := &diag.Problem{Code: codeFile, Cause: err,
 		Message: fmt.Sprintf("%s %s: %s", c.builtin.Name, shorten(p.String()), cause)}
 	switch {
@@ -240,6 +237,15 @@ func (c *call) fileError(p path, err error) error {
 		problem.Hint = "iterdir(), glob() and remove_tree() are for folders"
 	}
 	return problem
+}
+
+// causeOf is what is inside all *fs.PathErrors, whose paths may be those of the
+// machine, and the path of the innermost.
+func causeOf(err error) (cause error, path string) {
+	for at := (*fs.PathError)(nil); errors.As(err, &at); {
+		err, path = at.Err, at.Path
+	}
+	return err, path
 }
 
 // nearestFile says what the author may have meant by a path where nothing is.
