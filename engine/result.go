@@ -159,3 +159,10 @@ func (r redactor) list(in diag.List) diag.List {
 	}
 	return out
 }
+
+// Refused is the Result of an attempt whose input cannot even be read, so that
+// there was nothing for a Runner to do.
+func (r *Runner) Refused(a Attempt, found diag.List) Result {
+	err := &InputError{found}
+	return Result{Attempt: a, Status: statusOf(err), Err: err, Diagnostics: found, Reason: reason(found, r.ReasonMax), Story: story(found)}
+}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"perago/engine"
 	"perago/starlib/diag"
 )
 
@@ -24,11 +25,11 @@ import (
 type config struct {
 	Conductor struct {
 		URL         string // ends in /api; "" when not configured
-		Key, Secret secret
+		Key, Secret engine.Secret
 	}
 	LakeFS struct {
 		URL         string // without /api/v1; "" when not configured
-		Key, Secret secret
+		Key, Secret engine.Secret
 	}
 	WorkspaceRoot, LogRoot, CacheRoot string // "" only where the user has no cache folder
 
@@ -52,14 +53,6 @@ type config struct {
 	// Unknown holds a sentence for every PERAGO_ variable that perago does not know.
 	Unknown []string
 }
-
-// secret is a value that no message, log or dump shows.
-type secret struct{ value string }
-
-func (s secret) String() string               { return "(secret)" }
-func (s secret) GoString() string             { return "(secret)" }
-func (s secret) LogValue() slog.Value         { return slog.StringValue("(secret)") }
-func (s secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
 
 // configFlags adds --env-file and the flags of the settings table to fs, and
 // returns what reads the configuration once fs is parsed.

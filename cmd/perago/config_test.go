@@ -125,13 +125,6 @@ func TestConfigNeverShowsASecret(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), ".env:2:") {
 		t.Errorf("got %v, want a complaint about .env:2 that shows no secret", err)
 	}
-	s := secret{"hush"}
-	text, _ := s.MarshalText()
-	for _, shown := range []string{fmt.Sprint(s), fmt.Sprintf("%+v %#v %s %q %x", s, s, s, s, s), string(text), s.LogValue().String()} {
-		if strings.Contains(shown, "hush") || strings.Contains(shown, "68757368") {
-			t.Errorf("got %q, want nothing of the secret", shown)
-		}
-	}
 }
 
 func TestConfigPlaceholder(t *testing.T) {

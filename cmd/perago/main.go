@@ -11,9 +11,16 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"perago/engine/isolate"
 )
 
-func main() { os.Exit(process()) }
+func main() {
+	if isolate.IsChild(os.Args) {
+		os.Exit(isolate.Main())
+	}
+	os.Exit(process())
+}
 
 // process is one perago process, from its signals to its exit code.
 func process() int {

@@ -3,6 +3,8 @@ package main
 import (
 	"strconv"
 	"time"
+
+	"perago/engine"
 )
 
 // setting is one variable of the configuration.
@@ -29,15 +31,15 @@ func settings() []setting {
 		{name: "CONDUCTOR_SERVER_URL", flag: "conductor-url", rule: "an http(s) URL that ends in /api",
 			set: func(c *config, v string) error { return setURL(&c.Conductor.URL, v, endsInAPI) }},
 		{name: "CONDUCTOR_AUTH_KEY", secret: true, rule: "the key of Conductor's application",
-			set: func(c *config, v string) error { c.Conductor.Key = secret{v}; return nil }},
+			set: func(c *config, v string) error { c.Conductor.Key = engine.NewSecret(v); return nil }},
 		{name: "CONDUCTOR_AUTH_SECRET", secret: true, rule: "the secret that belongs to CONDUCTOR_AUTH_KEY",
-			set: func(c *config, v string) error { c.Conductor.Secret = secret{v}; return nil }},
+			set: func(c *config, v string) error { c.Conductor.Secret = engine.NewSecret(v); return nil }},
 		{name: "LAKECTL_SERVER_ENDPOINT_URL", flag: "lakefs-url", rule: "an http(s) URL, with or without /api/v1",
 			set: func(c *config, v string) error { return setURL(&c.LakeFS.URL, v, withoutAPIVersion) }},
 		{name: "LAKECTL_CREDENTIALS_ACCESS_KEY_ID", secret: true, rule: "lakeFS's access key id",
-			set: func(c *config, v string) error { c.LakeFS.Key = secret{v}; return nil }},
+			set: func(c *config, v string) error { c.LakeFS.Key = engine.NewSecret(v); return nil }},
 		{name: "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", secret: true, rule: "lakeFS's secret access key",
-			set: func(c *config, v string) error { c.LakeFS.Secret = secret{v}; return nil }},
+			set: func(c *config, v string) error { c.LakeFS.Secret = engine.NewSecret(v); return nil }},
 		{name: "PERAGO_WORKSPACE_ROOT", flag: "workspace-root", rule: "a folder, made when missing",
 			set: func(c *config, v string) error { return setFolder(&c.WorkspaceRoot, v) }},
 		{name: "PERAGO_LOG_ROOT", flag: "log-root", rule: "a folder, made when missing",

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"perago/engine"
+	"perago/engine/conductor"
+	"perago/workspace"
+)
+
+func (a *app) doctorCommand() *ffcli.Command {
+	flags := newFlagSet("doctor")
+	repository := flags.String("repository", "", "look at the fence of this lakeFS `REPO` as well")
+	branch := flags.String("branch", "main", "the `BRANCH` of --repository")
+	root := rootFlag(flags)
+	readConfig := a.configFlags(flags)
+	return &ffcli.Command{
+		Name:       "doctor",
+		ShortUsage: "perago doctor [FILE...] [flags]",
+		ShortHelp:  "Is everything there for `perago start`? One line a check, with its repair.",
+		FlagSet:    flags,
+		Exec: a.interruptible(func(ctx context.Context, args []string) error {
+			d := &doctor{app: a, files: args, root: *root}
+			d.configuration(readConfig)
+			d.modules()
+			if d.cfg != nil {
+				d.roots()
+				d.conductor(ctx)
+				d.lake(ctx, workspace.Ref{Repository: *repository, Branch: *branch})
+			}
+			d.isolation(ctx)
+			if ctx.Err() != nil {
+				return errInterrupted
+			}
+			return d.verdict()
+		}),
+	}
+}
+
+// doctor looks at one thing after the other; every one gets its line.
+type doctor struct {
+	app    *app
+	files  []string
+	root   string
+	cfg    *config // nil: it is not usable
+	tasks  []*engine.Module
+	broken int
+	faulty bool // a task file is
+}
+
+// say prints the line of one check: "ok", "note" or "FAIL".
+func (d *doctor) say(mark, subject, what, repair string) {
+	fmt.Fprintf(d.app.stdout, "%-4s  %-14s  %s\n", mark, subject, indentRest(what))
+	if repair != "" {
+		fmt.Fprintf(d.app.stdout, "      %-14s  repair: %s\n", "", repair)
+	}
+}
+
+// fail is the line of a check that does not hold.
+func (d *doctor) fail(subject string, err error, repair string) {
+	d.broken++
+	if f := (*failure)(nil); errors.As(serverError(err), &f) && f.hint != "" {
+		repair = f.hint
+	}
+	d.say("FAIL", subject, err.Error(), repair)
+}
+
+func (d *doctor) configuration(read func() (*config, error)) {
+	cfg, err := read()
+	if err != nil {
+		d.broken++
+		d.say("FAIL", "configuration", err.Error(), "")
+		return
+	}
+	d.cfg = cfg
+	d.say("ok", "configuration", "complete", "")
+	for _, sentence := range cfg.Unknown {
+		d.say("note", "configuration", sentence, "")
+	}
+}
+
+func (d *doctor) modules() {
+	tasks, complaints := loadAll(d.files, d.root)
+	d.tasks = tasks
+	for _, m := range tasks {
+		d.say("ok", "task file", m.File+" declares "+m.Task.Name, "")
+	}
+	for _, c := range complaints {
+		d.broken++
+		d.faulty = true
+		d.say("FAIL", "task file", c.Line1(), c.Hint)
+	}
+}
+
+// roots makes and removes a file in every folder that a worker writes to.
+func (d *doctor) roots() {
+	for _, r := range []struct{ name, dir, repair string }{
+		{"workspace root", d.cfg.WorkspaceRoot, "name another folder with PERAGO_WORKSPACE_ROOT"},
+		{"log root", d.cfg.LogRoot, "name another folder with PERAGO_LOG_ROOT"},
+		{"cache root", d.cfg.CacheRoot, "name another folder with PERAGO_CACHE_ROOT"},
+	} {
+		if err := writable(r.dir); err != nil {
+			d.fail(r.name, err, r.repair)
+			continue
+		}
+		d.say("ok", r.name, r.dir+" can be written", "")
+	}
+	root, err := d.cfg.openRoot(nil)
+	if errors.Is(err, workspace.ErrLocked) {
+		d.say("note", "workspace root", err.Error(), "a second worker needs a root of its own")
+	} else if err == nil {
+		root.Close()
+	}
+}
+
+func writable(dir string) error {
+	if dir == "" {
+		return errors.New("there is none: this user has no cache folder")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func (d *doctor) conductor(ctx context.Context) {
+	client, err := d.cfg.conductorClient(d.cfg.workerID(d.files))
+	if err != nil {
+		d.fail("Conductor", err, "")
+		return
+	}
+	server, err := client.Check(ctx)
+	if err != nil {
+		d.fail("Conductor", err, "look at CONDUCTOR_SERVER_URL, and whether the server runs")
+		return
+	}
+	d.say("ok", "Conductor", d.cfg.Conductor.URL+" answers and lets us in", "")
+	if server.LoginIdle {
+		d.say("note", "Conductor", "a key is configured, and the server asks for none", "")
+	}
+	if server.Skew.Abs() > 5*time.Second {
+		d.fail("clock", fmt.Errorf("Conductor's clock is %s away from ours", server.Skew), "let NTP set both clocks")
+	} else {
+		d.say("ok", "clock", "within 5 s of Conductor's", "")
+	}
+	for _, m := range d.tasks {
+		d.taskDef(ctx, client, m)
+	}
+}
+
+func (d *doctor) taskDef(ctx context.Context, client *conductor.Client, m *engine.Module) {
+	local, err := engine.TaskDef(m.Task)
+	if err != nil {
+		d.fail("TaskDef", err, "perago check "+m.File)
+		return
+	}
+	registered, changes, err := compare(ctx, client, m.Task.Name, local)
+	switch {
+	case err != nil:
+		d.fail("TaskDef", err, "")
+	case registered == nil:
+		d.fail("TaskDef", fmt.Errorf("%s is not registered", m.Task.Name), "perago register "+m.File)
+	case len(changes) > 0:
+		d.say("note", "TaskDef", fmt.Sprintf("%s differs from the file in %v", m.Task.Name, fieldsOf(changes)), "perago register "+m.File)
+	default:
+		d.say("ok", "TaskDef", m.Task.Name+" is registered as the file says", "")
+	}
+}
+
+// lake asks the configured lakeFS, and looks at the fence of a repository when one is named.
+func (d *doctor) lake(ctx context.Context, on workspace.Ref) {
+	if d.cfg.LakeFS.URL == "" && !hasWorkspace(d.tasks) {
+		d.say("note", "lakeFS", "not configured; only tasks with a workspace need it", "")
+		return
+	}
+	store, err := d.cfg.lakeStore()
+	if err != nil {
+		d.fail("lakeFS", err, "")
+		return
+	}
+	if err := checkLake(ctx, store); err != nil {
+		d.fail("lakeFS", err, "look at LAKECTL_SERVER_ENDPOINT_URL and the key, and whether the server runs")
+		return
+	}
+	d.say("ok", "lakeFS", d.cfg.LakeFS.URL+" answers and lets us in", "")
+	if on.Repository == "" {
+		d.say("note", "fence", "not looked at: name a repository with --repository", "")
+		return
+	}
+	d.fence(ctx, store, on)
+}
+
+// fence runs the self-test that a worker trusts, and says what the branch holds.
+func (d *doctor) fence(ctx context.Context, store workspace.Store, on workspace.Ref) {
+	head, err := store.Head(ctx, on.Repository, on.Branch)
+	if err != nil {
+		d.fail("fence", err, "")
+		return
+	}
+	err = d.cfg.publisher(store, nil).SelfTest(ctx, on.Repository, head, nil)
+	switch {
+	case errors.Is(err, workspace.ErrNoFence) && d.cfg.Fence != "server":
+		d.say("note", "fence", err.Error()+": publications fall back to the client level", "switch hooks on at the server: actions.enabled")
+		return
+	case err != nil:
+		d.fail("fence", err, "switch hooks on at the server: actions.enabled")
+		return
+	}
+	state, err := workspace.FenceStatus(ctx, store, on.Repository, on.Branch)
+	if err != nil {
+		d.fail("fence", err, "")
+		return
+	}
+	d.say("ok", "fence", fmt.Sprintf("%s runs it; %s on %s", on.Repository, state, on.Branch), "")
+}
+
+// verdict is the exit code of the whole visit.
+func (d *doctor) verdict() error {
+	switch {
+	case d.broken == 0:
+		return nil
+	case d.faulty && d.broken == 1:
+		return told(exitInvalid)
+	}
+	return told(exitEnvironment)
+}

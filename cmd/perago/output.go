@@ -1,0 +1,46 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+
+	"perago/starlib/diag"
+)
+
+// rootFlag adds --root, what "//" means in a load.
+func rootFlag(fs *flag.FlagSet) *string {
+	return fs.String("root", "", "the `DIR` that // means in load(\"//…\"): by default the current one when the file is inside it, else the file's own")
+}
+
+// complain writes what is wrong with task files to stderr.
+func (a *app) complain(list diag.List) error {
+	diag.WriteText(a.stderr, list, a.textOptions())
+	return told(exitInvalid)
+}
+
+func (a *app) textOptions() diag.TextOptions {
+	return diag.TextOptions{Color: a.colorful(a.stderr)}
+}
+
+// colorful: w is a terminal that wants colour.
+func (a *app) colorful(w io.Writer) bool {
+	env := environment(a.environ)
+	return isTerminal(w) && env["NO_COLOR"] == "" && env["TERM"] != "dumb"
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// writeJSON writes v as two-space indented JSON with a newline at its end, text as it is.
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

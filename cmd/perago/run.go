@@ -1,0 +1,144 @@
+// run.go is `perago run`: one attempt, here, now. What it reads is prepared in
+// runinput.go; what it tells afterwards is in runreport.go.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"time"
+
+	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"perago/engine"
+	"perago/starlib/diag"
+)
+
+// runOptions are the flags of `run`.
+type runOptions struct {
+	params    string // JSON, @FILE or @- for stdin
+	workspace string // DIR
+	input     string // FILE or - for stdin
+	root      string
+	apply     bool
+	publish   bool
+	format    string
+
+	config func() (*config, error)
+	given  map[string]bool // the flags that were set
+}
+
+func (a *app) runCommand() *ffcli.Command {
+	flags := newFlagSet("run")
+	o := &runOptions{}
+	flags.StringVar(&o.params, "params", "{}", "the parameters: `JSON`, @FILE, or @- for stdin")
+	flags.StringVar(&o.workspace, "workspace", "", "the `DIR` that the task sees as its workspace")
+	flags.BoolVar(&o.apply, "apply", false, "make the workspace folder match, as a whole or not at all")
+	flags.StringVar(&o.input, "input", "", "a whole Conductor input, `FILE` or - for stdin, against the configured lakeFS")
+	flags.BoolVar(&o.publish, "publish", false, "publish to the branch that the input names")
+	format := choiceFlag(flags, "format", "how the outcome is written", []string{"text", "json"})
+	root := rootFlag(flags)
+	o.config = a.configFlags(flags)
+	return &ffcli.Command{
+		Name:       "run",
+		ShortUsage: "perago run FILE [flags]",
+		ShortHelp:  "Run a task once, here and now, without any server.",
+		LongHelp: `The workspace is a plain folder, seen through an overlay: it is never changed
+unless --apply is given, and then as a whole or not at all. The output envelope
+goes to stdout; what changed, where the time went and the limits used go to
+stderr. A failed attempt prints nothing on stdout, unless with --format json.
+
+  perago run tasks/features_build.star --workspace data/ --params '{"feature_set": "v1"}'
+  perago run tasks/metadata_validate.star --params @metadata.json`,
+		FlagSet: flags,
+		Exec: a.interruptible(func(ctx context.Context, args []string) error {
+			o.format, o.root, o.given = *format, *root, map[string]bool{}
+			flags.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+			if err := o.check(args); err != nil {
+				return err
+			}
+			err := a.runTask(ctx, args[0], o)
+			if f := (*failure)(nil); errors.As(err, &f) && o.format == "json" {
+				// No attempt was made, but whoever reads stdout gets their object.
+				return errors.Join(err, a.printOutcome(outcome{Status: engine.Failed, Reason: f.Error()}))
+			}
+			return err
+		}),
+	}
+}
+
+// check refuses flags that contradict each other.
+func (o *runOptions) check(args []string) error {
+	switch {
+	case len(args) != 1:
+		return usageError("", "run wants one task file, got %d", len(args))
+	case o.given["input"] && (o.given["params"] || o.given["workspace"]):
+		return usageError("", "--input is the whole input: --params and --workspace do not go with it")
+	case o.apply && !o.given["workspace"]:
+		return usageError("", "--apply changes the folder of --workspace, and there is none")
+	case o.publish && !o.given["input"]:
+		return usageError("", "--publish needs --input, which names the branch")
+	}
+	return nil
+}
+
+// fits refuses flags that contradict the task.
+func (o *runOptions) fits(file string, m *engine.Module) error {
+	hasWorkspace := m.Task.Workspace != nil
+	switch {
+	case hasWorkspace && !o.given["workspace"] && !o.given["input"]:
+		return usageError("name its folder: `perago run "+file+" --workspace DIR`", "the task of %s works on a workspace", file)
+	case !hasWorkspace && o.given["workspace"]:
+		return usageError("leave --workspace out", "the task of %s has no workspace", file)
+	case !hasWorkspace && o.publish:
+		return usageError("leave --publish out", "the task of %s has no workspace, so there is nothing to publish", file)
+	}
+	return nil
+}
+
+// runTask loads a file and makes one attempt of it.
+func (a *app) runTask(ctx context.Context, file string, o *runOptions) error {
+	start := time.Now()
+	m, complaints := loadOne(file, o.root)
+	if m == nil {
+		return a.refused(complaints, o.format)
+	}
+	loaded := time.Since(start)
+	if err := o.fits(file, m); err != nil {
+		return err
+	}
+	cfg, err := o.config()
+	if err != nil {
+		return err
+	}
+	attempt, complaints, err := a.runAttempt(o)
+	if err != nil {
+		return err
+	}
+	if len(complaints) > 0 {
+		r := engine.Runner{ReasonMax: cfg.ReasonMax}
+		return a.told(r.Refused(attempt, complaints), o)
+	}
+	shown := a.showProgress(o.format)
+	b, err := a.openBench(m, cfg, o, shown)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	result := b.runner.Run(ctx, m, attempt, shown.hooks())
+	shown.finish()
+	result.Phases.Load += loaded
+	return a.told(result, o)
+}
+
+// refused is a file that did not load: there was no attempt.
+func (a *app) refused(list diag.List, format string) error {
+	diag.WriteText(a.stderr, list, a.textOptions())
+	if format == "json" {
+		if err := a.printOutcome(outcome{Status: engine.Failed, Reason: list.Error(), Diagnostics: list}); err != nil {
+			return err
+		}
+	}
+	return told(exitInvalid)
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"perago/engine"
+	"perago/workspace"
+	"perago/workspace/folder"
+)
+
+// bench is what one attempt of `perago run` needs around it.
+type bench struct {
+	runner  *engine.Runner
+	closers []func() error
+}
+
+func (b *bench) close() {
+	for i := len(b.closers) - 1; i >= 0; i-- {
+		b.closers[i]() // what is left of a temporary folder, the next sweep removes
+	}
+}
+
+// openBench opens what the task and the flags ask for, and nothing else.
+func (a *app) openBench(m *engine.Module, cfg *config, o *runOptions, shown *meter) (*bench, error) {
+	body, closeBody := cfg.body()
+	b := &bench{closers: []func() error{closeBody}, runner: &engine.Runner{Body: body, Ceiling: cfg.ceiling(),
+		ReasonMax: cfg.ReasonMax, Transfers: cfg.TransferConcurrency}}
+	if m.Task.Workspace == nil {
+		return b, nil
+	}
+	root, err := cfg.openRoot(&workspace.RootOptions{Shared: true})
+	if err != nil {
+		return nil, err
+	}
+	b.runner.Root = root
+	b.closers = append(b.closers, root.Close)
+	if o.given["input"] {
+		err = b.openLake(cfg, o, shown)
+	} else {
+		err = b.openFolder(o, shown)
+	}
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// openFolder makes a plain folder the workspace.
+func (b *bench) openFolder(o *runOptions, shown *meter) error {
+	store, err := folder.Open(o.workspace)
+	if err != nil {
+		hint := ""
+		if errors.Is(err, fs.ErrNotExist) {
+			hint = "make it first: `mkdir -p " + o.workspace + "`"
+		}
+		return environmentError(hint, "--workspace: %w", err)
+	}
+	b.closers = append(b.closers, store.Close)
+	b.runner.Store = meteredFolder{store, shown}
+	b.runner.Fixed = &workspace.Ref{}
+	if o.apply {
+		b.runner.Publisher = &folder.Applier{Dir: o.workspace}
+	}
+	return nil
+}
+
+// openLake makes the configured lakeFS the store of the workspace.
+func (b *bench) openLake(cfg *config, o *runOptions, shown *meter) error {
+	store, err := cfg.lakeStore()
+	if err != nil {
+		return err
+	}
+	cache, err := cfg.openCache()
+	if err != nil {
+		return err
+	}
+	metered := meteredStore{store, shown}
+	b.runner.Store, b.runner.Cache = metered, cache
+	if o.publish {
+		b.runner.Publisher = cfg.publisher(metered, nil)
+	}
+	return nil
+}
+
+// meteredFolder counts what is opened of a folder.
+type meteredFolder struct {
+	*folder.Store
+	shown *meter
+}
+
+// OpenLocal implements workspace.LocalOpener.
+func (m meteredFolder) OpenLocal(ctx context.Context, repo, commit, path string) (*os.File, error) {
+	f, err := m.Store.OpenLocal(ctx, repo, commit, path)
+	if err == nil {
+		if info, err := f.Stat(); err == nil {
+			m.shown.moved(info.Size())
+		}
+	}
+	return f, err
+}
+
+// meteredStore counts what comes from a server and what goes to it.
+type meteredStore struct {
+	workspace.Store
+	shown *meter
+}
+
+// Open implements workspace.Reader.
+func (m meteredStore) Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error) {
+	r, err := m.Store.Open(ctx, repo, commit, path)
+	if err != nil {
+		return nil, err
+	}
+	return meteredReader{r, m.shown}, nil
+}
+
+// Put implements workspace.Writer.
+func (m meteredStore) Put(ctx context.Context, repo, branch, path string, body workspace.Content) (workspace.Object, error) {
+	object, err := m.Store.Put(ctx, repo, branch, path, body)
+	if err == nil {
+		m.shown.moved(body.Size)
+	}
+	return object, err
+}
+
+type meteredReader struct {
+	io.ReadCloser
+	shown *meter
+}
+
+func (r meteredReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.shown.moved(int64(n))
+	return n, err
+}

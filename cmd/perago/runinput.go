@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"perago/engine"
+	"perago/starlib/diag"
+)
+
+// maxInput is the size, in bytes, above which nothing is taken for an input.
+const maxInput = 64 << 20
+
+// runAttempt makes the attempt that the flags describe. The diagnostics are for
+// an input that is not even JSON; the engine looks at everything else.
+func (a *app) runAttempt(o *runOptions) (engine.Attempt, diag.List, error) {
+	attempt := engine.Attempt{TaskID: "run-" + time.Now().UTC().Format("20060102T150405.000000000"), WorkflowID: "run", Reference: "run"}
+	if o.given["input"] {
+		data, err := a.readArgument("--input", o.input)
+		if err != nil {
+			return attempt, nil, err
+		}
+		attempt.Input = data
+		return attempt, notJSON("the input", data), nil
+	}
+	data := []byte(o.params)
+	if name, isFile := strings.CutPrefix(o.params, "@"); isFile {
+		var err error
+		if data, err = a.readArgument("--params", name); err != nil {
+			return attempt, nil, err
+		}
+	}
+	if complaints := notJSON("--params", data); complaints != nil {
+		return attempt, complaints, nil
+	}
+	attempt.Input = slices.Concat([]byte(`{"params": `), data, []byte("}"))
+	return attempt, nil, nil
+}
+
+// notJSON complains about data that is no JSON value.
+func notJSON(what string, data []byte) diag.List {
+	data = bytes.TrimSpace(data)
+	var any json.RawMessage
+	err := json.Unmarshal(data, &any)
+	if err == nil {
+		return nil
+	}
+	d := &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is not JSON: " + err.Error(),
+		Hint: "quote it for the shell: --params '{\"name\": \"value\"}', or put it in a file: --params @FILE"}
+	if len(data) == 0 {
+		d.Message, d.Found, d.Wanted = what, "nothing", "a JSON object"
+	}
+	return diag.List{d}
+}
+
+// readArgument reads the file that a flag names; "-" is stdin.
+func (a *app) readArgument(name, file string) ([]byte, error) {
+	var from io.Reader = a.stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, environmentError("", "%s: %w", name, err)
+		}
+		defer f.Close()
+		from = f
+	}
+	data, err := io.ReadAll(io.LimitReader(from, maxInput+1))
+	if err != nil {
+		return nil, environmentError("", "%s: %w", name, err)
+	}
+	if len(data) > maxInput {
+		return nil, environmentError("", "%s: %s is larger than %d MiB", name, file, maxInput>>20)
+	}
+	return data, nil
+}

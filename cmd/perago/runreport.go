@@ -1,0 +1,165 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"perago/engine"
+	"perago/starlib/diag"
+	"perago/workspace"
+)
+
+// outcome is what `run --format json` prints, whatever became of the attempt.
+type outcome struct {
+	Status      engine.Status      `json:"status"`
+	Reason      string             `json:"reason"`
+	Output      json.RawMessage    `json:"output"`
+	Changes     []workspace.Change `json:"changes"`
+	Phases      phases             `json:"phases"`
+	Usage       usageFigures       `json:"usage"`
+	Diagnostics diag.List          `json:"diagnostics"`
+}
+
+// phases are the times of engine.Phases in milliseconds.
+type phases struct {
+	Load    float64 `json:"load_ms"`
+	List    float64 `json:"list_ms"`
+	Pre     float64 `json:"pre_ms"`
+	Body    float64 `json:"body_ms"`
+	Post    float64 `json:"post_ms"`
+	Publish float64 `json:"publish_ms"`
+}
+
+type usageFigures struct {
+	Steps       uint64 `json:"steps"`
+	PeakBytes   int64  `json:"peak_bytes"`
+	ObjectsRead int    `json:"objects_read"`
+	BytesRead   int64  `json:"bytes_read"`
+}
+
+func outcomeOf(r engine.Result) outcome {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	p := r.Phases
+	return outcome{
+		Status: r.Status, Reason: r.Reason, Output: r.Output, Changes: r.Changes, Diagnostics: r.Diagnostics,
+		Phases: phases{ms(p.Load), ms(p.List), ms(p.Pre), ms(p.Body), ms(p.Post), ms(p.Publish)},
+		Usage:  usageFigures{r.Body.Steps, r.Body.PeakBytes, r.Files.ObjectsRead, r.Files.BytesRead},
+	}
+}
+
+func (a *app) printOutcome(o outcome) error {
+	if o.Changes == nil {
+		o.Changes = []workspace.Change{}
+	}
+	if o.Diagnostics == nil {
+		o.Diagnostics = diag.List{}
+	}
+	return writeJSON(a.stdout, o)
+}
+
+// told tells of an attempt, and says how the command ends.
+func (a *app) told(r engine.Result, o *runOptions) error {
+	a.tellStory(r, o)
+	if o.format == "json" {
+		if err := a.printOutcome(outcomeOf(r)); err != nil {
+			return err
+		}
+	} else if r.Status == engine.Completed {
+		if err := printEnvelope(a.stdout, r.Output); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.Status == engine.Completed:
+		return nil
+	case r.Status == engine.FailedTerminal:
+		return told(exitTerminal)
+	case fromSurroundings(r):
+		return told(exitEnvironment)
+	}
+	return told(exitInvalid)
+}
+
+// fromSurroundings: it was not the task that failed, but a server, the network or a disk.
+func fromSurroundings(r engine.Result) bool {
+	var complaints diag.List
+	return !errors.As(r.Err, &complaints)
+}
+
+// printEnvelope writes the output of a completed attempt.
+func printEnvelope(w io.Writer, output json.RawMessage) error {
+	return writeJSON(w, output)
+}
+
+// tellStory writes to stderr: what went wrong, or what changed; then the figures.
+func (a *app) tellStory(r engine.Result, o *runOptions) {
+	if r.Status != engine.Completed {
+		diag.WriteText(a.stderr, r.Diagnostics, a.textOptions())
+		fmt.Fprintf(a.stderr, "\n%s\n", r.Status)
+	}
+	if len(r.Changes) > 0 {
+		tellChanges(a.stderr, r.Changes)
+		if o.given["workspace"] && !o.apply {
+			fmt.Fprintln(a.stderr, "(not applied: with --apply the folder would be made to match)")
+		}
+	}
+	p := r.Phases
+	fmt.Fprintf(a.stderr, "load %s, list %s, pre %s, body %s, post %s, publish %s\n",
+		shortTime(p.Load), shortTime(p.List), shortTime(p.Pre), shortTime(p.Body), shortTime(p.Post), shortTime(p.Publish))
+	fmt.Fprintln(a.stderr, limitsUsed(r))
+}
+
+// tellChanges writes one line a change: what, how large, where.
+func tellChanges(w io.Writer, changes []workspace.Change) {
+	tw := tabwriter.NewWriter(w, 0, 1, 2, ' ', tabwriter.AlignRight)
+	for _, c := range changes {
+		fmt.Fprintf(tw, "%s\t%s\t  %s\n", c.Op, shortSize(c.Size), c.Path)
+	}
+	tw.Flush()
+}
+
+// limitsUsed sets what the body took beside what it was allowed.
+func limitsUsed(r engine.Result) string {
+	of := func(limit string, is bool) string {
+		if !is {
+			return ""
+		}
+		return " of " + limit
+	}
+	parts := []string{
+		fmt.Sprintf("%d%s steps", r.Body.Steps, of(fmt.Sprint(r.Limits.Steps), r.Limits.Steps > 0)),
+		shortTime(r.Phases.Body) + of(r.Limits.Wall.String(), r.Limits.Wall > 0) + " of time",
+	}
+	if r.Body.PeakBytes > 0 {
+		parts = append(parts, shortSize(r.Body.PeakBytes)+of(shortSize(r.Limits.Memory), r.Limits.Memory > 0)+" of memory")
+	}
+	if r.Files.ObjectsListed > 0 {
+		parts = append(parts, fmt.Sprintf("read %d of %d files, %s", r.Files.ObjectsRead, r.Files.ObjectsListed, shortSize(r.Files.BytesRead)))
+	}
+	return "used: " + strings.Join(parts, "; ")
+}
+
+// shortTime is a duration as a person reads it: "0.4 ms", "2.35 s".
+func shortTime(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+// shortSize is a size as a person reads it: "120 B", "1.5 MB" (1024-based).
+func shortSize(n int64) string {
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, unit := float64(n)/(1<<10), 0
+	for size >= 1<<10 && unit < 3 {
+		size, unit = size/(1<<10), unit+1
+	}
+	return fmt.Sprintf("%.1f %s", size, []string{"KB", "MB", "GB", "TB"}[unit])
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"perago/engine"
+	"perago/engine/conductor"
+	"perago/engine/isolate"
+	"perago/starlib/diag"
+	"perago/workspace"
+	"perago/workspace/lakefs"
+)
+
+// conductorClient makes the client of the configured Conductor; it calls nobody.
+func (c *config) conductorClient(workerID string) (*conductor.Client, error) {
+	if c.Conductor.URL == "" {
+		return nil, environmentError("set it in the environment or in .env, as in CONDUCTOR_SERVER_URL=http://localhost:8080/api",
+			"configuration: CONDUCTOR_SERVER_URL is missing")
+	}
+	return conductor.New(conductor.Options{URL: c.Conductor.URL, Key: c.Conductor.Key.Reveal(), Secret: c.Conductor.Secret, WorkerID: workerID}), nil
+}
+
+// workerID is what servers and logs call this process: by default after the first file.
+func (c *config) workerID(files []string) string {
+	prefix := c.WorkerIDPrefix
+	if prefix == "" && len(files) > 0 {
+		prefix = strings.TrimSuffix(filepath.Base(files[0]), ".star")
+	}
+	return engine.WorkerID(prefix)
+}
+
+// serverError makes an error of a server one of the environment, its advice kept.
+func serverError(err error) error {
+	var f *failure
+	if err == nil || errors.As(err, &f) || errors.Is(err, errInterrupted) {
+		return err
+	}
+	hint := ""
+	var refused *conductor.Error
+	if errors.As(err, &refused) {
+		hint = refused.Hint
+	}
+	return &failure{exitEnvironment, err, hint}
+}
+
+// loadOne loads one file; the module is nil when there is a complaint that is
+// more than a warning.
+func loadOne(file, root string) (*engine.Module, diag.List) {
+	m, list := engine.Load(file, &engine.LoadOptions{Root: root})
+	if hasErrors(list) {
+		return nil, list
+	}
+	return m, list
+}
+
+// loadAll loads every file; all complaints of all files come back. Two files
+// that declare the same task are a complaint as well.
+func loadAll(files []string, root string) ([]*engine.Module, diag.List) {
+	var modules []*engine.Module
+	var complaints diag.List
+	byName := map[string]string{}
+	for _, file := range files {
+		m, list := loadOne(file, root)
+		if m == nil {
+			complaints = append(complaints, list...)
+			continue
+		}
+		if other := byName[m.Task.Name]; other != "" {
+			complaints = append(complaints, &diag.Diagnostic{Code: "P2009", Severity: diag.Error, File: file, Line: m.Task.At.Line, Column: m.Task.At.Column,
+				Message: fmt.Sprintf("the task %s is declared by %s as well", m.Task.Name, other), Hint: "serve one of the two, or rename one"})
+			continue
+		}
+		byName[m.Task.Name] = file
+		modules = append(modules, m)
+	}
+	return modules, complaints
+}
+
+// lakeStore makes the client of the configured lakeFS; it calls nobody.
+func (c *config) lakeStore() (*lakefs.Store, error) {
+	if c.LakeFS.URL == "" {
+		return nil, environmentError("set LAKECTL_SERVER_ENDPOINT_URL, LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY in the environment or in .env",
+			"configuration: LAKECTL_SERVER_ENDPOINT_URL is missing, and the task has a workspace")
+	}
+	return lakefs.New(lakefs.Options{URL: c.LakeFS.URL, Key: c.LakeFS.Key.Reveal(), Secret: c.LakeFS.Secret.Reveal()}), nil
+}
+
+// publisher publishes to store at the configured level.
+func (c *config) publisher(store workspace.Store, events func(workspace.Event)) *workspace.Publisher {
+	return &workspace.Publisher{Store: store, Level: workspace.FenceLevel(c.Fence), Concurrency: c.TransferConcurrency, Events: events}
+}
+
+// body is what runs bodies, as the execution mode says, and what ends it.
+func (c *config) body() (engine.Body, func() error) {
+	if c.ExecutionMode == "thread" {
+		return engine.InProcess{}, func() error { return nil }
+	}
+	p := &isolate.Processes{}
+	return p, p.Close
+}
+
+// ceiling is the operator's limit over what a task asks for.
+func (c *config) ceiling() engine.Limits {
+	return engine.Limits{Memory: c.MemoryMax, Wall: time.Duration(c.BodySecondsMax) * time.Second}
+}
+
+// openRoot opens the folder of attempts.
+func (c *config) openRoot(o *workspace.RootOptions) (*workspace.Root, error) {
+	if c.WorkspaceRoot == "" {
+		return nil, environmentError("set PERAGO_WORKSPACE_ROOT", "there is no folder for the workspaces: this user has none")
+	}
+	root, err := workspace.OpenRoot(c.WorkspaceRoot, o)
+	if errors.Is(err, workspace.ErrLocked) {
+		return nil, environmentError("give every worker a root of its own: --workspace-root DIR", "%w", err)
+	}
+	if err != nil {
+		return nil, environmentError("name a folder that can be written: --workspace-root DIR", "%w", err)
+	}
+	return root, nil
+}
+
+// openCache opens the cache of listings and contents.
+func (c *config) openCache() (*workspace.Cache, error) {
+	if c.CacheRoot == "" {
+		return nil, environmentError("set PERAGO_CACHE_ROOT", "there is no folder for the cache: this user has none")
+	}
+	cache, err := workspace.OpenCache(c.CacheRoot, &workspace.CacheOptions{MaxSize: c.CacheMax})
+	if err != nil {
+		return nil, environmentError("name a folder that can be written: --cache-root DIR", "%w", err)
+	}
+	return cache, nil
+}
+
+// checkLake asks whether lakeFS is there and lets us in; nil is not asked.
+func checkLake(ctx context.Context, store *lakefs.Store) error {
+	if store == nil {
+		return nil
+	}
+	return store.Check(ctx)
+}

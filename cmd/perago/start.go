@@ -1,0 +1,264 @@
+// start.go is `perago start`, the worker: what has to be there before the first
+// poll, and the parts it is made of. What it shows while it runs is in
+// watch.go and status.go, what the signals mean in drain.go.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"perago/engine"
+	"perago/engine/conductor"
+	"perago/workspace"
+	"perago/workspace/lakefs"
+)
+
+// startOptions are the flags of `start`.
+type startOptions struct {
+	slots    int
+	register bool
+	root     string
+}
+
+func (a *app) startCommand() *ffcli.Command {
+	flags := newFlagSet("start")
+	slots := countFlag(flags, "j", "run up to `N` attempts at once, shared by all the files", runtime.NumCPU())
+	register := flags.Bool("register", false, "create the TaskDefs that Conductor does not have")
+	root := rootFlag(flags)
+	readConfig := a.configFlags(flags)
+	return &ffcli.Command{
+		Name:       "start",
+		ShortUsage: "perago start FILE... [flags]",
+		ShortHelp:  "Serve tasks: poll Conductor, run attempts, publish, report.",
+		LongHelp: `The first SIGTERM or SIGINT ends polling; what runs is finished and reported. The
+second ends what runs: Conductor gets FAILED, and nothing is published.`,
+		FlagSet: flags,
+		Exec: func(ctx context.Context, args []string) error {
+			if len(args) == 0 {
+				return usageError("", "start wants at least one task file")
+			}
+			cfg, err := readConfig()
+			if err != nil {
+				return err
+			}
+			return a.start(ctx, cfg, args, startOptions{*slots, *register, *root})
+		},
+	}
+}
+
+// start makes sure of everything that can be known before the first poll, and
+// then works until it is told to stop.
+func (a *app) start(ctx context.Context, cfg *config, files []string, o startOptions) error {
+	stop := a.stopping(ctx)
+	defer stop.release()
+	modules, complaints := loadAll(files, o.root)
+	if len(complaints) > 0 {
+		return a.complain(complaints)
+	}
+	client, err := cfg.conductorClient(cfg.workerID(files))
+	if err != nil {
+		return err
+	}
+	s, err := a.openService(cfg, modules, cfg.workerID(files))
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := a.makeReady(stop.drain, client, s, o.register); err != nil {
+		if stop.drain.Err() != nil {
+			return nil // told to stop before it began
+		}
+		return serverError(err)
+	}
+	worker := s.worker(client, cfg, o.slots)
+	seen := a.watch(worker, s)
+	defer seen.stop()
+	if err := s.listen(cfg.HTTPAddr, worker); err != nil {
+		return err
+	}
+	if err := worker.Run(stop.drain, stop.force); err != nil {
+		return err
+	}
+	return stop.outcome()
+}
+
+// service is all that attempts of some modules need on this machine.
+type service struct {
+	modules []*engine.Module
+	runner  *engine.Runner
+	root    *workspace.Root
+	logs    *engine.Logs
+	log     *slog.Logger
+	lake    *lakefs.Store // nil: no task has a workspace
+	closers []func() error
+}
+
+func (s *service) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+}
+
+// hasWorkspace: at least one of the modules works on a workspace.
+func hasWorkspace(modules []*engine.Module) bool {
+	for _, m := range modules {
+		if m.Task.Workspace != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// openService takes the workspace root, opens the logs and makes the runner.
+func (a *app) openService(cfg *config, modules []*engine.Module, workerID string) (*service, error) {
+	s := &service{modules: modules}
+	if err := s.openLogs(a, cfg, workerID); err != nil {
+		return nil, err
+	}
+	root, err := cfg.openRoot(nil)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	s.root = root
+	s.closers = append(s.closers, root.Close)
+	body, closeBody := cfg.body()
+	s.closers = append(s.closers, closeBody)
+	s.runner = &engine.Runner{Body: body, Ceiling: cfg.ceiling(), ReasonMax: cfg.ReasonMax,
+		Transfers: cfg.TransferConcurrency, Log: s.log}
+	if cfg.KeepFailed {
+		s.runner.Keep = workspace.KeepFiles
+	}
+	if hasWorkspace(modules) {
+		if err := s.openLake(cfg); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// openLake gives the runner its workspaces.
+func (s *service) openLake(cfg *config) error {
+	store, err := cfg.lakeStore()
+	if err != nil {
+		return err
+	}
+	cache, err := cfg.openCache()
+	if err != nil {
+		return err
+	}
+	s.lake = store
+	s.runner.Store, s.runner.Root, s.runner.Cache = store, s.root, cache
+	s.runner.Publisher = cfg.publisher(store, func(e workspace.Event) { logEvent(s.log, e) })
+	return nil
+}
+
+// makeReady asks both servers, and Conductor for the TaskDef of every module.
+func (a *app) makeReady(ctx context.Context, client *conductor.Client, s *service, register bool) error {
+	if _, err := client.Check(ctx); err != nil {
+		return err
+	}
+	if err := checkLake(ctx, s.lake); err != nil {
+		return err
+	}
+	var missing []string
+	for _, m := range s.modules {
+		local, err := engine.TaskDef(m.Task)
+		if err != nil {
+			return a.complain(m.Diagnose(err))
+		}
+		registered, changes, err := compare(ctx, client, m.Task.Name, local)
+		switch {
+		case err != nil:
+			return err
+		case registered == nil && !register:
+			missing = append(missing, m.Task.Name)
+		case registered == nil:
+			if err := client.Create(ctx, local); err != nil {
+				return err
+			}
+			s.log.Info("TaskDef created", "task", m.Task.Name)
+		case len(changes) > 0:
+			s.log.Warn("the registered TaskDef differs from the file; `perago register` updates it", "task", m.Task.Name, "fields", fieldsOf(changes))
+		}
+	}
+	if len(missing) > 0 {
+		return environmentError(fmt.Sprintf("`perago register %s`, or start with --register", filesOf(s.modules, missing)),
+			"Conductor has no TaskDef of %s", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+func fieldsOf(changes []conductor.Difference) []string {
+	var fields []string
+	for _, c := range changes {
+		fields = append(fields, c.Field)
+	}
+	return fields
+}
+
+// filesOf are the files that declare the named tasks.
+func filesOf(modules []*engine.Module, names []string) string {
+	var files []string
+	for _, m := range modules {
+		for _, name := range names {
+			if m.Task.Name == name {
+				files = append(files, m.File)
+			}
+		}
+	}
+	return strings.Join(files, " ")
+}
+
+// worker puts the parts together.
+func (s *service) worker(client *conductor.Client, cfg *config, slots int) *engine.Worker {
+	w := &engine.Worker{
+		RunAttempt: s.runner.Run, Queue: client, Leaser: client, Modules: s.modules, Slots: slots,
+		PollIntervalMax: cfg.PollIntervalMax, Sweep: func(ctx context.Context) { s.sweep(ctx, cfg) }, SweepInterval: cfg.GCInterval, Log: s.log,
+	}
+	if cfg.ForceKillAfter != nil {
+		w.Grace = max(*cfg.ForceKillAfter, time.Nanosecond) // 0 is at once here, and never there
+	}
+	return w
+}
+
+// sweep removes what dead attempts left, here and on the server, and old logs.
+func (s *service) sweep(ctx context.Context, cfg *config) {
+	o := workspace.SweepOptions{KeepFor: cfg.GCTTL}
+	if s.lake != nil {
+		o.DropBranch = s.lake.DeleteBranch
+	}
+	swept, err := s.root.Sweep(ctx, o)
+	logs, logsErr := s.logs.Sweep()
+	s.log.Info("swept", "attempts", swept.Attempts, "branches", swept.Branches, "left", swept.Left, "logs", logs)
+	if err := errors.Join(err, swept.Err, logsErr); err != nil {
+		s.log.Warn("the sweep left something; the next one tries again", "error", err.Error())
+	}
+}
+
+// logEvent logs one step of a publication.
+func logEvent(log *slog.Logger, e workspace.Event) {
+	level := slog.LevelInfo
+	switch e.Kind {
+	case workspace.EventUnfenced, workspace.EventLeft:
+		level = slog.LevelWarn
+	case workspace.EventLost:
+		level = slog.LevelError
+	}
+	attrs := []any{"task", e.Task.Name, "workflow_id", e.Task.WorkflowID, "task_id", e.Task.TaskID, "retry", e.Task.Retry,
+		"repository", e.Ref.Repository, "branch", e.Ref.Branch, "from", e.Ref.Commit, "staging", e.Branch, "to", e.Commit,
+		"puts", e.Puts, "copies", e.Copies, "deletes", e.Drops, "bytes", e.Bytes, "ms", float64(e.Took.Microseconds()) / 1000}
+	if e.Err != nil {
+		attrs = append(attrs, "error", e.Err.Error())
+	}
+	log.Log(context.Background(), level, string(e.Kind), attrs...)
+}
