@@ -11,6 +11,7 @@ import (
 
 	"perago/engine"
 	"perago/engine/conductor"
+	"perago/engine/isolate"
 	"perago/workspace"
 )
 
@@ -148,14 +149,19 @@ func (d *doctor) conductor(ctx context.Context) {
 	if server.LoginIdle {
 		d.say("note", "Conductor", "a key is configured, and the server asks for none", "")
 	}
-	if server.Skew.Abs() > 5*time.Second {
-		d.fail("clock", fmt.Errorf("Conductor's clock is %s away from ours", server.Skew), "let NTP set both clocks")
-	} else {
-		d.say("ok", "clock", "within 5 s of Conductor's", "")
-	}
+	d.clock("Conductor", server.Skew)
 	for _, m := range d.tasks {
 		d.taskDef(ctx, client, m)
 	}
+}
+
+// clock compares a server's clock with ours.
+func (d *doctor) clock(server string, skew time.Duration) {
+	if skew.Abs() > 5*time.Second {
+		d.fail("clock", fmt.Errorf("the clock of %s is %s away from ours", server, skew), "let NTP set both clocks")
+		return
+	}
+	d.say("ok", "clock", "within 5 s of "+server+"'s", "")
 }
 
 func (d *doctor) taskDef(ctx context.Context, client *conductor.Client, m *engine.Module) {
@@ -188,11 +194,13 @@ func (d *doctor) lake(ctx context.Context, on workspace.Ref) {
 		d.fail("lakeFS", err, "")
 		return
 	}
-	if err := checkLake(ctx, store); err != nil {
+	server, err := store.Check(ctx)
+	if err != nil {
 		d.fail("lakeFS", err, "look at LAKECTL_SERVER_ENDPOINT_URL and the key, and whether the server runs")
 		return
 	}
-	d.say("ok", "lakeFS", d.cfg.LakeFS.URL+" answers and lets us in", "")
+	d.say("ok", "lakeFS", fmt.Sprintf("%s, version %s, answers and lets us in", server.URL, server.Version), "")
+	d.clock("lakeFS", server.Skew)
 	if on.Repository == "" {
 		d.say("note", "fence", "not looked at: name a repository with --repository", "")
 		return
@@ -222,6 +230,26 @@ func (d *doctor) fence(ctx context.Context, store workspace.Store, on workspace.
 		return
 	}
 	d.say("ok", "fence", fmt.Sprintf("%s runs it; %s on %s", on.Repository, state, on.Branch), "")
+}
+
+// isolation starts a child and asks what holds it in.
+func (d *doctor) isolation(ctx context.Context) {
+	if d.cfg != nil && d.cfg.ExecutionMode == "thread" {
+		d.say("note", "isolation", "bodies run inside the worker: PERAGO_EXECUTION_MODE=thread is for trusted tasks", "")
+		return
+	}
+	layers, err := isolate.Layers(ctx)
+	if err != nil {
+		d.fail("isolation", err, "run with PERAGO_EXECUTION_MODE=thread, trusted tasks only")
+		return
+	}
+	for _, l := range layers {
+		if l.Active {
+			d.say("ok", "isolation", l.Name+": "+l.Why, "")
+		} else {
+			d.say("note", "isolation", l.Name+" is missing: "+l.Why, "")
+		}
+	}
 }
 
 // verdict is the exit code of the whole visit.

@@ -28,7 +28,7 @@ func (a *app) explainCommand() *ffcli.Command {
 func (a *app) explain(code string) error {
 	story, ok := diag.Explain(diag.Code(code))
 	if !ok {
-		return usageError("", "no such code: %s", cut(code))
+		return usageError("codes stand in every complaint: `error P2103: …`", "no such code: %s", cut(code))
 	}
 	_, err := fmt.Fprint(a.stdout, story)
 	return err

@@ -10,6 +10,7 @@ import (
 	"perago/engine"
 	"perago/workspace"
 	"perago/workspace/folder"
+	"perago/workspace/lakefs"
 )
 
 // bench is what one attempt of `perago run` needs around it.
@@ -26,7 +27,7 @@ func (b *bench) close() {
 
 // openBench opens what the task and the flags ask for, and nothing else.
 func (a *app) openBench(m *engine.Module, cfg *config, o *runOptions, shown *meter) (*bench, error) {
-	body, closeBody := cfg.body()
+	body, closeBody := cfg.body(-1)
 	b := &bench{closers: []func() error{closeBody}, runner: &engine.Runner{Body: body, Ceiling: cfg.ceiling(),
 		ReasonMax: cfg.ReasonMax, Transfers: cfg.TransferConcurrency}}
 	if m.Task.Workspace == nil {
@@ -79,7 +80,7 @@ func (b *bench) openLake(cfg *config, o *runOptions, shown *meter) error {
 	if err != nil {
 		return err
 	}
-	metered := meteredStore{store, shown}
+	metered := meteredLake{store, shown}
 	b.runner.Store, b.runner.Cache = metered, cache
 	if o.publish {
 		b.runner.Publisher = cfg.publisher(metered, nil)
@@ -104,14 +105,14 @@ func (m meteredFolder) OpenLocal(ctx context.Context, repo, commit, path string)
 	return f, err
 }
 
-// meteredStore counts what comes from a server and what goes to it.
-type meteredStore struct {
-	workspace.Store
+// meteredLake counts what comes from lakeFS and what goes to it.
+type meteredLake struct {
+	*lakefs.Store
 	shown *meter
 }
 
 // Open implements workspace.Reader.
-func (m meteredStore) Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error) {
+func (m meteredLake) Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error) {
 	r, err := m.Store.Open(ctx, repo, commit, path)
 	if err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func (m meteredStore) Open(ctx context.Context, repo, commit, path string) (io.R
 }
 
 // Put implements workspace.Writer.
-func (m meteredStore) Put(ctx context.Context, repo, branch, path string, body workspace.Content) (workspace.Object, error) {
+func (m meteredLake) Put(ctx context.Context, repo, branch, path string, body workspace.Content) (workspace.Object, error) {
 	object, err := m.Store.Put(ctx, repo, branch, path, body)
 	if err == nil {
 		m.shown.moved(body.Size)

@@ -100,7 +100,7 @@ func printEnvelope(w io.Writer, output json.RawMessage) error {
 func (a *app) tellStory(r engine.Result, o *runOptions) {
 	if r.Status != engine.Completed {
 		diag.WriteText(a.stderr, r.Diagnostics, a.textOptions())
-		fmt.Fprintf(a.stderr, "\n%s\n", r.Status)
+		fmt.Fprintln(a.stderr, verdict(r.Status))
 	}
 	if len(r.Changes) > 0 {
 		tellChanges(a.stderr, r.Changes)
@@ -109,9 +109,20 @@ func (a *app) tellStory(r engine.Result, o *runOptions) {
 		}
 	}
 	p := r.Phases
+	if p.Body == 0 {
+		return // the body did not run: there are no figures worth a line
+	}
 	fmt.Fprintf(a.stderr, "load %s, list %s, pre %s, body %s, post %s, publish %s\n",
 		shortTime(p.Load), shortTime(p.List), shortTime(p.Pre), shortTime(p.Body), shortTime(p.Post), shortTime(p.Publish))
 	fmt.Fprintln(a.stderr, limitsUsed(r))
+}
+
+// verdict is a failed status, and what Conductor would make of it.
+func verdict(s engine.Status) string {
+	if s == engine.FailedTerminal {
+		return string(s) + ": Conductor would not retry it"
+	}
+	return string(s) + ": Conductor would retry it, as the controls say"
 }
 
 // tellChanges writes one line a change: what, how large, where.

@@ -10,9 +10,14 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"perago/engine/isolate"
 )
 
 func TestMain(m *testing.M) {
+	if isolate.IsChild(os.Args) { // bodies run in children of this binary, too
+		os.Exit(isolate.Main())
+	}
 	testscript.Main(m, map[string]func(){"perago": main})
 }
 

@@ -87,7 +87,12 @@ func (c *config) lakeStore() (*lakefs.Store, error) {
 		return nil, environmentError("set LAKECTL_SERVER_ENDPOINT_URL, LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY in the environment or in .env",
 			"configuration: LAKECTL_SERVER_ENDPOINT_URL is missing, and the task has a workspace")
 	}
-	return lakefs.New(lakefs.Options{URL: c.LakeFS.URL, Key: c.LakeFS.Key.Reveal(), Secret: c.LakeFS.Secret.Reveal()}), nil
+	store, err := lakefs.New(lakefs.Options{URL: c.LakeFS.URL, Key: c.LakeFS.Key.Reveal(), Secret: lakefs.Secret(c.LakeFS.Secret.Reveal()),
+		Concurrency: 2 * c.TransferConcurrency})
+	if err != nil {
+		return nil, environmentError("", "configuration: %w", err)
+	}
+	return store, nil
 }
 
 // publisher publishes to store at the configured level.
@@ -96,11 +101,12 @@ func (c *config) publisher(store workspace.Store, events func(workspace.Event)) 
 }
 
 // body is what runs bodies, as the execution mode says, and what ends it.
-func (c *config) body() (engine.Body, func() error) {
+// Spares are the children that wait for a body; below 0 is none.
+func (c *config) body(spares int) (engine.Body, func() error) {
 	if c.ExecutionMode == "thread" {
 		return engine.InProcess{}, func() error { return nil }
 	}
-	p := &isolate.Processes{}
+	p := isolate.New(isolate.Options{Spares: spares})
 	return p, p.Close
 }
 
@@ -141,5 +147,6 @@ func checkLake(ctx context.Context, store *lakefs.Store) error {
 	if store == nil {
 		return nil
 	}
-	return store.Check(ctx)
+	_, err := store.Check(ctx)
+	return err
 }

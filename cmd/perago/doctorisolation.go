@@ -1,5 +1,0 @@
-package main
-
-import "context"
-
-func (d *doctor) isolation(context.Context) {}
