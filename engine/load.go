@@ -83,7 +83,13 @@ type loader struct {
 	found   diag.List
 }
 
-func load(file, root string, r reader) (m *Module, list diag.List) {
+func load(file, root string, r reader) (*Module, diag.List) {
+	_, m, list := loadUnits(file, root, r, true)
+	return m, list
+}
+
+// loadUnits does the three passes. A file that is no task declares none, and has no body.
+func loadUnits(file, root string, r reader, task bool) (main *unit, m *Module, list diag.List) {
 	l := &loader{read: r, names: starlib.Predeclared(), units: map[string]*unit{},
 		sources: &diag.Sources{Text: map[string][]byte{}, Trees: map[string]*syntax.File{}, Parameters: parameters()}}
 	l.module = &Module{File: file, Root: root, Sources: l.sources.Text, sources: l.sources}
@@ -98,21 +104,24 @@ func load(file, root string, r reader) (m *Module, list diag.List) {
 	if problem != nil {
 		d := problem.Diagnostic()
 		d.File = file
-		return nil, diag.List{d}
+		return nil, nil, diag.List{d}
 	}
-	main := l.enter(file, text, nil)
+	main = l.enter(file, text, nil)
 	if len(l.found) > 0 {
-		return nil, l.found
+		return nil, nil, l.found
 	}
 	for _, u := range l.order {
-		if list := l.run(u, u == main); len(list) > 0 {
-			return nil, list
+		if list := l.run(u, task && u == main); len(list) > 0 {
+			return nil, nil, list
 		}
 	}
-	if list := l.body(main); len(list) > 0 {
-		return nil, list
+	if !task {
+		return main, l.module, nil
 	}
-	return l.module, nil
+	if list := l.body(main); len(list) > 0 {
+		return nil, nil, list
+	}
+	return main, l.module, nil
 }
 
 // dialect is the one dialect: sets are on; while, recursion, if and for at the

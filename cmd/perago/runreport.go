@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"perago/engine"
@@ -127,11 +126,13 @@ func verdict(s engine.Status) string {
 
 // tellChanges writes one line a change: what, how large, where.
 func tellChanges(w io.Writer, changes []workspace.Change) {
-	tw := tabwriter.NewWriter(w, 0, 1, 2, ' ', tabwriter.AlignRight)
+	widest := 0
 	for _, c := range changes {
-		fmt.Fprintf(tw, "%s\t%s\t  %s\n", c.Op, shortSize(c.Size), c.Path)
+		widest = max(widest, len(shortSize(c.Size)))
 	}
-	tw.Flush()
+	for _, c := range changes {
+		fmt.Fprintf(w, "%s  %*s  %s\n", c.Op, widest, shortSize(c.Size), c.Path)
+	}
 }
 
 // limitsUsed sets what the body took beside what it was allowed.

@@ -1,0 +1,17 @@
+// Package tasktest runs the tests that stand beside task files: `perago test`.
+//
+// A test file is named `*_test.star` and defines functions test_*(t). t runs a
+// task on a workspace made for the test, from literals or from a fixture
+// folder, through the whole pipeline of an attempt, and holds what comes out
+// against what is wanted:
+//
+//	def test_counts(t):
+//	    got = t.run("count_rows.star", workspace = {"raw/a.csv": "id\n1\n2\n"})
+//	    t.equal(got.status, "COMPLETED")
+//	    t.equal(got.result["rows"], 2)
+//	    t.equal(got.read("counts.csv"), "file,rows\nraw/a.csv,2\n")
+//
+//	tasktest.go  find the files, run their tests
+//	t.go         t: run, folder, equal, ok, contains, fails
+//	outcome.go   what t.run returns, and the files behind it
+package tasktest

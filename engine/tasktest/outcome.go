@@ -1,0 +1,211 @@
+package tasktest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+	"go.starlark.net/syntax"
+
+	"perago/engine"
+	"perago/starlib/diag"
+	"perago/workspace"
+	"perago/workspace/folder"
+	"perago/workspace/memory"
+)
+
+const inOperator = syntax.IN
+
+// maxKept bounds the contents that one t.run keeps for read, in bytes.
+const maxKept = 64 << 20
+
+// fixture is a folder that a test runs a task on. It is never written to.
+type fixture string
+
+func (f fixture) String() string        { return fmt.Sprintf("t.folder(%q)", string(f)) }
+func (f fixture) Type() string          { return "folder" }
+func (f fixture) Freeze()               {}
+func (f fixture) Truth() starlark.Bool  { return true }
+func (f fixture) Hash() (uint32, error) { return starlark.String(f).Hash() }
+
+// place is the workspace of one t.run, and the publisher of its attempt: what
+// would be published is kept for the test to look at.
+type place struct {
+	runner *engine.Runner
+	ref    workspace.Ref
+	close  func()
+	log    []string
+
+	files []string          // after the attempt; nil when nothing was published
+	kept  map[string][]byte // contents of what was written
+}
+
+// place makes the workspace that a test describes.
+func (x *test) place(m *engine.Module, described starlark.Value) (*place, error) {
+	p := &place{close: func() {}, kept: map[string][]byte{}}
+	p.runner = &engine.Runner{Body: engine.InProcess{}, Root: x.root, Fixed: &p.ref, Publisher: p}
+	if m.Task.Workspace == nil {
+		if described != starlark.None {
+			return nil, misuse("t.run", errors.New("the task has no workspace"))
+		}
+		p.runner.Publisher = nil
+		return p, nil
+	}
+	switch d := described.(type) {
+	case fixture:
+		store, err := folder.Open(string(d))
+		if err != nil {
+			return nil, misuse("t.run", err)
+		}
+		p.runner.Store, p.close = store, func() { store.Close() }
+		return p, nil
+	case *starlark.Dict, starlark.NoneType:
+		files, err := literalFiles(d)
+		if err != nil {
+			return nil, err
+		}
+		store := memory.New(nil)
+		store.CreateRepository("test")
+		p.ref = workspace.Ref{Repository: "test", Branch: "main"}
+		p.ref.Commit, err = store.Seed("test", "main", files)
+		if err != nil {
+			return nil, misuse("t.run", err)
+		}
+		p.runner.Store = store
+		return p, nil
+	}
+	return nil, misuse("t.run", fmt.Errorf("workspace: got %s, want a dict of path to text, or t.folder(path)", described.Type()))
+}
+
+// literalFiles reads {"raw/a.csv": "id\n1\n"}.
+func literalFiles(v starlark.Value) (map[string]string, error) {
+	files := map[string]string{}
+	dict, ok := v.(*starlark.Dict)
+	if !ok {
+		return files, nil
+	}
+	for _, item := range dict.Items() {
+		path, isText := starlark.AsString(item[0])
+		if !isText {
+			return nil, misuse("t.run", fmt.Errorf("workspace: got the key %s, want a path", item[0]))
+		}
+		if err := workspace.CheckNewName(path); err != nil {
+			return nil, misuse("t.run", fmt.Errorf("workspace: %w", err))
+		}
+		switch content := item[1].(type) {
+		case starlark.String:
+			files[path] = string(content)
+		case starlark.Bytes:
+			files[path] = string(content)
+		default:
+			return nil, misuse("t.run", fmt.Errorf("workspace: %s: got %s, want a string or bytes", path, item[1].Type()))
+		}
+	}
+	return files, nil
+}
+
+// Prepare implements engine.Publisher.
+func (p *place) Prepare(context.Context, workspace.Publication) (*workspace.Published, error) {
+	return nil, nil
+}
+
+// Publish implements engine.Publisher: it keeps what was written.
+func (p *place) Publish(ctx context.Context, pub workspace.Publication) (workspace.Published, error) {
+	var err error
+	if p.files, err = pub.Overlay.Glob(ctx, "", "**"); err != nil {
+		return workspace.Published{}, err
+	}
+	changes, err := pub.Overlay.Changes(ctx)
+	if err != nil {
+		return workspace.Published{}, err
+	}
+	left := int64(maxKept)
+	for _, c := range changes {
+		if left -= c.Size; c.Op == workspace.Deleted || left < 0 {
+			continue
+		}
+		f, err := pub.Overlay.Open(ctx, c.Path)
+		if err != nil {
+			return workspace.Published{}, err
+		}
+		data, err := io.ReadAll(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return workspace.Published{}, err
+		}
+		p.kept[c.Path] = data
+	}
+	return workspace.Published{Commit: pub.Ref.Commit}, nil
+}
+
+// outcome is what t.run returns.
+func (x *test) outcome(thread *starlark.Thread, r engine.Result, p *place) (starlark.Value, error) {
+	result := starlark.Value(starlark.None)
+	if r.Status == engine.Completed {
+		var output struct{ Result json.RawMessage }
+		if err := json.Unmarshal(r.Output, &output); err != nil {
+			return nil, err
+		}
+		var err error
+		if result, err = x.library(thread, "json", "decode", starlark.String(output.Result)); err != nil {
+			return nil, err
+		}
+	}
+	var changes []starlark.Value
+	for _, c := range r.Changes {
+		changes = append(changes, starlarkstruct.FromStringDict(starlark.String("change"), starlark.StringDict{
+			"op": starlark.String(c.Op), "path": starlark.String(c.Path), "size": starlark.MakeInt64(c.Size)}))
+	}
+	return starlarkstruct.FromStringDict(starlark.String("outcome"), starlark.StringDict{
+		"status":  starlark.String(r.Status),
+		"reason":  starlark.String(r.Reason),
+		"result":  result,
+		"changes": starlark.NewList(changes),
+		"files":   texts(p.files),
+		"log":     texts(p.log),
+		"read": starlark.NewBuiltin("read", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			var path string
+			if err := starlark.UnpackArgs("read", args, kwargs, "path", &path); err != nil {
+				return nil, misuse("read", err)
+			}
+			return p.read(x.ctx, path)
+		}),
+	}), nil
+}
+
+// read is the content of a file after the attempt.
+func (p *place) read(ctx context.Context, path string) (starlark.Value, error) {
+	if data, ok := p.kept[path]; ok {
+		return starlark.String(data), nil
+	}
+	if !slices.Contains(p.files, path) {
+		problem := &diag.Problem{Code: "P4151", Message: "the attempt left no file " + path, Cause: fs.ErrNotExist}
+		if near := diag.Nearest(path, p.files); near != "" {
+			problem.Hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		return nil, problem
+	}
+	r, err := p.runner.Store.Open(ctx, p.ref.Repository, p.ref.Commit, path)
+	if err != nil {
+		return nil, misuse("read", err)
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, maxKept))
+	if err != nil {
+		return nil, misuse("read", err)
+	}
+	return starlark.String(data), nil
+}
+
+func texts(list []string) *starlark.List {
+	values := make([]starlark.Value, len(list))
+	for i, s := range list {
+		values[i] = starlark.String(s)
+	}
+	return starlark.NewList(values)
+}

@@ -1,0 +1,232 @@
+package tasktest
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"perago/engine"
+	"perago/starlib"
+	"perago/starlib/diag"
+)
+
+// compareDepth is how deep equal looks into values.
+const compareDepth = 200
+
+// test is t: one test while it runs.
+type test struct {
+	*suite
+	ctx context.Context
+	log []string
+}
+
+// value is t as the test sees it.
+func (x *test) value() starlark.Value {
+	methods := starlark.StringDict{}
+	for name, method := range map[string]func(*starlark.Thread, starlark.Tuple, []starlark.Tuple) (starlark.Value, error){
+		"run": x.run, "folder": x.folder, "equal": x.equal, "ok": x.ok, "contains": x.contains, "fails": x.fails,
+	} {
+		methods[name] = starlark.NewBuiltin("t."+name, func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			return method(thread, args, kwargs)
+		})
+	}
+	return starlarkstruct.FromStringDict(starlark.String("t"), methods)
+}
+
+func (x *test) record(r starlib.Record) {
+	line := fmt.Sprintf("%s %s:%d %s", r.Level, r.At.File, r.At.Line, r.Message)
+	for _, f := range r.Fields {
+		line += fmt.Sprintf(" %s=%s", f.Key, f.Value)
+	}
+	x.log = append(x.log, line)
+}
+
+// misuse is a wrong call of one of the methods of t.
+func misuse(method string, err error) error {
+	return &diag.Problem{Code: "P4150", Message: strings.TrimPrefix(err.Error(), method+": "), Hint: "see docs/language.md, Tests", Cause: err}
+}
+
+// folder is t.folder(path): a fixture folder, relative to the test file.
+func (x *test) folder(_ *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var path string
+	if err := starlark.UnpackArgs("t.folder", args, kwargs, "path", &path); err != nil {
+		return nil, misuse("t.folder", err)
+	}
+	return fixture(filepath.Join(filepath.Dir(x.file), filepath.FromSlash(path))), nil
+}
+
+// equal is t.equal(got, want, message = "").
+func (x *test) equal(_ *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var got, want starlark.Value
+	var message string
+	if err := starlark.UnpackArgs("t.equal", args, kwargs, "got", &got, "want", &want, "message?", &message); err != nil {
+		return nil, misuse("t.equal", err)
+	}
+	same, err := starlark.EqualDepth(got, want, compareDepth)
+	if err != nil {
+		return nil, misuse("t.equal", err)
+	}
+	if same {
+		return starlark.None, nil
+	}
+	p := &diag.Problem{Code: "P4151", Message: said("not equal", message)}
+	p.Found, p.Wanted = firstDifference(got, want)
+	return nil, p
+}
+
+// firstDifference shows two values; of two long texts only the line where they part.
+func firstDifference(got, want starlark.Value) (found, wanted string) {
+	g, gotText := starlark.AsString(got)
+	w, wantText := starlark.AsString(want)
+	if !gotText || !wantText || !strings.Contains(g+w, "\n") {
+		return shown(got), shown(want)
+	}
+	gotLines, wantLines := strings.SplitAfter(g, "\n"), strings.SplitAfter(w, "\n")
+	for i := range max(len(gotLines), len(wantLines)) {
+		a, b := "", ""
+		if i < len(gotLines) {
+			a = gotLines[i]
+		}
+		if i < len(wantLines) {
+			b = wantLines[i]
+		}
+		if a != b {
+			return fmt.Sprintf("line %d %s", i+1, shown(starlark.String(a))), shown(starlark.String(b))
+		}
+	}
+	return shown(got), shown(want)
+}
+
+// shown is a value in a message: at most 300 characters of it.
+func shown(v starlark.Value) string {
+	if r := []rune(v.String()); len(r) > 300 {
+		return string(r[:299]) + "…"
+	}
+	return v.String()
+}
+
+func said(what, message string) string {
+	if message == "" {
+		return what
+	}
+	return message + ": " + what
+}
+
+// ok is t.ok(condition, message = "").
+func (x *test) ok(_ *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var condition starlark.Value
+	var message string
+	if err := starlark.UnpackArgs("t.ok", args, kwargs, "condition", &condition, "message?", &message); err != nil {
+		return nil, misuse("t.ok", err)
+	}
+	if condition.Truth() {
+		return starlark.None, nil
+	}
+	return nil, &diag.Problem{Code: "P4151", Message: said("not so", message), Found: shown(condition)}
+}
+
+// contains is t.contains(whole, part): a text in a text, an item of a list, a key of a dict.
+func (x *test) contains(_ *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var whole, part starlark.Value
+	var message string
+	if err := starlark.UnpackArgs("t.contains", args, kwargs, "whole", &whole, "part", &part, "message?", &message); err != nil {
+		return nil, misuse("t.contains", err)
+	}
+	in, err := starlark.Binary(inOperator, part, whole)
+	if err != nil {
+		return nil, misuse("t.contains", err)
+	}
+	if in.Truth() {
+		return starlark.None, nil
+	}
+	return nil, &diag.Problem{Code: "P4151", Message: said("not contained", message), Found: shown(whole), Wanted: shown(part) + " in it"}
+}
+
+// fails is t.fails(fn, *args, match = "", **kwargs): fn must end with an error
+// whose text has match in it.
+func (x *test) fails(thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	match := ""
+	var passed []starlark.Tuple
+	for _, kw := range kwargs {
+		if text, ok := starlark.AsString(kw[1]); ok && kw[0] == starlark.String("match") {
+			match = text
+			continue
+		}
+		passed = append(passed, kw)
+	}
+	if len(args) == 0 {
+		return nil, misuse("t.fails", fmt.Errorf("t.fails: missing argument for fn"))
+	}
+	_, err := starlark.Call(thread, args[0], args[1:], passed)
+	if cause := x.ctx.Err(); cause != nil {
+		return nil, cause
+	}
+	if err == nil {
+		return nil, &diag.Problem{Code: "P4151", Message: "no error", Wanted: "one from " + shown(args[0])}
+	}
+	text := x.module.Diagnose(err).Error()
+	pattern, compileErr := regexp.Compile(match)
+	if compileErr != nil {
+		return nil, misuse("t.fails", compileErr)
+	}
+	if !pattern.MatchString(text) {
+		return nil, &diag.Problem{Code: "P4151", Message: "another error", Found: text, Wanted: match}
+	}
+	return starlark.String(text), nil
+}
+
+// run is t.run(file, params = {}, workspace = None).
+func (x *test) run(thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var file string
+	var params, space starlark.Value = starlark.NewDict(0), starlark.None
+	if err := starlark.UnpackArgs("t.run", args, kwargs, "file", &file, "params?", &params, "workspace?", &space); err != nil {
+		return nil, misuse("t.run", err)
+	}
+	m, err := x.task(filepath.Join(filepath.Dir(x.file), filepath.FromSlash(file)))
+	if err != nil {
+		return nil, err
+	}
+	input, err := x.library(thread, "json", "encode", params)
+	if err != nil {
+		return nil, misuse("t.run", fmt.Errorf("params: %w", err))
+	}
+	place, err := x.place(m, space)
+	if err != nil {
+		return nil, err
+	}
+	defer place.close()
+	result := place.runner.Run(x.ctx, m, engine.Attempt{Task: m.Task.Name, TaskID: "test", WorkflowID: "test", Reference: "test",
+		Input: fmt.Appendf(nil, `{"params": %s}`, string(input.(starlark.String)))},
+		engine.Hooks{Record: func(line string) { place.log = append(place.log, line); x.log = append(x.log, line) }})
+	if x.ctx.Err() != nil {
+		return nil, context.Cause(x.ctx)
+	}
+	return x.outcome(thread, result, place)
+}
+
+// task loads a task file once.
+func (x *test) task(path string) (*engine.Module, error) {
+	if m := x.tasks[path]; m != nil {
+		return m, nil
+	}
+	m, complaints := engine.Load(path, &engine.LoadOptions{Root: x.loadRoot})
+	if m == nil {
+		return nil, &diag.Problem{Code: "P4152", Message: "the task file does not load: " + complaints.Error(), Hint: "`perago check " + path + "` says more"}
+	}
+	x.tasks[path] = m
+	return m, nil
+}
+
+// library calls a function of one of the language's modules.
+func (x *test) library(thread *starlark.Thread, module, name string, arg starlark.Value) (starlark.Value, error) {
+	fn, err := starlib.Predeclared()[module].(starlark.HasAttrs).Attr(name)
+	if err != nil {
+		return nil, err
+	}
+	return starlark.Call(thread, fn, starlark.Tuple{arg}, nil)
+}
