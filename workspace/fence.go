@@ -27,9 +27,14 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *Atte
 		if err := record(dir, repo, branch); err != nil {
 			return err
 		}
-		defer p.dropThrowaway(ctx, repo, branch, dir)
-		if err := p.Store.CreateBranch(ctx, repo, branch, commit); err != nil {
-			return err
+		made := p.Store.CreateBranch(ctx, repo, branch, commit)
+		keep := dir
+		if made != nil {
+			keep = nil // it may yet come to be: it stays on record for the sweep
+		}
+		defer p.dropThrowaway(ctx, repo, branch, keep)
+		if made != nil {
+			return made
 		}
 	}
 	if err := putFence(ctx, p.Store, repo, from); err != nil {
@@ -59,7 +64,8 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *Atte
 	return err
 }
 
-// dropThrowaway removes a branch of the self-test. One that stays is the sweep's.
+// dropThrowaway removes a branch of the self-test, and forgets it in dir where
+// that is not nil. One that stays is the sweep's.
 func (p *Publisher) dropThrowaway(ctx context.Context, repo, branch string, dir *AttemptDir) {
 	ctx, cancel := cleanup(ctx)
 	defer cancel()

@@ -136,7 +136,7 @@ func (r *Root) NewAttempt(rec AttemptRecord) (*AttemptDir, error) {
 		d.lock, err = takeLock(filepath.Join(d.Path, lockFile))
 	}
 	if err == nil {
-		err = writeRecord(d.Path, d.record)
+		err = writeRecord(d.Path, d.record, lax)
 	}
 	if err != nil {
 		if d.lock != nil {
@@ -159,7 +159,8 @@ func (d *AttemptDir) RecordBranch(repo, branch string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.record.Branches = append(d.record.Branches, RecordBranch{Repository: repo, Branch: branch})
-	if err := writeRecord(d.Path, d.record); err != nil {
+	// The branch may outlive the machine's memory, so its name must too.
+	if err := writeRecord(d.Path, d.record, durable); err != nil {
 		return fmt.Errorf("record branch %s: %w", branch, err)
 	}
 	return nil
@@ -177,7 +178,7 @@ func (d *AttemptDir) ForgetBranch(repo, branch string) error {
 		}
 	}
 	d.record.Branches = kept
-	if err := writeRecord(d.Path, d.record); err != nil {
+	if err := writeRecord(d.Path, d.record, lax); err != nil {
 		return fmt.Errorf("record branch %s: %w", branch, err)
 	}
 	return nil
@@ -192,7 +193,7 @@ func (d *AttemptDir) Close(keep KeepMode) error {
 	switch {
 	case keep == KeepFiles:
 		d.record.Kept = time.Now().UTC()
-		if err := writeRecord(d.Path, d.record); err != nil {
+		if err := writeRecord(d.Path, d.record, lax); err != nil {
 			return fmt.Errorf("keep the attempt's folder: %w", err)
 		}
 		return nil
@@ -256,8 +257,16 @@ func holder(path string) string {
 	return " (process " + strings.TrimSpace(string(pid)) + ")"
 }
 
+// durability says whether a record must survive a loss of power.
+type durability bool
+
+const (
+	lax     durability = false
+	durable durability = true
+)
+
 // writeRecord puts attempt.json in place, whole.
-func writeRecord(dir string, rec AttemptRecord) error {
+func writeRecord(dir string, rec AttemptRecord, how durability) error {
 	data, err := json.MarshalIndent(rec, "", "  ")
 	if err != nil {
 		return err
@@ -268,8 +277,7 @@ func writeRecord(dir string, rec AttemptRecord) error {
 		return err
 	}
 	_, err = f.Write(append(data, '\n'))
-	if err == nil {
-		// A record that names a branch must outlive the machine: the branch does.
+	if err == nil && how == durable {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {

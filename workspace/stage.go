@@ -171,8 +171,9 @@ func (s *session) result(ctx context.Context) (map[string]string, error) {
 	return metadata, err
 }
 
-// commit makes C. Whether a request without an answer made it is seen on S,
-// which nobody else commits to.
+// commit makes C. Whether a request made it is seen on S, which nobody else
+// commits to, and not assumed from its answer: "no changes" is also what the
+// second of two requests hears that were sent as one.
 func (s *session) commit(ctx context.Context, metadata map[string]string) error {
 	message := "stage " + s.title()
 	pause := pauses()
@@ -186,7 +187,7 @@ func (s *session) commit(ctx context.Context, metadata map[string]string) error 
 		switch {
 		case errors.As(err, &refused):
 			return &HookError{Branch: s.branch, Hook: refused.Hook}
-		case errors.Is(err, ErrNoChanges) && try == 0, errors.Is(err, ErrUnknownBranch), errors.Is(err, ErrProtected):
+		case errors.Is(err, ErrUnknownBranch), errors.Is(err, ErrProtected):
 			return err
 		}
 		head, headErr := s.Store.Head(ctx, s.Ref.Repository, s.branch)
@@ -194,7 +195,7 @@ func (s *session) commit(ctx context.Context, metadata map[string]string) error 
 			s.staged, headErr = s.Store.Lookup(ctx, s.Ref.Repository, head)
 			return headErr
 		}
-		if errors.Is(err, ErrNoChanges) || errors.Is(headErr, ErrUnknownBranch) || try == repeats {
+		if errors.Is(err, ErrNoChanges) && headErr == nil || errors.Is(headErr, ErrUnknownBranch) || try == repeats {
 			return err
 		}
 		if err := wait(ctx, pause.NextBackOff()); err != nil {

@@ -109,3 +109,5 @@ func subject(store workspace.Store) storetest.Subject {
 }
 
 func TestStore(t *testing.T) { storetest.TestStore(t, subject(server.store)) }
+
+func TestPublication(t *testing.T) { storetest.TestPublication(t, subject(server.store)) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"perago/workspace/memory"
 	"perago/workspace/storetest"
@@ -20,7 +21,14 @@ func subject(o *memory.Options) storetest.Subject {
 			return name
 		},
 		Protect: func(_ *testing.T, repo, branch string) { s.Protect(repo, branch) },
+		Bubble:  synctest.Test,
 	}
 }
 
 func TestStore(t *testing.T) { storetest.TestStore(t, subject(nil)) }
+
+func TestPublication(t *testing.T) { storetest.TestPublication(t, subject(nil)) }
+
+func TestUnfenced(t *testing.T) {
+	storetest.TestUnfenced(t, subject(&memory.Options{NoActions: true}))
+}

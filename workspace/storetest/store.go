@@ -30,6 +30,9 @@ type Subject struct {
 	NewRepository func(*testing.T) string
 	// Protect makes a branch refuse direct writes; it returns when that holds.
 	Protect func(t *testing.T, repo, branch string)
+	// Bubble runs a case under a clock of its own (testing/synctest), where the
+	// store needs none; nil: the case runs in real time, beside others.
+	Bubble func(*testing.T, func(*testing.T))
 }
 
 // noCommit has the form of a commit id.

@@ -1,0 +1,404 @@
+package storetest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"perago/workspace"
+)
+
+// TestPublication runs the protocol of docs/publication.md. What is asserted is
+// what anyone can see afterwards: the history of the branch, what its commits
+// hold, and which branches and folders are left.
+func TestPublication(t *testing.T, s Subject) {
+	cases := []publicationCase{
+		{"one commit with both parents, the files and the metadata", testPublishes},
+		{"nothing written is the input commit", testUnchanged},
+		{"a read-only task never looks at the branch", testReadOnly},
+		{"a branch that moved stops the attempt before the body, and after it", testMoved},
+		{"a retry adopts what was published and not reported", testAdopts},
+		{"a large result is adopted too", testAdoptsLarge},
+		{"another task, or another input, is not adopted", testNotOurs},
+		{"an attempt that is no longer current publishes nothing", testNotCurrent},
+		{"a cancelled attempt leaves nothing", testCancel},
+		{"another hook's refusal is final, with its text", testForeignHook},
+		{"uncommitted objects are waited for, then named", testDirtyTarget},
+		{"a protected branch is published to", testProtectedTarget},
+		{"an edited or missing hook is put back", testHookPutBack},
+		{"a retry revokes its predecessor's merge that is on its way", testRevokes},
+		{"an attempt that woke late never publishes over its successor", testZombie},
+		{"at the client level a lost race is known, named, and not undone", testClientRace},
+		{"the control: with the hook's comparison taken out, a race is lost", testControl},
+		{"of many publishers from one commit one wins", testManyPublishers},
+		{"the hook is installed, told and removed by hand", testFenceByHand},
+	}
+	for _, c := range append(cases, faultCases()...) {
+		t.Run(c.name, func(t *testing.T) {
+			if s.Bubble == nil {
+				t.Parallel()
+				c.run(t, newWorld(t, s))
+				return
+			}
+			s.Bubble(t, func(t *testing.T) { c.run(t, newWorld(t, s)) })
+		})
+	}
+}
+
+type publicationCase struct {
+	name string
+	run  func(*testing.T, world)
+}
+
+func testPublishes(t *testing.T, w world) {
+	a := w.attempt(w.Store, "one", 0)
+	done, err := a.run(t.Context())
+	w.must(err)
+	m := w.onePublication(outcome{done, nil})
+	if done.Adopted || done.Result != nil {
+		t.Errorf("Published = %+v, want a publication of its own", done)
+	}
+	if got, want := metadataKeys(m), []string{"perago.attempt", "perago.commit", "perago.expect", "perago.input", "perago.task"}; !slices.Equal(got, want) {
+		t.Errorf("metadata of the merge = %q, want %q", got, want)
+	}
+	for key, want := range map[string]string{"perago.expect": w.input, "perago.input": w.input, "perago.commit": m.Parents[1], "perago.task": "wf-one/ref/0"} {
+		if m.Metadata[key] != want {
+			t.Errorf("%s = %q, want %q", key, m.Metadata[key], want)
+		}
+	}
+	if want := "suite: wf-one/ref"; m.Message != want {
+		t.Errorf("message = %q, want %q", m.Message, want)
+	}
+	c := w.lookup(m.Parents[1])
+	if c.Metadata["perago.result"] != a.result {
+		t.Errorf("perago.result = %q, want %q", c.Metadata["perago.result"], a.result)
+	}
+	if got := w.read(m.ID, workspace.FencePath); got != workspace.FenceFile {
+		t.Errorf("the hook at the publication = %.60q…, want ours", got)
+	}
+	w.noDebris()
+}
+
+func testUnchanged(t *testing.T, w world) {
+	publish := func(id string) (workspace.Published, error) {
+		a := w.attempt(w.Store, id, 0)
+		defer a.dir.Close(workspace.Drop)
+		return a.pub.Publish(t.Context(), a.publication())
+	}
+	done, err := publish("none")
+	w.must(err)
+	if done.Commit != w.input || w.head("main") != w.input {
+		t.Errorf("Published = %.8s, main at %.8s, want both at the input %.8s", done.Commit, w.head("main"), w.input)
+	}
+	// What is written is what was there: no commit either.
+	a := w.attempt(w.Store, "same", 0)
+	d, err := a.over.Create(t.Context(), "in/a.txt", workspace.Replace)
+	w.must(err)
+	_, err = d.File.WriteString(seedFiles["in/a.txt"])
+	w.must(err)
+	_, err = d.Commit(t.Context())
+	w.must(err)
+	done, err = a.pub.Publish(t.Context(), a.publication())
+	w.must(errors.Join(err, a.dir.Close(workspace.Drop)))
+	if done.Commit != w.input || w.head("main") != w.input {
+		t.Errorf("a rewrite with the same bytes: Published = %.8s, main at %.8s, want the input %.8s", done.Commit, w.head("main"), w.input)
+	}
+	moved := w.foreign("theirs")
+	_, err = publish("late")
+	w.wantsMoved(err, moved)
+}
+
+// wantsMoved ends the test unless err names both commits.
+func (w world) wantsMoved(err error, head string) {
+	w.t.Helper()
+	var e *workspace.MovedError
+	if !errors.As(err, &e) || e.Head != head || e.Input != w.input {
+		w.t.Errorf("error %v, want one that says that main moved to %.8s", err, head)
+		return
+	}
+	if text := e.Error(); !strings.Contains(text, head) || !strings.Contains(text, w.input) {
+		w.t.Errorf("error %q does not name both commits", text)
+	}
+}
+
+func testReadOnly(t *testing.T, w world) {
+	a := w.attempt(w.Store, "ro", 3)
+	defer a.dir.Close(workspace.Drop)
+	p := a.publication()
+	p.ReadOnly, p.Ref.Branch = true, "no-such-branch"
+	if earlier, err := a.pub.Prepare(t.Context(), p); earlier != nil || err != nil {
+		t.Errorf("Prepare = %v, %v, want nothing", earlier, err)
+	}
+	done, err := a.pub.Publish(t.Context(), p)
+	if err != nil || done.Commit != w.input {
+		t.Errorf("Publish = %.8s, %v, want the input commit", done.Commit, err)
+	}
+}
+
+func testMoved(t *testing.T, w world) {
+	a := w.attempt(w.Store, "after", 0)
+	earlier, err := a.pub.Prepare(t.Context(), a.publication())
+	w.must(err)
+	if earlier != nil {
+		t.Fatalf("Prepare = %+v, want nothing", earlier)
+	}
+	w.must(a.body(t.Context()))
+	moved := w.foreign("theirs")
+	_, err = a.pub.Publish(t.Context(), a.publication())
+	w.wantsMoved(err, moved)
+	w.must(a.dir.Close(workspace.Drop))
+
+	b := w.attempt(w.Store, "before", 0)
+	_, err = b.pub.Prepare(t.Context(), b.publication())
+	w.wantsMoved(err, moved)
+	w.must(b.dir.Close(workspace.Drop))
+	if w.head("main") != moved {
+		t.Error("main is not where someone left it")
+	}
+	w.noDebris()
+}
+
+func testAdopts(t *testing.T, w world) {
+	done, err := w.attempt(w.Store, "one", 0).run(t.Context())
+	w.must(err)
+	later := w.foreign("theirs") // whatever came after it
+	a := w.attempt(w.Store, "one", 1)
+	again, err := a.run(t.Context())
+	w.must(err)
+	if again.Commit != done.Commit || !again.Adopted {
+		t.Errorf("the retry = %+v, want the adopted %.8s", again, done.Commit)
+	}
+	w.sameResult(again.Result, a.result)
+	if w.head("main") != later {
+		t.Error("adopting moved the branch")
+	}
+	if a.saw(workspace.EventAdopted) != 1 {
+		t.Errorf("%d adopted events, want 1", a.saw(workspace.EventAdopted))
+	}
+	w.noDebris()
+}
+
+func testAdoptsLarge(t *testing.T, w world) {
+	first := w.attempt(w.Store, "big", 0)
+	first.result = `"` + strings.Repeat("x", 70<<10) + `"`
+	done, err := first.run(t.Context())
+	w.must(err)
+	if value := w.lookup(w.lookup(done.Commit).Parents[1]).Metadata["perago.result"]; value != "" {
+		t.Errorf("perago.result has %d bytes, want none: the result is an object", len(value))
+	}
+	again, err := w.attempt(w.Store, "big", 1).run(t.Context())
+	w.must(err)
+	w.sameResult(again.Result, first.result)
+}
+
+func testNotOurs(t *testing.T, w world) {
+	done, err := w.attempt(w.Store, "one", 0).run(t.Context())
+	w.must(err)
+	_, err = w.attempt(w.Store, "two", 0).run(t.Context())
+	w.wantsMoved(err, done.Commit)
+	// The same task with another input, as when a workflow is run again.
+	next := w
+	next.input = w.foreign("theirs")
+	a := next.attempt(w.Store, "one", 0)
+	again, err := a.run(t.Context())
+	w.must(err)
+	if again.Adopted || again.Commit == done.Commit {
+		t.Errorf("another input = %+v, want a publication of its own", again)
+	}
+}
+
+func testNotCurrent(t *testing.T, w world) {
+	gone := errors.New("the task is not IN_PROGRESS")
+	a := w.attempt(w.Store, "one", 0)
+	a.current = func(context.Context) error { return gone }
+	_, err := a.run(t.Context())
+	if !errors.Is(err, workspace.ErrNotCurrent) || !errors.Is(err, gone) {
+		t.Errorf("error %v, want %q around %q", err, workspace.ErrNotCurrent, gone)
+	}
+	if w.head("main") != w.input {
+		t.Error("it was published all the same")
+	}
+	w.noDebris()
+}
+
+// testCancel cancels the attempt at every call in turn.
+func testCancel(t *testing.T, w world) {
+	healthy := &Faulty{Store: w.Store}
+	_, err := w.attempt(healthy, "count", 0).run(t.Context())
+	w.must(err)
+	calls := healthy.Calls()
+	for n := range calls {
+		w := newWorld(t, w.Subject)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		lost := errors.New("lease lost")
+		a := w.attempt(&Faulty{Store: w.Store, Plan: func(i int, _ string) Fault {
+			if i == n {
+				cancel(lost)
+			}
+			return None
+		}}, "one", 0)
+		done, err := a.run(ctx)
+		cancel(nil)
+		w.agrees(outcome{done, err}, calls[n])
+		w.noDebris()
+	}
+}
+
+// agrees checks invariant 5 for an attempt that is over: it succeeded if and
+// only if its commit is on main.
+func (w world) agrees(o outcome, when string) {
+	w.t.Helper()
+	ours := publications(w.history())
+	switch {
+	case o.err == nil && (len(ours) != 1 || ours[0].ID != o.done.Commit):
+		w.t.Errorf("%s: the attempt reports %.8s, main has %d publications", when, o.done.Commit, len(ours))
+	case o.err != nil && len(ours) != 0:
+		w.t.Errorf("%s: the attempt failed (%v), main has its commit", when, o.err)
+	}
+}
+
+func testForeignHook(t *testing.T, w world) {
+	f := &Faulty{Store: policy{w.Store}}
+	a := w.attempt(f, "one", 0)
+	_, err := a.run(t.Context())
+	var hook *workspace.HookError
+	if !errors.As(err, &hook) || !strings.Contains(hook.Error(), "policy: no csv on main") {
+		t.Errorf("error %v, want the hook's own text", err)
+	}
+	if n := a.saw(workspace.EventMerging); n != 1 {
+		t.Errorf("%d merges were sent, want 1: a refusal by another hook is final", n)
+	}
+	if w.head("main") != w.input {
+		t.Error("it was published all the same")
+	}
+	w.noDebris()
+}
+
+// policy is a store with a hook of the repository's owner on main.
+type policy struct{ workspace.Store }
+
+func (p policy) Merge(ctx context.Context, repo string, m workspace.Merge) (string, error) {
+	if m.Target == "main" {
+		return "", &workspace.RefusedError{Hook: "policy: no csv on main"}
+	}
+	return p.Store.Merge(ctx, repo, m)
+}
+
+func testDirtyTarget(t *testing.T, w world) {
+	w.put("main", "left behind", "x")
+	_, err := w.attempt(w.Store, "one", 0).run(t.Context())
+	var dirty *workspace.DirtyError
+	if !errors.As(err, &dirty) || dirty.Path != "left behind" {
+		t.Errorf("error %v, want one that names what is uncommitted", err)
+	}
+	w.noDebris()
+	// It is waited for: here it goes away after the second try.
+	merges := 0
+	f := &Faulty{Store: w.Store, Plan: func(_ int, name string) Fault {
+		if name == "Merge" {
+			if merges++; merges == 3 { // the self-test's, the first try, the second
+				w.must(w.Store.Remove(t.Context(), w.name, "main", []string{"left behind"}))
+			}
+		}
+		return None
+	}}
+	done, err := w.attempt(f, "two", 0).run(t.Context())
+	w.must(err)
+	w.onePublication(outcome{done, nil})
+}
+
+func testProtectedTarget(t *testing.T, w world) {
+	w.Protect(t, w.name, "main")
+	done, err := w.attempt(w.Store, "one", 0).run(t.Context())
+	w.must(err)
+	w.onePublication(outcome{done, nil})
+}
+
+func testHookPutBack(t *testing.T, w world) {
+	for what, change := range map[string]func(world){
+		"edited":  func(w world) { w.put("main", workspace.FencePath, "name: nothing\non:\n  pre-merge:\nhooks: []\n") },
+		"longer":  func(w world) { w.put("main", workspace.FencePath, workspace.FenceFile+"# and more\n") },
+		"removed": func(w world) { w.must(w.Store.Remove(t.Context(), w.name, "main", []string{workspace.FencePath})) },
+	} {
+		w := newWorld(t, w.Subject)
+		_, err := workspace.InstallFence(t.Context(), w.Store, w.name, "main")
+		w.must(err)
+		change(w)
+		w.input = w.commit("main", nil).ID
+		done, err := w.attempt(w.Store, "one", 0).run(t.Context())
+		w.must(err)
+		if got := w.read(done.Commit, workspace.FencePath); got != workspace.FenceFile {
+			t.Errorf("%s: the hook at the publication = %.60q…, want ours", what, got)
+		}
+	}
+}
+
+func testFenceByHand(t *testing.T, w world) {
+	ctx := t.Context()
+	status := func(want workspace.FenceState) {
+		t.Helper()
+		got, err := workspace.FenceStatus(ctx, w.Store, w.name, "main")
+		if err != nil || got != want {
+			t.Errorf("FenceStatus = %q, %v, want %q", got, err, want)
+		}
+	}
+	status(workspace.FenceAbsent)
+	at, err := workspace.InstallFence(ctx, w.Store, w.name, "main")
+	w.must(err)
+	status(workspace.FenceInstalled)
+	again, err := workspace.InstallFence(ctx, w.Store, w.name, "main")
+	w.must(err)
+	if again != at || w.head("main") != at {
+		t.Errorf("installed twice: %.8s, then %.8s, want one commit", at, again)
+	}
+	_, err = workspace.RemoveFence(ctx, w.Store, w.name, "main")
+	w.must(err)
+	status(workspace.FenceAbsent)
+	w.put("main", workspace.FencePath, "edited")
+	w.commit("main", nil)
+	status(workspace.FenceDiffers)
+	w.sameFiles(w.head("main"), seedFiles)
+	w.noDebris()
+}
+
+// TestUnfenced holds the publisher to what it promises on a server that runs no
+// hooks: s has them switched off.
+func TestUnfenced(t *testing.T, s Subject) {
+	for level, check := range map[workspace.FenceLevel]func(world, *attempt, outcome){
+		workspace.FenceServer: func(w world, a *attempt, o outcome) {
+			w.wants("publish with the fence required", o.err, workspace.ErrNoFence)
+			if w.head("main") != w.input {
+				w.t.Error("it was published all the same")
+			}
+		},
+		workspace.FenceAuto: func(w world, a *attempt, o outcome) {
+			w.must(o.err)
+			m := w.onePublication(o)
+			if a.saw(workspace.EventUnfenced) != 1 {
+				w.t.Errorf("%d unfenced events, want 1", a.saw(workspace.EventUnfenced))
+			}
+			if _, has := m.Metadata["perago.expect"]; has {
+				w.t.Error("the merge says perago.expect, want none: nobody would look at it")
+			}
+		},
+	} {
+		t.Run(string(level), func(t *testing.T) {
+			w := newWorld(t, s)
+			a := w.attempt(w.Store, "one", 0)
+			a.pub.Level = level
+			check(w, a, outcomeOf(a.run(t.Context())))
+			w.noDebris()
+		})
+	}
+}
+
+// resultOf is what an outcome's attempt has as its result.
+func resultOf(o outcome, own string) json.RawMessage {
+	if o.done.Adopted {
+		return o.done.Result
+	}
+	return json.RawMessage(own)
+}
