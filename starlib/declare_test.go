@@ -18,10 +18,14 @@ func declare(src string) (*Task, starlark.StringDict, error) {
 		names[rows[i].Name] = rows[i].value(nil)
 	}
 	var d Declaration
+	globals, err := starlark.ExecFileOptions(&syntax.FileOptions{Set: true}, newThread(&d), "t.star", src, names)
+	return d.Task, globals, err
+}
+
+func newThread(d *Declaration) *starlark.Thread {
 	thread := new(starlark.Thread)
 	d.Attach(thread)
-	globals, err := starlark.ExecFileOptions(&syntax.FileOptions{Set: true}, thread, "t.star", src, names)
-	return d.Task, globals, err
+	return thread
 }
 
 func mustDeclare(t testing.TB, src string) *Task {
