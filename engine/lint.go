@@ -30,6 +30,9 @@ func Lint(m *Module) diag.List {
 		if m.units[i].name == m.File {
 			f.Task = m.Task
 			extra = starlib.Warnings(m.Task)
+			for _, d := range extra {
+				d.Line, d.Column = m.sources.Called(d.File, d.Line, d.Column)
+			}
 		}
 		list = append(list, lint.Check(f, extra)...)
 	}

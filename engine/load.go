@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"go.starlark.net/resolve"
@@ -79,7 +81,8 @@ type loader struct {
 	sources *diag.Sources
 	names   starlark.StringDict
 	units   map[string]*unit
-	order   []*unit // what is loaded stands before what loads it
+	met     []string // names of the units, in the order in which they were met
+	order   []*unit  // what is loaded stands before what loads it
 	found   diag.List
 }
 
@@ -108,7 +111,7 @@ func loadUnits(file, root string, r reader, task bool) (main *unit, m *Module, l
 	}
 	main = l.enter(file, text, nil)
 	if len(l.found) > 0 {
-		return nil, nil, l.found
+		return nil, nil, l.sorted()
 	}
 	for _, u := range l.order {
 		if list := l.run(u, task && u == main); len(list) > 0 {
@@ -124,6 +127,18 @@ func loadUnits(file, root string, r reader, task bool) (main *unit, m *Module, l
 	return main, l.module, nil
 }
 
+// sorted is what was found, file by file in the order in which they were met.
+func (l *loader) sorted() diag.List {
+	turn := map[string]int{}
+	for i, name := range l.met {
+		turn[name] = i
+	}
+	slices.SortStableFunc(l.found, func(a, b *diag.Diagnostic) int {
+		return cmp.Or(turn[a.File]-turn[b.File], a.Line-b.Line, a.Column-b.Column)
+	})
+	return l.found
+}
+
 // dialect is the one dialect: sets are on; while, recursion, if and for at the
 // top level, and a second binding of a global are off.
 func dialect() *syntax.FileOptions { return &syntax.FileOptions{Set: true} }
@@ -133,6 +148,7 @@ func dialect() *syntax.FileOptions { return &syntax.FileOptions{Set: true} }
 func (l *loader) enter(name string, text []byte, asked []diag.Frame) *unit {
 	u := &unit{name: name, loads: map[string]*unit{}, asked: asked, open: true}
 	l.units[name] = u
+	l.met = append(l.met, name)
 	l.sources.Text[name] = text
 	defer func() { u.open = false; l.order = append(l.order, u) }()
 	if d := l.sources.CheckSource(name); d != nil {

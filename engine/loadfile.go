@@ -89,7 +89,7 @@ func (d *disk) read(name, asked string) ([]byte, *diag.Problem) {
 		if err != nil {
 			return nil, d.unopened(name, asked, err)
 		}
-		return readSource(f, "P1301")
+		return readSource(f, "this", "P1301")
 	}
 	abs, err := filepath.Abs(filepath.FromSlash(name))
 	if err != nil || !inside(d.abs, abs) {
@@ -111,7 +111,7 @@ func (d *disk) read(name, asked string) ([]byte, *diag.Problem) {
 		}
 		return nil, d.unopened(name, asked, err)
 	}
-	return readSource(f, "P1402")
+	return readSource(f, name, "P1402")
 }
 
 func outside(asked, root string) *diag.Problem {
@@ -119,25 +119,26 @@ func outside(asked, root string) *diag.Problem {
 		Hint: "load only what is below the root; `--root DIR` names another one"}
 }
 
-// readSource reads and closes a file that was opened without waiting.
-func readSource(f *os.File, code diag.Code) ([]byte, *diag.Problem) {
+// readSource reads and closes a file that was opened without waiting. what is
+// how messages call it.
+func readSource(f *os.File, what string, code diag.Code) ([]byte, *diag.Problem) {
 	defer f.Close() // it was only read
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, &diag.Problem{Code: code, Message: "cannot be read: " + cause(err)}
+		return nil, &diag.Problem{Code: code, Message: what + " cannot be read: " + cause(err)}
 	case info.IsDir():
-		return nil, &diag.Problem{Code: "P1302", Message: "is a folder", Wanted: "a task file",
-			Hint: "name its files, as in `perago check tasks/*.star`"}
+		return nil, &diag.Problem{Code: "P1302", Message: what + " is a folder", Wanted: "a file",
+			Hint: "name a file in it"}
 	case !info.Mode().IsRegular():
-		return nil, &diag.Problem{Code: "P1302", Message: "is no plain file", Wanted: "a task file"}
+		return nil, &diag.Problem{Code: "P1302", Message: what + " is no plain file"}
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxSource+1))
 	if err != nil {
-		return nil, &diag.Problem{Code: code, Message: "cannot be read: " + cause(err)}
+		return nil, &diag.Problem{Code: code, Message: what + " cannot be read: " + cause(err)}
 	}
 	if len(text) > maxSource {
-		p := &diag.Problem{Code: "P1303", Message: "the file is too large", Wanted: "at most 1 MiB",
+		p := &diag.Problem{Code: "P1303", Message: what + " is too large", Wanted: "at most 1 MiB",
 			Hint: "data belongs in a file of the workspace"}
 		p.Found = "more than that"
 		if size := info.Size(); size > maxSource {
@@ -161,7 +162,7 @@ func cause(err error) string {
 // unopened explains a file that could not be opened, by the nearest one there is.
 func (d *disk) unopened(name, asked string, err error) *diag.Problem {
 	if asked == "" {
-		p := &diag.Problem{Code: "P1301", Message: "cannot be read: " + cause(err)}
+		p := &diag.Problem{Code: "P1301", Message: "this cannot be read: " + cause(err)}
 		if errors.Is(err, fs.ErrNotExist) {
 			p.Message = "there is no such file"
 			if entries, err := os.ReadDir(filepath.Dir(name)); err == nil {

@@ -31,9 +31,12 @@ func (l *loader) run(u *unit, main bool) diag.List {
 	if err != nil {
 		list := l.module.Diagnose(err)
 		for _, d := range list {
-			if tooLong {
+			switch {
+			case tooLong:
 				d.Code, d.Message, d.Wanted = "P1502", "the top level takes too long", fmt.Sprintf("at most %d steps", loadSteps)
 				d.Hint = "move the work into `def run`; the top level only declares"
+			case d.Code == "P4224": // a builtin that had enough
+				d.Code = "P1502"
 			}
 			d.Stack = append(u.asked[:len(u.asked):len(u.asked)], d.Stack...)
 		}
@@ -41,7 +44,9 @@ func (l *loader) run(u *unit, main bool) diag.List {
 	}
 	u.globals.Freeze()
 	l.module.units = append(l.module.units, u)
-	if main {
+	if main && declared.Task != nil {
+		at := &declared.Task.At // the interpreter knows of a call only its parenthesis
+		at.Line, at.Column = l.sources.Called(at.File, at.Line, at.Column)
 		l.module.Task = declared.Task
 	}
 	return nil
@@ -205,10 +210,18 @@ func (m *Module) Diagnose(err error) diag.List {
 	var fail *starlib.FailError
 	if errors.As(err, &fail) && len(list) == 1 {
 		d := list[0]
-		d.Code, d.Message, d.Hint = "P4140", fail.Message, ""
+		d.Code, d.Message, d.Hint = "P4150", fail.Message, ""
 		if fail.Terminal {
-			d.Code = "P4141"
+			d.Code = "P4151"
 		}
 	}
 	return list
+}
+
+// locate fills in the source lines of diagnostics that have a place.
+func (m *Module) locate(list diag.List) diag.List {
+	if m.sources == nil {
+		return list // a module that no file was loaded for
+	}
+	return m.sources.Locate(list)
 }

@@ -95,18 +95,20 @@ func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 	}
 	var problem *Problem
 	var d *Diagnostic
+	argument := ""
 	if errors.As(err, &problem) {
-		d = problem.Diagnostic()
+		d, argument = problem.Diagnostic(), problem.Argument
 		s.place(d, pos)
 	} else {
 		d = s.at(pos, "P4200", plainMessage(err, e))
-		s.reword(d, builtin)
+		argument = s.reword(d, builtin)
 	}
-	if depth > 0 {
-		argument := ""
-		if problem != nil && depth == 1 {
-			argument = problem.Argument
-		}
+	switch {
+	case depth == 0:
+		behindSign(d)
+	case depth > 1:
+		s.aim(d, pos, builtin, "") // the argument is of a call that no file shows
+	default:
 		s.aim(d, pos, builtin, argument)
 	}
 	d.Stack = frames(stack)
@@ -155,6 +157,15 @@ func (s *Sources) aim(d *Diagnostic, pos syntax.Position, builtin, argument stri
 		}
 	}
 	s.place(d, calleePosition(call))
+}
+
+// behindSign moves a Diagnostic from the dot or bracket of a selection, which is
+// all that the interpreter knows of it, to what is selected.
+func behindSign(d *Diagnostic) {
+	sign := runeAt(d.Source, d.Column)
+	if next := runeAt(d.Source, d.Column+1); (sign == '.' || sign == '[') && next != 0 && next != ' ' && next != '\t' {
+		d.Column++
+	}
 }
 
 func calleePosition(call *syntax.CallExpr) syntax.Position {

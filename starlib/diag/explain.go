@@ -49,12 +49,21 @@ func explain(d *Diagnostic, tokens []token, i int, msg string) {
 		d.Code, d.Message, d.Hint = "P1003", "the block has no body", "indent it below its `:`; `pass` where nothing is to be done"
 	case got == "indent":
 		d.Code, d.Message, d.Hint, d.Found, d.Wanted = "P1003", "the line is indented deeper than the one above", "only a line behind a `:` starts a deeper block", "", ""
-	case got == "end of file" || t.first && want != "primary expression" && t.open >= 0:
+	case t.open >= 0 && (t.kind == end || isFresh(tokens, i) && want != "primary expression"):
 		unclosed(d, tokens, i)
+	case t.open >= 0 && isClosing(t.text) && isClosing(strings.Trim(want, "'")):
+		open := tokens[t.open]
+		d.Code, d.Message, d.Found, d.Wanted = "P1008", fmt.Sprintf("`%s` does not close the `%s` of line %d", t.text, open.text, open.at.line), "", ""
+		d.Hint = fmt.Sprintf("write `%s`", strings.Trim(want, "'"))
 	default:
 		misread(d, tokens, i, want)
 	}
 }
+
+// isFresh says whether a token is the first of its line of text.
+func isFresh(tokens []token, i int) bool { return i > 0 && tokens[i-1].after.line < tokens[i].at.line }
+
+func isClosing(s string) bool { return s == ")" || s == "]" || s == "}" }
 
 func octal(s string) string {
 	return "`0o" + strings.TrimLeft(s, "0") + "` for an octal one, `" + strings.TrimLeft(s, "0") + "` for a decimal one"
@@ -81,12 +90,22 @@ func unclosed(d *Diagnostic, tokens []token, i int) {
 	closing := map[string]string{"(": ")", "[": "]", "{": "}"}[t.text]
 	if tokens[i].kind == end {
 		d.Code, d.Message, d.Found, d.Wanted = "P1008", fmt.Sprintf("`%s` is never closed", t.text), "", ""
-		d.Line, d.Column, d.Source = t.at.line, t.at.column, ""
+		d.Line, d.Column = t.at.line, t.at.column
 		d.Hint = fmt.Sprintf("put the `%s` that belongs to it", closing)
 		return
 	}
 	d.Code = "P1008"
 	d.Hint = fmt.Sprintf("`%s` of line %d is still open: close it with `%s`, or put a comma", t.text, t.at.line, closing)
+}
+
+// hasEntries says whether a colon stands between an open brace and token i.
+func hasEntries(tokens []token, open, i int) bool {
+	for _, t := range tokens[open+1 : i] {
+		if t.text == ":" && t.open == open {
+			return true
+		}
+	}
+	return false
 }
 
 // misread explains by what stands around the token.
@@ -97,6 +116,8 @@ func misread(d *Diagnostic, tokens []token, i int, want string) {
 		enclosing = tokens[t.open].text
 	}
 	switch {
+	case enclosing == "{" && want == "':'" && (t.text == "," || t.text == "}") && hasEntries(tokens, t.open, i):
+		d.Hint = "an entry of a dict is `key: value`"
 	case enclosing == "{" && want == "':'" && (t.text == "," || t.text == "}"):
 		d.Code, d.Message, d.Hint = "P1120", "there are no set literals", "write `set([1, 2])`; a dict needs `key: value`"
 	case enclosing == "{" && want == "':'" && t.text == "for":

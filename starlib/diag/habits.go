@@ -70,11 +70,11 @@ func (h *hunter) at(i int) (habit, bool) {
 
 // starts says whether a statement starts at i.
 func (h *hunter) starts(i int) bool {
-	if h.tokens[i].open >= 0 {
-		return false
-	}
 	if h.tokens[i].first {
 		return true
+	}
+	if h.tokens[i].open >= 0 {
+		return false
 	}
 	before := h.peek(i, -1).text
 	return before == ";" || before == ":" && h.opensSuite(i-1)
@@ -102,6 +102,8 @@ func (h *hunter) lineEnd(i int) int {
 	return i
 }
 
+const catchHint = "`got = catch(fn, arg)`: it calls fn(arg) and gives `got.ok`, `got.value` and `got.error`"
+
 // statement finds the habits that are statements.
 func (h *hunter) statement(i int) (habit, bool) {
 	t, next := h.tokens[i], h.peek(i, 1)
@@ -111,7 +113,7 @@ func (h *hunter) statement(i int) (habit, bool) {
 	head := func(code Code, message, hint string) (habit, bool) {
 		return habit{i, code, message, hint, i}, true
 	}
-	if next.kind == op && (next.text == "=" || next.text == ".") {
+	if next.kind == op && (next.text == "=" || next.text == "." && t.text != "from") {
 		return h.word(i)
 	}
 	switch t.text {
@@ -121,12 +123,12 @@ func (h *hunter) statement(i int) (habit, bool) {
 		return head("P1104", "there are no classes", "return a struct: `point = struct(x = 1, y = 2)`, and write functions that take it")
 	case "try":
 		h.tries++
-		return head("P1102", "there is no `try`", "`result = catch(fn, arg)` calls fn(arg) and gives `result.ok`, `result.value` and `result.error`")
+		return head("P1102", "there is no `try`", catchHint)
 	case "except", "finally":
 		if h.tries > 0 {
 			return line("", "", "")
 		}
-		return head("P1102", "there is no `"+t.text+"`", "`result = catch(fn, arg)` calls fn(arg) and gives `result.ok`, `result.value` and `result.error`")
+		return head("P1102", "there is no `"+t.text+"`", catchHint)
 	case "with":
 		return line("P1105", "there is no `with`", "`f = (workspace / \"name\").open(\"r\")`; a file is closed by f.close(), or when the body ends")
 	case "raise":
@@ -153,11 +155,11 @@ func (h *hunter) statement(i int) (habit, bool) {
 		}
 	case "match", "case", "switch":
 		if h.isBlockHead(i) {
-			return head("P1118", "there is no `"+t.text+"`", "`if x == 1:` … `elif x == 2:` … `else:`")
+			return line("P1118", "there is no `"+t.text+"`", "`if x == 1:` … `elif x == 2:` … `else:`")
 		}
 	case "else":
 		if next.text == "if" {
-			return head("P1122", "there is no `else if`", "`elif`")
+			return habit{i, "P1122", "there is no `else if`", "`elif`", i + 1}, true
 		}
 	case "def":
 		return h.header(i)
@@ -196,7 +198,7 @@ func (h *hunter) header(i int) (habit, bool) {
 		switch {
 		case t.text == "(" && paren < 0:
 			paren = j
-		case t.text == ":" && paren >= 0 && t.open == paren && !h.inLambda(paren, j):
+		case t.text == ":" && paren >= 0 && t.open == paren && h.tokens[j-1].kind == name && !h.inLambda(paren, j):
 			return habit{j, "P1107", "there are no annotations", "leave the type out: the params of a task have theirs in schema(...)", last}, true
 		case t.text == "->":
 			return habit{j, "P1107", "there are no annotations", "leave the type out: the result of a task has its own in `result = schema(...)`", last}, true
@@ -242,7 +244,13 @@ func (h *hunter) word(i int) (habit, bool) {
 	}
 	before := h.peek(i, -1).text
 	if isReserved(t.text) && (next.text == "=" || before == "." || before == "def") {
-		return one("P1130", "`"+t.text+"` is a reserved word", "choose another name; a key of that name is reached by `d[\""+t.text+"\"]`")
+		hint := "choose another name"
+		if before == "." {
+			hint = "a field of that name is reached by `x[\"" + t.text + "\"]`"
+		} else if t.open >= 0 {
+			hint = "choose another name, or pass it as `**{\"" + t.text + "\": ...}`"
+		}
+		return one("P1130", "`"+t.text+"` is a reserved word", hint)
 	}
 	switch t.text {
 	case "is":
@@ -287,7 +295,11 @@ func (h *hunter) literal(i int) (habit, bool) {
 		return habit{i, "P1123", "a string has no prefix `" + prefix + "`", "`" + strings.Replace(lower, "br", "rb", 1) + "`", i}, true
 	}
 	if before := h.peek(i, -1); before.kind == text && !h.tokens[i].first && before.closed {
-		return habit{i, "P1125", "strings side by side are not joined", "put a `+` between them", i}, true
+		hint := "put a `+` between them"
+		if t.open >= 0 {
+			hint += ", or a comma"
+		}
+		return habit{i, "P1125", "strings side by side are not joined", hint, i}, true
 	}
 	return habit{}, false
 }
@@ -335,7 +347,7 @@ func (h *hunter) operator(i int) (habit, bool) {
 		}
 	case "+", "-":
 		if next.text == t.text && before.isOperand() && next.at == t.after && h.endsOperand(i+2) {
-			return habit{i, "P1131", "there is no `" + t.text + t.text + "`", "`x " + t.text + "= 1`", i + 1}, true
+			return habit{i, "P1131", "there is no `" + t.text + t.text + "`", "`x " + t.text + "= 1`", i + 2}, true
 		}
 	case "*":
 		if before.text == "[" && next.isOperand() && h.peek(i, -2).isOperand() == false {

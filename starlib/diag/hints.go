@@ -40,11 +40,24 @@ func importHint(line []token) string {
 		return "delete the line: `task`, `schema`, `field` and the others are always there"
 	case "collections", "itertools", "functools", "operator":
 		return "delete the line: use dicts, lists and comprehensions"
-	case "", ".":
-		return "`load(\"lib/names.star\", \"name\")` takes names from another file"
+	case "pandas", "numpy", "polars", "pyarrow", "scipy", "sklearn", "torch":
+		return "Python packages cannot be used; csv.dict_reader(path) streams the rows of a table"
 	}
-	return fmt.Sprintf("`load(\"%s.star\", \"name\")` takes names from another file of your own; Python packages cannot be used",
-		strings.ReplaceAll(strings.Trim(module, "."), ".", "/"))
+	file := strings.ReplaceAll(strings.Trim(module, "."), ".", "/")
+	if file == "" {
+		file = "names"
+	}
+	return fmt.Sprintf("`load(\"%s.star\", \"%s\")` for a file of your own; Python packages cannot be used", file, imported(line))
+}
+
+// imported is the first name that an import line takes.
+func imported(line []token) string {
+	for i, t := range line {
+		if t.text == "import" && i > 0 && i+1 < len(line) && line[i+1].kind == name {
+			return line[i+1].text
+		}
+	}
+	return "name"
 }
 
 // formatHint rewrites an f-string, when it is simple enough to be worth showing.
@@ -153,6 +166,8 @@ func nameHint(name string) string {
 		return "`schema(...)` for params and result, `struct(...)` in the body"
 	case "open":
 		return "`(workspace / \"name\").open(\"r\")`, or read_text(), lines(), write_text(...)"
+	case "assert":
+		return "`if not ok: fail(\"why\")`"
 	case "filter":
 		return "`[x for x in xs if keep(x)]`"
 	case "isinstance":

@@ -40,7 +40,10 @@ func (s *Sources) fromResolveOne(e resolve.Error) *Diagnostic {
 	case strings.HasPrefix(msg, "if statement not"), strings.HasPrefix(msg, "for loop not"):
 		word := msg[:strings.IndexByte(msg, ' ')]
 		d.Code, d.Message = "P1203", "`"+word+"` cannot stand at the top level"
-		d.Hint = "the top level only declares: put it into a function, or write `[f(x) for x in xs]` or `a if c else b`"
+		d.Hint = "the top level only declares: put it into a function, or write `[f(x) for x in xs]`"
+		if word == "if" {
+			d.Hint = "the top level only declares: put it into a function, or write `a if condition else b`"
+		}
 		if strings.Contains(d.Source, "__name__") {
 			d.Hint = "delete it: `run` is called for you"
 		}
@@ -91,7 +94,7 @@ func (s *Sources) undefined(d *Diagnostic, rest string) {
 		d.Hint = writeHint(hint)
 		return
 	}
-	if near != "" {
+	if constant := near == "None" || near == "True" || near == "False"; near != "" && (!constant || strings.EqualFold(near, name)) {
 		d.Hint = "did you mean `" + near + "`?"
 	}
 }

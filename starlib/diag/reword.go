@@ -36,21 +36,25 @@ func as(code Code, hint string) func(*Sources, *Diagnostic, string) {
 }
 
 // reword applies the first wording that fits. builtin is what was called, ""
-// when an operator or a statement failed.
-func (s *Sources) reword(d *Diagnostic, builtin string) {
+// when an operator or a statement failed. It returns the argument at fault, as
+// Problem.Argument has it, where the message tells.
+func (s *Sources) reword(d *Diagnostic, builtin string) (argument string) {
+	defer func() {
+		d.Message = strings.ReplaceAll(d.Message, "NoneType", "None")
+		d.Found = strings.ReplaceAll(d.Found, "NoneType", "None")
+	}()
 	msg := d.Message
 	for _, w := range wordings() {
 		if w.match(msg) {
 			w.say(s, d, msg)
-			return
+			return ""
 		}
 	}
-	if builtin != "" && strings.HasPrefix(msg, builtin+": ") {
-		sayBuiltin(d, builtin, strings.TrimPrefix(msg, builtin+": "))
+	if rest, ok := strings.CutPrefix(msg, builtin+": "); ok && builtin != "" {
+		return sayBuiltin(d, builtin, rest)
 	}
+	return ""
 }
-
-const copyHint = "what the top level made, and params, cannot be changed: work on a copy, `list(x)` or `dict(x)`"
 
 func wordings() []wording {
 	return []wording{
@@ -65,13 +69,13 @@ func wordings() []wording {
 		{contains(" out of range"), sayRange},
 		{contains("values to unpack"), sayUnpack},
 		{ends("in sequence assignment"), sayUnpack},
-		{contains(" frozen "), as("P4207", copyHint)},
-		{contains(" during iteration"), as("P4208", "collect the changes in a list and make them after the loop, or loop over `list(x)`")},
+		{contains(" frozen "), sayFixed},
+		{contains(" during iteration"), sayFixed},
 		{contains(" value is not iterable"), sayIterable},
 		{ends("want iterable"), sayIterable},
 		{starts("invalid call of non-function"), sayCall},
-		{contains("division by zero"), as("P4212", "test the divisor before: `x / n if n else 0`")},
-		{contains("modulo by zero"), as("P4212", "test the divisor before: `x % n if n else 0`")},
+		{ends("division by zero"), sayZero},
+		{ends("modulo by zero"), sayZero},
 		{ends("referenced before assignment"), sayUnassigned},
 		{ends("called recursively"), sayRecursion},
 		{starts("unhashable"), sayUnhashable},
@@ -80,23 +84,25 @@ func wordings() []wording {
 		{contains(" format requires "), as("P4216", "`%d` takes an int, `%f` a number, `%s` anything")},
 		{contains("arguments for format string"), as("P4216", "each `%` of the text takes one argument: `\"%s %s\" % (a, b)`; a tuple needs `(t,)`; `%%` is a percent sign")},
 		{contains("incomplete format"), as("P4216", "`%%` is a percent sign")},
+		{starts("format: keyword "), sayKeyword},
 		{starts("format: "), as("P4216", "`{}` takes the arguments in their order, `{name}` the keyword of that name; `{{` is a brace")},
 		{starts("comparison exceeded"), as("P4218", "compare the parts, or their json.encode(...)")},
-		{contains("invalid literal with base"), as("P4219", "the text must be a whole number; test it with `text.isdigit()` before")},
-		{contains("invalid float literal"), as("P4219", "the text must be a number; test it before")},
+		{contains("invalid literal with base"), sayNumber},
+		{contains("invalid float literal"), sayNumber},
 		{starts("cannot convert "), as("P4219", "")},
 		{contains("too large"), as("P4220", "")},
 		{contains("excessive repeat"), as("P4220", "")},
 		{ends("does not support item assignment"), sayItem},
-		{starts("can't assign to ."), as("P4221", "a struct is fixed: make a new one, `struct(x = ...)`; a dict can be changed")},
+		{starts("can't assign to ."), sayField},
 		{starts("unhandled index operation"), sayIndex},
 		{contains(" index: "), sayIndex},
 		{starts("invalid slice operand"), sayIndex},
 		{starts("argument after *"), as("P4217", "`*` spreads a list or a tuple, `**` a dict with string keys")},
 		{starts("keywords must be strings"), as("P4217", "`**` spreads a dict with string keys")},
 		{starts("duplicate key: "), as("P4223", "give each key once")},
-		{starts("join: in list"), as("P4226", "write `\", \".join([str(x) for x in xs])`")},
-		{starts("'in "), as("P4201", "the left side of `in` must be of the kind that the right side holds")},
+		{starts("join: in list"), sayJoin},
+		{starts("'in "), sayIn},
+		{ends(" has no len"), sayLen},
 	}
 }
 
@@ -161,9 +167,6 @@ func sayAttribute(s *Sources, d *Diagnostic, msg string) {
 		d.Hint = "did you mean `." + strings.TrimSuffix(guess, "?)") + "`?"
 	} else if near := Nearest(name, methodsOf(kind)); near != "" {
 		d.Hint = "did you mean `." + near + "`?"
-	}
-	if dot := runeAt(d.Source, d.Column); dot == '.' {
-		d.Column++
 	}
 }
 
@@ -288,121 +291,5 @@ func sayIterable(_ *Sources, d *Diagnostic, msg string) {
 		d.Hint = "write `p.lines()` for a file, `p.iterdir()` or `p.glob(\"*\")` for a folder"
 	case "struct":
 		d.Hint = "write `[getattr(s, n) for n in dir(s)]`"
-	}
-}
-
-func sayCall(_ *Sources, d *Diagnostic, msg string) {
-	kind := strings.Trim(strings.TrimPrefix(msg, "invalid call of non-function "), "()")
-	d.Code, d.Message = "P4210", kind+" cannot be called"
-	switch kind {
-	case "string", "int", "bool", "path", "struct":
-		d.Hint = "delete the parentheses: it is a value, not a function"
-	case "module":
-		d.Hint = "call one of its functions: `json.decode(...)`"
-	case "NoneType":
-		d.Hint = "it is None: a function without `return` gives None"
-	case "list", "dict", "tuple":
-		d.Hint = "write `x[i]` for an element"
-	}
-}
-
-func sayUnassigned(_ *Sources, d *Diagnostic, msg string) {
-	words := strings.Fields(msg) // local variable NAME referenced before assignment
-	d.Code = "P4213"
-	if len(words) < 3 {
-		return
-	}
-	d.Message = "`" + words[2] + "` has no value yet"
-	if words[0] == "local" {
-		d.Hint = "it is assigned in this function, so it is the function's own from its first line on; give it a value before, or use another name"
-	} else {
-		d.Hint = "move its line above this one"
-	}
-}
-
-func sayRecursion(_ *Sources, d *Diagnostic, msg string) {
-	words := strings.Fields(msg)
-	d.Code, d.Message = "P4214", "`"+words[min(1, len(words)-1)]+"` calls itself"
-	d.Hint = "there is no recursion: keep what is still to be done in a list, and loop over range(n) with `break`"
-}
-
-func sayUnhashable(_ *Sources, d *Diagnostic, msg string) {
-	words := strings.Fields(msg)
-	kind := words[len(words)-1]
-	d.Code, d.Message = "P4215", kind+" cannot be a key of a dict or an element of a set"
-	d.Hint = "use a string, a number or a tuple"
-	if kind == "list" {
-		d.Hint = "write `tuple(xs)`"
-	}
-}
-
-func sayFormat(_ *Sources, d *Diagnostic, msg string) {
-	d.Code, d.Hint = "P4216", "there are no widths and digits in a format: write `format_number(x, digits = 2)` and `%s`"
-	if c, ok := strings.CutPrefix(msg, "unknown conversion %"); ok {
-		d.Message = "`%" + c + "` is no conversion"
-	} else if _, spec, ok := cutLast(msg, ": "); ok {
-		d.Message = "`{:" + shorten(spec, 20) + "}` is no format"
-		d.Hint = "there are no widths and digits in a format: write `format_number(x, digits = 2)` and `{}`"
-	}
-}
-
-func sayItem(_ *Sources, d *Diagnostic, msg string) {
-	kind, _, _ := strings.Cut(msg, " ")
-	d.Code, d.Message = "P4221", "an element of "+kind+" cannot be assigned"
-	switch kind {
-	case "string":
-		d.Hint = "a string is fixed: make a new one, `s.replace(a, b)`"
-	case "tuple":
-		d.Hint = "a tuple is fixed: make a list, `list(t)`"
-	case "struct":
-		d.Hint = "a struct is fixed: make a new one, or keep a dict"
-	case "path":
-		d.Hint = "write `p.write_text(s)`"
-	}
-}
-
-func sayIndex(_ *Sources, d *Diagnostic, msg string) {
-	d.Code = "P4222"
-	if kind, _, ok := strings.Cut(strings.TrimPrefix(msg, "unhandled index operation "), "["); ok {
-		d.Message = kind + " has no elements"
-		switch kind {
-		case "struct":
-			d.Hint = "write `x.name`"
-		case "function", "builtin_function_or_method":
-			d.Hint = "call it with parentheses"
-		case "NoneType":
-			d.Hint = "it is None: a function without `return` gives None"
-		case "set":
-			d.Hint = "a set has no order: `list(s)[0]`, or `x in s`"
-		}
-		return
-	}
-	if kind, ok := strings.CutPrefix(msg, "invalid slice operand "); ok {
-		d.Message = kind + " has no slices"
-		return
-	}
-	if kind, rest, ok := strings.Cut(msg, " index: got "); ok {
-		got, _, _ := strings.Cut(rest, ",")
-		d.Message, d.Found, d.Wanted = "the index of a "+kind, got, "int"
-	}
-}
-
-// sayBuiltin explains the arguments of a universal function.
-func sayBuiltin(d *Diagnostic, builtin, rest string) {
-	d.Code, d.Message = "P4217", "`"+builtin+"`: "+rest
-	if param, ok := strings.CutPrefix(rest, "for parameter "); ok {
-		if name, problem, ok := strings.Cut(param, ": "); ok {
-			d.Message = "`" + builtin + "`: argument `" + name + "`"
-			if got, want, ok := gotWant(problem); ok {
-				d.Found, d.Wanted = got, want
-			} else {
-				d.Message += ": " + problem
-			}
-		}
-		return
-	}
-	switch {
-	case strings.Contains(rest, "empty"), strings.Contains(rest, "not found"), strings.Contains(rest, "not in"), strings.Contains(rest, "missing key"):
-		d.Code, d.Hint = "P4225", "test before that it is there"
 	}
 }

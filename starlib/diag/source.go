@@ -106,6 +106,17 @@ func (s *Sources) call(pos syntax.Position) *syntax.CallExpr {
 	return s.calls[pos.Filename()][placeOf(pos)]
 }
 
+// Called is the place of the name of what is called, by that of the opening
+// parenthesis; any other place is returned as it is.
+func (s *Sources) Called(file string, line, column int) (int, int) {
+	call := s.call(syntax.MakePosition(&file, int32(line), int32(column)))
+	if call == nil {
+		return line, column
+	}
+	at := placeOf(calleePosition(call))
+	return at.line, at.column
+}
+
 // argument is the position of an argument of a call: a keyword's name, or the
 // start of a positional one. ok is false when the call does not show it, as
 // with *args.

@@ -70,6 +70,9 @@ type fault struct {
 func (s *Sources) fault(tokens []token, e syntax.Error) fault {
 	pos := placeOf(e.Pos)
 	i := tokenAt(tokens, pos, e.Msg)
+	if strings.HasPrefix(e.Msg, "load operand must be") && strings.Contains(e.Msg, "(want '=' after") && i > 0 {
+		i-- // it is about the name before, which should have been quoted
+	}
 	t := tokens[i]
 	file := e.Pos.Filename()
 	d := s.at(syntax.MakePosition(&file, int32(t.at.line), int32(t.at.column)), "P1001", e.Msg)
@@ -77,6 +80,7 @@ func (s *Sources) fault(tokens []token, e syntax.Error) fault {
 		d.Message, d.Found, d.Wanted = "syntax error", describe(got, t), wanted(want)
 	}
 	explain(d, tokens, i, e.Msg)
+	d.Source = s.line(file, d.Line) // it may point at another line now
 	return fault{i, d}
 }
 
@@ -86,6 +90,9 @@ func tokenAt(tokens []token, pos place, msg string) int {
 		msg != "not an identifier" && !strings.HasPrefix(msg, "first operand of load") &&
 		!strings.HasPrefix(msg, "load operand") && !strings.HasPrefix(msg, "original name") && !strings.HasPrefix(msg, "keyword argument must") &&
 		!strings.Contains(msg, "does not associate")
+	if strings.HasPrefix(msg, "obsolete ") || strings.HasPrefix(msg, "invalid ") && strings.HasSuffix(msg, " literal") {
+		return numeralAt(tokens, pos)
+	}
 	inside := len(tokens) - 1
 	for i, t := range tokens {
 		if starts && t.at == pos || !starts && t.after == pos && t.kind != end {
@@ -96,6 +103,17 @@ func tokenAt(tokens []token, pos place, msg string) int {
 		}
 	}
 	return inside
+}
+
+// numeralAt is the number at a position, or the last one before it.
+func numeralAt(tokens []token, pos place) int {
+	found := 0
+	for i, t := range tokens {
+		if t.kind == numeral && !before(pos, t.at) {
+			found = i
+		}
+	}
+	return found
 }
 
 func before(a, b place) bool {

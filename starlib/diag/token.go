@@ -131,7 +131,25 @@ func (s *scanner) word(at place, n int) {
 		s.literal(at, n)
 		return
 	}
-	s.add(name, s.step(n), at)
+	fresh := len(s.tokens) > 0 && s.tokens[len(s.tokens)-1].after.line < at.line
+	word := s.step(n)
+	if len(s.open) > 0 && fresh && isStatement(word) {
+		s.first = true // a bracket was left open above: what follows is code all the same
+		s.add(name, word, at)
+		s.open = nil
+		return
+	}
+	s.add(name, word, at)
+}
+
+// isStatement says whether a word at the start of a line can only start a statement.
+func isStatement(s string) bool {
+	switch s {
+	case "def", "class", "import", "return", "while", "with", "try", "except", "finally", "raise", "pass", "break", "continue", "elif",
+		"global", "nonlocal", "del":
+		return true
+	}
+	return false
 }
 
 func isPrefix(s string) bool {

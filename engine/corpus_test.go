@@ -1,0 +1,158 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"perago/engine"
+	"perago/starlib"
+	"perago/starlib/diag"
+	"perago/workspace"
+	"perago/workspace/memory"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestWrongModules holds every wrong task file of testdata/module against its
+// golden diagnostics. A file that loads is linted, and its body is run on
+// testdata/module/workspace with the params of its first line.
+func TestWrongModules(t *testing.T) {
+	t.Chdir("../testdata/module")
+	files, err := filepath.Glob("*.star")
+	if err != nil || len(files) < 120 {
+		t.Fatalf("got %d wrong task files (%v), want at least 120", len(files), err)
+	}
+	store, commit := corpusStore(t, "workspace")
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(file, ".star"), func(t *testing.T) {
+			list := wrong(t, file, store, commit)
+			if len(list) == 0 {
+				t.Fatal("nothing is wrong with it")
+			}
+			checkShape(t, list)
+			golden(t, strings.TrimSuffix(file, ".star")+".golden", list)
+		})
+	}
+}
+
+// corpusStore puts the files of a folder into a store.
+func corpusStore(t *testing.T, dir string) (*memory.Store, string) {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(p)
+		rel, _ := filepath.Rel(dir, p)
+		files[filepath.ToSlash(rel)] = string(data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := memory.New(nil)
+	store.CreateRepository("songs")
+	commit, err := store.Seed("songs", "main", files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store, commit
+}
+
+// wrong is all that perago has to say of a task file.
+func wrong(t *testing.T, file string, store workspace.Reader, commit string) diag.List {
+	t.Helper()
+	m, list := engine.Load(file, nil)
+	if m == nil {
+		return list
+	}
+	list = append(list, engine.Lint(m)...)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := json.RawMessage("{}")
+	if given, ok := bytes.CutPrefix(text, []byte("# params: ")); ok {
+		raw, _, _ = bytes.Cut(given, []byte("\n"))
+	}
+	params, problems := m.Task.CheckParams(raw)
+	if len(problems) > 0 {
+		return append(list, problems...)
+	}
+	call := engine.Call{Params: params, Log: func(starlib.Record) {}}
+	if m.Task.Workspace != nil {
+		overlay := workspace.NewOverlay(store, workspace.Ref{Repository: "songs", Branch: "main", Commit: commit},
+			workspace.OverlayOptions{Spec: *m.Task.Workspace, Dir: t.TempDir()})
+		defer overlay.Close()
+		call.Files = overlay
+	}
+	result, _, err := engine.InProcess{}.Run(context.Background(), m, call)
+	if err == nil {
+		return append(list, m.Task.CheckResult(result)...)
+	}
+	var body diag.List
+	if !errors.As(err, &body) {
+		t.Fatalf("the body's error is no list of diagnostics: %v", err)
+	}
+	return append(list, body...)
+}
+
+// leak matches what must never reach an author: names of Go's types and
+// packages, and the words of Go's own failures.
+var leak = regexp.MustCompile(`starlark\.|starlib\.|syntax\.|resolve\.|diag\.|\*[a-z]+\.[A-Z]|\binterface \{\}|\bmap\[|\bgoroutine\b|\bpanic\b|\bnil\b|runtime error|%!|int64|uint|float64|0xc0`)
+
+// checkShape holds every diagnostic against what all must have.
+func checkShape(t *testing.T, list diag.List) {
+	t.Helper()
+	for _, d := range list {
+		for _, text := range []string{d.Message, d.Found, d.Wanted, d.Hint} {
+			if found := leak.FindString(text); found != "" {
+				t.Errorf("%s: %q holds %q, which is Go's", d.Code, text, found)
+			}
+		}
+		if _, ok := diag.Explain(d.Code); !ok {
+			t.Errorf("%s: the code has no story", d.Code)
+		}
+		if d.Code == "P4200" || d.Code == "P1200" {
+			t.Errorf("%s: %q is not explained", d.Code, d.Message)
+		}
+		if d.Line > 0 && (d.Column < 1 || d.Column > len([]rune(d.Source))+1) {
+			t.Errorf("%s: column %d is not in %q", d.Code, d.Column, d.Source)
+		}
+		if strings.HasPrefix(string(d.Code), "P11") && d.Hint == "" && d.Code != "P1124" {
+			t.Errorf("%s: a habit without a hint: %q", d.Code, d.Message)
+		}
+	}
+}
+
+// golden compares what is printed of a list with a file.
+func golden(t *testing.T, file string, list diag.List) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := diag.WriteText(&b, list, diag.TextOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
