@@ -31,6 +31,7 @@ server, a locked folder); 130 interrupted.`,
 			a.checkCommand(),
 			a.runCommand(),
 			a.extractCommand(),
+			a.testCommand(),
 			a.fmtCommand(),
 			a.docsCommand(),
 			a.explainCommand(),
@@ -90,20 +91,28 @@ func parseAndRun(ctx context.Context, cmd *ffcli.Command, args []string) error {
 }
 
 // flagSentence is the flag package's sentence about a bad value, without what ff
-// puts before it, the flag written the way help writes it.
+// puts before it, and the flag written the way help writes it:
+//
+//	invalid value "x" for flag -format: want text or json
+//	invalid boolean value "x" for -check: parse error
 func flagSentence(err error) string {
 	text := strings.TrimPrefix(err.Error(), "error parsing commandline arguments: ")
-	text = strings.Replace(text, "invalid boolean value", "invalid value", 1)
-	text = strings.TrimSuffix(text, "parse error")
-	before, after, ok := strings.Cut(text, " for flag -")
-	name, rest, _ := strings.Cut(after, ":")
-	if !ok {
-		return text
+	if value, name, ok := cutTwo(text, "invalid boolean value ", " for -"); ok {
+		name, _, _ = strings.Cut(name, ":")
+		return fmt.Sprintf("invalid value %s for flag %s: want true or false", value, dashed(name))
 	}
-	if rest = strings.TrimSpace(rest); rest == "" {
-		rest = "want true or false"
+	if value, rest, ok := cutTwo(text, "invalid value ", " for flag -"); ok {
+		name, rule, _ := strings.Cut(rest, ": ")
+		return fmt.Sprintf("invalid value %s for flag %s: %s", value, dashed(name), rule)
 	}
-	return before + " for flag " + dashed(name) + ": " + rest
+	return text
+}
+
+// cutTwo splits text into what stands between before and sep, and what follows sep.
+func cutTwo(text, before, sep string) (first, second string, ok bool) {
+	rest, starts := strings.CutPrefix(text, before)
+	first, second, ok = strings.Cut(rest, sep)
+	return first, second, ok && starts
 }
 
 // find walks from root down to the command that args name, and returns what is

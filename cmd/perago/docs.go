@@ -50,7 +50,7 @@ func (a *app) docs(files []string, root string) error {
 		taskPage(&pages, m)
 	}
 	if len(complaints) > 0 {
-		return a.complain(complaints)
+		return complaints
 	}
 	_, err := a.stdout.Write(pages.Bytes())
 	return err

@@ -73,6 +73,11 @@ func (a *app) report(err error) {
 	if err == nil || errors.As(err, &done) || errors.Is(err, syscall.EPIPE) {
 		return // told already, or nobody reads any more
 	}
+	var complaints diag.List
+	if errors.As(err, &complaints) {
+		diag.WriteText(a.stderr, complaints, a.textOptions())
+		return
+	}
 	fmt.Fprintln(a.stderr, "perago:", indentRest(err.Error()))
 	if f := (*failure)(nil); errors.As(err, &f) && f.hint != "" {
 		fmt.Fprintln(a.stderr, "hint:", indentRest(f.hint))

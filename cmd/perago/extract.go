@@ -27,7 +27,7 @@ func (a *app) extractCommand() *ffcli.Command {
 			}
 			data, complaints := taskDefs(args, *root)
 			if len(complaints) > 0 {
-				return a.complain(complaints)
+				return complaints
 			}
 			if *out != "" {
 				return replaceFile(*out, data, 0o666&^umask())

@@ -2,13 +2,13 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
 	"github.com/bazelbuild/buildtools/build"
 	"go.starlark.net/syntax"
+
+	"perago/starlib/diag"
 )
 
 // maxSource is the size, in bytes, above which nothing is taken for a task file.
@@ -24,7 +24,7 @@ func format(name string, source []byte) ([]byte, error) {
 	source = bytes.ReplaceAll(source, []byte("\r\n"), []byte("\n"))
 	before, err := dialect.Parse(name, source, syntax.RetainComments)
 	if err != nil {
-		return nil, &failure{exitInvalid, errors.New(strings.TrimPrefix(err.Error(), "parse ")), "`perago check` says more"}
+		return nil, diag.FromError(err, &diag.Sources{Text: map[string][]byte{name: source}, Trees: map[string]*syntax.File{}})
 	}
 	text, literals := hideBytesLiterals(source, before)
 	file, err := build.ParseDefault(name, text)

@@ -16,12 +16,6 @@ func rootFlag(fs *flag.FlagSet) *string {
 	return fs.String("root", "", "the `DIR` that // means in load(\"//…\"): by default the current one when the file is inside it, else the file's own")
 }
 
-// complain writes what is wrong with task files to stderr.
-func (a *app) complain(list diag.List) error {
-	diag.WriteText(a.stderr, list, a.textOptions())
-	return told(exitInvalid)
-}
-
 func (a *app) textOptions() diag.TextOptions {
 	return diag.TextOptions{Color: a.colorful(a.stderr)}
 }

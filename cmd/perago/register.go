@@ -29,7 +29,7 @@ func (a *app) registerCommand() *ffcli.Command {
 			}
 			modules, complaints := loadAll(args, *root)
 			if len(complaints) > 0 {
-				return a.complain(complaints)
+				return complaints
 			}
 			cfg, err := readConfig()
 			if err != nil {
@@ -53,7 +53,7 @@ func (a *app) registerCommand() *ffcli.Command {
 func (a *app) register(ctx context.Context, client *conductor.Client, m *engine.Module, dryRun bool) error {
 	local, err := engine.TaskDef(m.Task)
 	if err != nil {
-		return a.complain(m.Diagnose(err))
+		return m.Diagnose(err)
 	}
 	registered, changes, err := compare(ctx, client, m.Task.Name, local)
 	if err != nil {

@@ -59,7 +59,7 @@ func (b *bench) openFolder(o *runOptions, shown *meter) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			hint = "make it first: `mkdir -p " + o.workspace + "`"
 		}
-		return environmentError(hint, "--workspace: %w", err)
+		return environmentError(hint, "%w", err)
 	}
 	b.closers = append(b.closers, store.Close)
 	b.runner.Store = meteredFolder{store, shown}

@@ -61,7 +61,7 @@ func (a *app) start(ctx context.Context, cfg *config, files []string, o startOpt
 	defer stop.release()
 	modules, complaints := loadAll(files, o.root)
 	if len(complaints) > 0 {
-		return a.complain(complaints)
+		return complaints
 	}
 	client, err := cfg.conductorClient(cfg.workerID(files))
 	if err != nil {
@@ -174,7 +174,7 @@ func (a *app) makeReady(ctx context.Context, client *conductor.Client, s *servic
 	for _, m := range s.modules {
 		local, err := engine.TaskDef(m.Task)
 		if err != nil {
-			return a.complain(m.Diagnose(err))
+			return m.Diagnose(err)
 		}
 		registered, changes, err := compare(ctx, client, m.Task.Name, local)
 		switch {

@@ -39,7 +39,6 @@ func (f fixture) Hash() (uint32, error) { return starlark.String(f).Hash() }
 type place struct {
 	runner *engine.Runner
 	ref    workspace.Ref
-	close  func()
 	log    []string
 
 	files []string          // after the attempt; nil when nothing was published
@@ -48,7 +47,7 @@ type place struct {
 
 // place makes the workspace that a test describes.
 func (x *test) place(m *engine.Module, described starlark.Value) (*place, error) {
-	p := &place{close: func() {}, kept: map[string][]byte{}}
+	p := &place{kept: map[string][]byte{}}
 	p.runner = &engine.Runner{Body: engine.InProcess{}, Root: x.root, Fixed: &p.ref, Publisher: p}
 	if m.Task.Workspace == nil {
 		if described != starlark.None {
@@ -63,7 +62,8 @@ func (x *test) place(m *engine.Module, described starlark.Value) (*place, error)
 		if err != nil {
 			return nil, misuse("t.run", err)
 		}
-		p.runner.Store, p.close = store, func() { store.Close() }
+		p.runner.Store = store
+		x.closers = append(x.closers, func() { store.Close() })
 		return p, nil
 	case *starlark.Dict, starlark.NoneType:
 		files, err := literalFiles(d)

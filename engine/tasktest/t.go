@@ -21,8 +21,9 @@ const compareDepth = 200
 // test is t: one test while it runs.
 type test struct {
 	*suite
-	ctx context.Context
-	log []string
+	ctx     context.Context
+	log     []string
+	closers []func() // of the folders that t.run opened: read looks into them until the test is over
 }
 
 // value is t as the test sees it.
@@ -199,7 +200,6 @@ func (x *test) run(thread *starlark.Thread, args starlark.Tuple, kwargs []starla
 	if err != nil {
 		return nil, err
 	}
-	defer place.close()
 	result := place.runner.Run(x.ctx, m, engine.Attempt{Task: m.Task.Name, TaskID: "test", WorkflowID: "test", Reference: "test",
 		Input: fmt.Appendf(nil, `{"params": %s}`, string(input.(starlark.String)))},
 		engine.Hooks{Record: func(line string) { place.log = append(place.log, line); x.log = append(x.log, line) }})

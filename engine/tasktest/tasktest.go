@@ -143,6 +143,9 @@ func (s *suite) one(ctx context.Context, fn *starlark.Function) Result {
 	run.Attach(thread)
 	err := call(thread, fn, x)
 	err = errors.Join(err, run.End(ctx))
+	for _, closeFolder := range x.closers {
+		closeFolder()
+	}
 	r := Result{File: s.file, Name: fn.Name(), Took: time.Since(start), Log: x.log}
 	if err != nil {
 		r.Failure = s.module.Diagnose(err)
