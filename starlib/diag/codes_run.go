@@ -4,7 +4,7 @@ import "slices"
 
 // runStories are the codes of a running body and of what is around it.
 func runStories() []Story {
-	return slices.Concat(limitStories(), libraryStories(), interpreterStories(), surroundingStories())
+	return slices.Concat(limitStories(), libraryStories(), testStories(), interpreterStories(), surroundingStories())
 }
 
 func limitStories() []Story {
@@ -17,6 +17,14 @@ func limitStories() []Story {
 		{"P4010", "the body's process died", "The process that ran the body ended without an answer. What is known of it, the signal, the memory and the last builtin, is in the message. The worker and its other attempts go on.", ""},
 		{"P4011", "a value nests too deep", "A walk over a value that nests millions deep exhausted the stack of the body's process.", ""},
 		{"P4012", "the body's process broke the protocol", "The process that ran the body said something that makes no sense. It was ended.", ""},
+	}
+}
+
+func testStories() []Story {
+	return []Story{
+		{"P4150", "a method of t used wrongly", "A test called t.run, t.folder or one of the checks with arguments that do not fit.", "t.run(\"task.star\", workspace = [\"a.csv\"])\n\nt.run(\"task.star\", workspace = {\"a.csv\": \"id\\n1\\n\"})"},
+		{"P4151", "a test that does not hold", "What came out is not what the test wants. The log of the test stands below the complaint.", ""},
+		{"P4152", "a test of a task file that does not load", "The file that t.run names is itself wrong; `perago check` says more about it.", ""},
 	}
 }
 
