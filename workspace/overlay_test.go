@@ -208,7 +208,9 @@ func TestOverlayOperations(t *testing.T) {
 		{"a folder where a file was", func(o *Overlay) error {
 			return errors.Join(o.Remove(ctx, "top"), tryWrite(o, "top/x", "1", Replace))
 		}, nil, "raw/ raw/a.csv=3 raw/b.csv=2 raw/deep/ raw/deep/c.csv=1 raw.txt=7 top/ top/x=1", "D top 1, A top/x 1"},
-		{"mkdir", func(o *Overlay) error { return errors.Join(o.Mkdir(ctx, "m/n"), o.Mkdir(ctx, "m/n"), o.Mkdir(ctx, "raw")) }, nil,
+		{"mkdir", func(o *Overlay) error {
+			return errors.Join(o.Mkdir(ctx, "m/n"), o.Mkdir(ctx, "m/n"), o.Mkdir(ctx, "raw"))
+		}, nil,
 			"m/ m/n/ raw/ raw/a.csv=3 raw/b.csv=2 raw/deep/ raw/deep/c.csv=1 raw.txt=7 top=1", ""},
 		{"copy", func(o *Overlay) error { return o.Copy(ctx, "raw/a.csv", "copy.csv") }, nil,
 			"copy.csv=3 raw/ raw/a.csv=3 raw/b.csv=2 raw/deep/ raw/deep/c.csv=1 raw.txt=7 top=1", "A copy.csv 3"},

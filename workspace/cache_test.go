@@ -1,0 +1,372 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+func newCache(t *testing.T, dir string, max int64) *Cache {
+	t.Helper()
+	c, err := OpenCache(dir, &CacheOptions{MaxSize: max})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// put keeps size bytes under a name, and closes the file.
+func put(t *testing.T, c *Cache, name string, size int) {
+	t.Helper()
+	f, hit, err := c.get(context.Background(), hashOf(name), int64(size), func(f *os.File) error {
+		_, err := f.WriteString(strings.Repeat("x", size))
+		return err
+	})
+	if err != nil || hit {
+		t.Fatalf("put %s: hit %t, %v", name, hit, err)
+	}
+	f.Close()
+}
+
+func has(c *Cache, name string, size int) bool {
+	f := c.open(hashOf(name), int64(size))
+	if f == nil {
+		return false
+	}
+	f.Close()
+	return true
+}
+
+// used sets when an entry was used, in hours before now.
+func used(t *testing.T, c *Cache, name string, hours int) {
+	t.Helper()
+	at := time.Now().Add(-time.Duration(hours) * time.Hour)
+	if err := os.Chtimes(c.path(hashOf(name)), at, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// onDisk sums what is in the cache, as it is charged.
+func onDisk(t *testing.T, dir string) (total int64) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(dir, "objects"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			total += charged(info.Size())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return total
+}
+
+func TestCacheEvictsTheLeastRecentlyUsed(t *testing.T) {
+	c := newCache(t, t.TempDir(), 10*blockSize)
+	for i := range 10 {
+		put(t, c, fmt.Sprint(i), 100)
+		used(t, c, fmt.Sprint(i), 100-i)
+	}
+	if !has(c, "0", 100) { // which uses it
+		t.Fatal("entry 0 went although there was room")
+	}
+	put(t, c, "new", 100)
+	for name, want := range map[string]bool{"0": true, "1": false, "2": false, "3": true, "9": true, "new": true} {
+		if got := has(c, name, 100); got != want {
+			t.Errorf("entry %s is kept: %t, want %t", name, got, want)
+		}
+	}
+	if total := onDisk(t, c.dir); total > c.max {
+		t.Errorf("%d bytes are kept, at most %d may be", total, c.max)
+	}
+}
+
+func TestCacheKeepsWhatIsInUse(t *testing.T) {
+	dir := t.TempDir()
+	c, other := newCache(t, dir, 4*blockSize), newCache(t, dir, 4*blockSize)
+	put(t, c, "held", 4)
+	held := other.open(hashOf("held"), 4) // as another process would
+	if held == nil {
+		t.Fatal("another process does not see what is kept")
+	}
+	used(t, c, "held", 1000)
+	for i := range 20 {
+		put(t, c, fmt.Sprint(i), 100)
+		if !has(c, "held", 4) {
+			t.Fatalf("what is in use went, after %d more", i)
+		}
+		if total := onDisk(t, dir); total > c.max {
+			t.Fatalf("%d bytes are kept, at most %d may be", total, c.max)
+		}
+	}
+	held.Close()
+	used(t, c, "held", 1000)
+	for i := range 4 {
+		put(t, c, fmt.Sprint("more", i), 100)
+	}
+	if has(c, "held", 4) {
+		t.Error("what is no longer in use stays")
+	}
+}
+
+func TestCacheHandsOutWhatItCannotKeep(t *testing.T) {
+	c := newCache(t, t.TempDir(), 2*blockSize)
+	f, _, err := c.get(context.Background(), hashOf("big"), 5*blockSize, func(f *os.File) error {
+		_, err := f.WriteString(strings.Repeat("b", 5*blockSize))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil || len(data) != 5*blockSize {
+		t.Errorf("read %d bytes, %v", len(data), err)
+	}
+	if total := onDisk(t, c.dir); total > c.max {
+		t.Errorf("%d bytes are kept, at most %d may be", total, c.max)
+	}
+	if left, _ := os.ReadDir(filepath.Join(c.dir, "tmp")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestCacheBoundHoldsBetweenProcesses has several users fill one cache at once.
+func TestCacheBoundHoldsBetweenProcesses(t *testing.T) {
+	dir := t.TempDir()
+	const max = 16 * blockSize
+	var all sync.WaitGroup
+	for user := range 4 {
+		c := newCache(t, dir, max)
+		all.Go(func() {
+			for i := range 40 {
+				name, size := fmt.Sprint(user, i%30), 1+i*100
+				f, _, err := c.get(context.Background(), hashOf(name), int64(size), func(f *os.File) error {
+					_, err := f.WriteString(strings.Repeat("x", size))
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if data, err := io.ReadAll(f); err != nil || len(data) != size {
+					t.Errorf("%s has %d bytes (%v), want %d", name, len(data), err, size)
+				}
+				f.Close()
+			}
+		})
+	}
+	all.Wait()
+	if total := onDisk(t, dir); total > max {
+		t.Errorf("%d bytes are kept, at most %d may be", total, max)
+	}
+}
+
+func TestCacheMendsItself(t *testing.T) {
+	c := newCache(t, t.TempDir(), 0)
+	put(t, c, "torn", 100)
+	if err := os.Chmod(c.path(hashOf("torn")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(c.path(hashOf("torn")), 3); err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, "torn", 100) // fails when it is a hit
+	if !has(c, "torn", 100) {
+		t.Error("a torn entry was not replaced")
+	}
+	if err := os.RemoveAll(c.dir); err != nil { // by hand, under a worker
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(c.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, "torn", 100)
+	// What a process that died was fetching.
+	dead, alive := filepath.Join(c.dir, "tmp", "dead"), filepath.Join(c.dir, "tmp", "fresh")
+	for _, f := range []string{dead, alive} {
+		if err := os.WriteFile(f, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(dead, old, old); err != nil {
+		t.Fatal(err)
+	}
+	newCache(t, c.dir, 0)
+	if _, err := os.Stat(dead); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a dead process was fetching stays: %v", err)
+	}
+	if _, err := os.Stat(alive); err != nil {
+		t.Errorf("what was just made went: %v", err)
+	}
+}
+
+func TestCacheFetchesOnce(t *testing.T) {
+	c := newCache(t, t.TempDir(), 0)
+	var fetched atomic.Int32
+	started, release := make(chan struct{}), make(chan struct{})
+	fill := func(f *os.File) error {
+		if fetched.Add(1) == 1 {
+			close(started)
+		}
+		<-release
+		_, err := f.WriteString("x")
+		return err
+	}
+	var all sync.WaitGroup
+	get := func() {
+		f, _, err := c.get(context.Background(), hashOf("k"), 1, fill)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		f.Close()
+	}
+	all.Go(get)
+	<-started
+	for range 8 {
+		all.Go(get)
+	}
+	close(release)
+	all.Wait()
+	if n := fetched.Load(); n != 1 {
+		t.Errorf("fetched %d times", n)
+	}
+}
+
+// TestCacheCancelledFetch: who waits for a fetch that is cancelled does it
+// itself; a fetch that fails is an answer for all.
+func TestCacheCancelledFetch(t *testing.T) {
+	c := newCache(t, t.TempDir(), 0)
+	ctx, cancel := context.WithCancel(context.Background())
+	started := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_, _, err := c.get(ctx, hashOf("k"), 1, func(f *os.File) error {
+			close(started)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the first gets %v", err)
+		}
+	})
+	<-started
+	all.Go(func() {
+		f, hit, err := c.get(context.Background(), hashOf("k"), 1, func(f *os.File) error {
+			_, err := f.WriteString("y")
+			return err
+		})
+		if err != nil || hit {
+			t.Errorf("the second gets hit %t, %v", hit, err)
+			return
+		}
+		f.Close()
+	})
+	waiting, stop := context.WithCancel(context.Background())
+	stop()
+	if _, _, err := c.get(waiting, hashOf("k"), 1, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("who is cancelled while it waits gets %v", err)
+	}
+	cancel()
+	all.Wait()
+}
+
+// TestDownloadIsChecked: what arrives is held against the listing.
+func TestDownloadIsChecked(t *testing.T) {
+	cut := errors.New("connection reset")
+	for name, c := range map[string]struct {
+		broken  func(body string) io.Reader
+		hashed  bool
+		tries   int
+		wantErr string // "" is none
+	}{
+		"whole":                {func(b string) io.Reader { return strings.NewReader(b) }, true, 1, ""},
+		"short":                {func(b string) io.Reader { return strings.NewReader(b[1:]) }, false, 2, "got 5 bytes, want 6 bytes"},
+		"long":                 {func(b string) io.Reader { return strings.NewReader(b + "x") }, false, 2, "got more, want 6 bytes"},
+		"other bytes":          {func(b string) io.Reader { return strings.NewReader("x" + b[1:]) }, true, 2, "MD5"},
+		"other bytes, no hash": {func(b string) io.Reader { return strings.NewReader("x" + b[1:]) }, false, 1, ""},
+		"cut":                  {func(b string) io.Reader { return io.MultiReader(strings.NewReader(b[:2]), iotest.ErrReader(cut)) }, true, 2, "connection reset"},
+	} {
+		for _, cached := range []bool{true, false} {
+			s := &shelf{files: map[string]string{"a/b.csv": "secret"}, hashed: c.hashed}
+			s.broken = func(_, body string) io.Reader { return c.broken(body) }
+			o := openOverlay(t, s, Spec{})
+			if !cached {
+				o.opts.Cache = nil
+			}
+			_, err := tryRead(o, "a/b.csv")
+			if (err == nil) != (c.wantErr == "") || err != nil && !strings.Contains(err.Error(), c.wantErr) {
+				t.Errorf("%s: got %v, want %q", name, err, c.wantErr)
+			}
+			if err != nil && !strings.Contains(err.Error(), "a/b.csv@c0ffee") {
+				t.Errorf("%s: %v does not say what and where", name, err)
+			}
+			if len(s.opened) != c.tries {
+				t.Errorf("%s: asked %d times, want %d", name, len(s.opened), c.tries)
+			}
+		}
+	}
+	// Once damaged, then whole.
+	s := &shelf{files: map[string]string{"a": "secret"}, hashed: true}
+	first := true
+	s.broken = func(_, body string) io.Reader {
+		if first {
+			first = false
+			return strings.NewReader(body + body)
+		}
+		return strings.NewReader(body)
+	}
+	if got, err := tryRead(openOverlay(t, s, Spec{}), "a"); got != "secret" || err != nil {
+		t.Errorf("after one damaged answer: %q, %v", got, err)
+	}
+}
+
+func TestCacheIsShared(t *testing.T) {
+	dir := t.TempDir()
+	s := &shelf{files: map[string]string{"raw/a": "aa", "raw/b": "bb", "other": "o"}, hashed: true}
+	view := func(repo, commit string) *Overlay {
+		o := NewOverlay(s, Ref{Repository: repo, Commit: commit}, OverlayOptions{Dir: t.TempDir(), Cache: newCache(t, dir, 0)})
+		t.Cleanup(func() { o.Close() })
+		if _, err := o.Glob(context.Background(), "", "raw/*"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tryRead(o, "raw/a"); err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	first := view("songs", "c1").Usage()
+	if first.ObjectsFetched != 1 || first.BytesFetched != 2 || first.ListCached || first.ObjectsListed != 2 {
+		t.Errorf("the first took %+v", first)
+	}
+	lists := len(s.lists)
+	again := view("songs", "c1").Usage()
+	if again.ObjectsFetched != 0 || again.ObjectsRead != 1 || again.BytesRead != 2 || !again.ListCached || again.ObjectsListed != 2 {
+		t.Errorf("the second took %+v", again)
+	}
+	if len(s.lists) != lists {
+		t.Errorf("the same commit was listed again: %q", s.lists[lists:])
+	}
+	if other := view("songs", "c2").Usage(); other.ObjectsFetched != 0 || other.ListCached {
+		t.Errorf("the same content in another commit took %+v", other)
+	}
+	if other := view("films", "c1").Usage(); other.ObjectsFetched != 1 {
+		t.Errorf("another repository took %+v", other)
+	}
+}
