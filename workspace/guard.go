@@ -130,19 +130,36 @@ func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err
 		return g.checkPath(ctx, o)
 	}
 	paths, err := o.Glob(ctx, "", g.Pattern.String())
-	if err != nil {
-		return "", "", err
-	}
 	n := len(paths)
 	switch {
+	case errors.Is(err, ErrUnnameable):
+		return reasonOf(err), g.wantedFiles(), nil
+	case err != nil:
+		return "", "", err
 	case g.Kind == GuardForbid && n > 0:
-		return someOf(paths), "no file", nil
+		return someOf(paths), g.wantedFiles(), nil
 	case g.Kind == GuardGlob && n < g.Min:
-		return plural(n, "file"), "at least " + plural(g.Min, "file"), nil
+		return plural(n, "file"), g.wantedFiles(), nil
 	case g.Kind == GuardGlob && g.Max != Unbounded && n > g.Max:
 		return someOf(paths), "at most " + plural(g.Max, "file"), nil
 	}
 	return "", "", nil
+}
+
+func (g Guard) wantedFiles() string {
+	if g.Kind == GuardForbid {
+		return "no file"
+	}
+	return "at least " + plural(g.Min, "file")
+}
+
+// reasonOf is an error without the path that it is about.
+func reasonOf(err error) string {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return err.Error()
 }
 
 func (g Guard) checkPath(ctx context.Context, o *Overlay) (found, wanted string, err error) {
@@ -156,14 +173,8 @@ func (g Guard) checkPath(ctx context.Context, o *Overlay) (found, wanted string,
 		return "no such folder", wanted, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return "no such file", wanted, nil
-	case errors.Is(err, ErrNotFolder):
-		return "a file where " + quote(parent(g.Path)) + " is to be a folder", wanted, nil
-	case errors.Is(err, ErrUnnameable), errors.Is(err, ErrReserved):
-		var pathErr *fs.PathError
-		if errors.As(err, &pathErr) {
-			err = pathErr.Err
-		}
-		return err.Error(), wanted, nil
+	case errors.Is(err, ErrUnnameable):
+		return reasonOf(err), wanted, nil
 	case err != nil:
 		return "", "", err
 	case info.Folder && g.Kind == GuardFile:

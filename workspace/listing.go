@@ -203,7 +203,8 @@ func (b *listingBuilder) leave(path, reason string) {
 // finish makes the listing. Where a name is that of a file and of a folder, it
 // and all below it is left out; over are such names above the listed folder.
 func (b *listingBuilder) finish(over []string) *listing {
-	l := &b.l
+	l := new(listing)
+	*l = b.l
 	l.records, l.names = string(b.records), b.names.String()
 	b.records = nil
 	if l.len() == 0 {

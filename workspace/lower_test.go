@@ -1,0 +1,312 @@
+package workspace
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// oddNames is a commit with all that the file API cannot name.
+var oddNames = map[string]string{
+	"ok/a.csv": "a", "ok/b": "b", "ok.txt": "t", "C:/x": "drive",
+	"ok/":        "marker", // an empty segment
+	"a//b":       "x",
+	"/abs":       "x",
+	"dot/./x":    "x",
+	"dot/../x":   "x",
+	`back\slash`: "x",
+	"line\nfeed": "x",
+	"tab\t/in":   "x",
+	"del\x7f":    "x",
+	"both":       "file", "both/x": "x", "both/deep/y": "y", "both.txt": "fine",
+	"f/both": "file", "f/both/x": "x", "f/fine": "f",
+	"_lakefs_actions/a.yaml": "hook", "_perago/results/1": "r",
+}
+
+func TestUnnameable(t *testing.T) {
+	ctx := context.Background()
+	// By listing, and one by one.
+	for _, listed := range []bool{true, false} {
+		o := openOverlay(t, &shelf{files: oddNames}, Spec{})
+		if listed {
+			got, err := o.Glob(ctx, "", "**")
+			want := []string{"C:/x", "both.txt", "f/fine", "ok.txt", "ok/a.csv", "ok/b"}
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("the view has %q, %v, want %q", got, err, want)
+			}
+			if n := o.Unnameable(); n != 14 {
+				t.Errorf("%d objects are left out, want 14", n)
+			}
+		}
+		for _, p := range []string{"both", "both/x", "both/deep/y", "f/both", "f/both/x", "line\nfeed", "tab\t/in", "del\x7f"} {
+			_, statErr := o.Stat(ctx, p)
+			_, openErr := o.Open(ctx, p)
+			_, writeErr := o.Create(ctx, p, Replace)
+			for _, err := range []error{statErr, openErr, o.Remove(ctx, p)} {
+				if !errors.Is(err, ErrUnnameable) {
+					t.Errorf("listed=%t, %q: got %v, want %v", listed, p, err, ErrUnnameable)
+				}
+			}
+			if writeErr == nil {
+				t.Errorf("listed=%t: %q was written", listed, p)
+			}
+		}
+		for _, p := range []string{"_perago", "_perago/results/1", "_lakefs_actions", "_lakefs_actions/a.yaml", "dot", "none"} {
+			if info, err := o.Stat(ctx, p); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("listed=%t: Stat(%q) is %+v, %v", listed, p, info, err)
+			}
+		}
+		for _, p := range []string{"_perago", "_perago/x", "_lakefs_actions/a.yaml"} {
+			if _, err := o.Create(ctx, p, Replace); !errors.Is(err, ErrReserved) {
+				t.Errorf("writing %s: got %v", p, err)
+			}
+		}
+		for p, size := range map[string]int64{"ok/a.csv": 1, "both.txt": 4, "f/fine": 1, "C:/x": 5} {
+			if info, err := o.Stat(ctx, p); err != nil || info.Size != size {
+				t.Errorf("listed=%t: Stat(%s) is %+v, %v", listed, p, info, err)
+			}
+		}
+		if info, err := o.Stat(ctx, "ok"); err != nil || !info.Folder {
+			t.Errorf("listed=%t: a folder with a marker is %+v, %v", listed, info, err)
+		}
+		if staged, err := o.Staged(ctx); len(staged) > 0 || err != nil {
+			t.Errorf("nothing was written, and %+v is staged (%v)", staged, err)
+		}
+	}
+	// A folder is listed by itself: what it is in may be a file too.
+	o := openOverlay(t, &shelf{files: oddNames}, Spec{})
+	if got, err := o.Glob(ctx, "", "both/*"); !errors.Is(err, ErrUnnameable) {
+		t.Errorf("glob in what is a file too: %q, %v", got, err)
+	}
+	// A prefix may be a reserved name deeper down, and names are counted below it alone.
+	o = openOverlay(t, &shelf{files: map[string]string{"a/_perago/x": "1", "a/b": "2", "other//x": "3"}}, Spec{Prefix: "a"})
+	if got := tree(t, o, ""); got != "_perago/ _perago/x=1 b=1" || o.Unnameable() != 0 {
+		t.Errorf("below a prefix: %s, %d left out", got, o.Unnameable())
+	}
+}
+
+func TestNamesThatCannotBeWritten(t *testing.T) {
+	o := openOverlay(t, &shelf{}, Spec{Prefix: "pre"})
+	for path, word := range map[string]string{
+		`a\b`: "backslash", "a\nb": "control character", "a\x1b": "control character", "a/\u0085": "control character", "a\xffb": "UTF-8",
+		"a//b": "empty segment", "../x": `".." segment`, "/x": "absolute", "a/": "slash", "a\x00b": "NUL",
+		strings.Repeat("x", 1025): "1024 bytes", strings.Repeat("x", 1021): "1024 bytes",
+	} {
+		err := tryWrite(o, path, "", Replace)
+		var bad *PathError
+		if !errors.As(err, &bad) || !strings.Contains(err.Error(), word) || len(err.Error()) > 250 {
+			t.Errorf("writing %q: got %v, want a word of %q", path, err, word)
+		}
+		if err := o.Mkdir(context.Background(), path); !errors.As(err, &bad) {
+			t.Errorf("mkdir %q: got %v", path, err)
+		}
+	}
+	write(t, o, strings.Repeat("x", 1020), "")
+	if got, err := o.Staged(context.Background()); err != nil || len(got) != 1 || !strings.HasPrefix(got[0].Path, "pre/xxx") {
+		t.Errorf("staged is %v, %v", got, err)
+	}
+	// A folder that is moved may not carry a name over the limit.
+	if err := errors.Join(tryWrite(o, "d/"+strings.Repeat("y", 1000), "", Replace), o.Rename(context.Background(), "d", strings.Repeat("z", 100))); err == nil {
+		t.Error("a name over the limit came by a rename")
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	ctx := context.Background()
+	o := openOverlay(t, &shelf{files: map[string]string{"a": "1", "d/b": "2"}}, Spec{ReadOnly: true})
+	_, createErr := o.Create(ctx, "x", Replace)
+	for name, err := range map[string]error{
+		"create": createErr, "remove": o.Remove(ctx, "a"), "remove_tree": o.RemoveTree(ctx, "d"),
+		"mkdir": o.Mkdir(ctx, "m"), "mkdir root": o.Mkdir(ctx, ""), "copy": o.Copy(ctx, "a", "c"), "rename": o.Rename(ctx, "a", "c"),
+	} {
+		if !errors.Is(err, ErrReadOnly) {
+			t.Errorf("%s: got %v, want %v", name, err, ErrReadOnly)
+		}
+	}
+	if got := tree(t, o, ""); got != "a=1 d/ d/b=1" {
+		t.Errorf("the view is %s", got)
+	}
+}
+
+// TestListsOnlyWhatIsAsked counts what the store is asked for.
+func TestListsOnlyWhatIsAsked(t *testing.T) {
+	ctx := context.Background()
+	files := map[string]string{"top": "t"}
+	for i := range 50 {
+		files[fmt.Sprintf("raw/%02d/x.csv", i)] = "x"
+		files[fmt.Sprintf("other/%02d.csv", i)] = "x"
+	}
+	for name, c := range map[string]struct {
+		do    func(o *Overlay)
+		lists []string // prefixes asked for
+	}{
+		"nothing":            {func(o *Overlay) {}, nil},
+		"a glob in a folder": {func(o *Overlay) { o.Glob(ctx, "", "raw/07/*.csv") }, []string{"raw", "raw/07", "raw/07/"}},
+		"the same again": {func(o *Overlay) {
+			o.Glob(ctx, "", "raw/**")
+			o.Glob(ctx, "", "raw/*/x*")
+			o.Stat(ctx, "raw/03/x.csv")
+			o.ReadDir(ctx, "raw/04")
+		},
+			[]string{"raw", "raw/"}},
+		"a plain path":           {func(o *Overlay) { o.Stat(ctx, "other/03.csv") }, []string{"other", "other/03.csv"}},
+		"a plain path as a glob": {func(o *Overlay) { o.Glob(ctx, "", "other/03.csv") }, []string{"other", "other/03.csv"}},
+		"a plain path twice":     {func(o *Overlay) { o.Stat(ctx, "top"); o.Open(ctx, "top") }, []string{"top"}},
+		"a write":                {func(o *Overlay) { tryWrite(o, "new/deep/x", "", Replace) }, []string{"new"}},
+		"many of one folder": {func(o *Overlay) {
+			for i := range 20 {
+				o.Stat(ctx, fmt.Sprintf("other/%02d.csv", i))
+			}
+		}, []string{"other", "other/00.csv", "other/01.csv", "other/02.csv", "other/03.csv", "other/"}},
+	} {
+		s := &shelf{files: files}
+		o := openOverlay(t, s, Spec{})
+		c.do(o)
+		if !slices.Equal(s.lists, c.lists) {
+			t.Errorf("%s: asked for %q, want %q", name, s.lists, c.lists)
+		}
+		if len(s.opened) > 1 {
+			t.Errorf("%s: fetched %q", name, s.opened)
+		}
+	}
+	// Many of many folders: their common folder is listed once.
+	s := &shelf{files: files}
+	o := openOverlay(t, s, Spec{})
+	for i := range 50 {
+		if _, err := o.Stat(ctx, fmt.Sprintf("raw/%02d/x.csv", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if last := s.lists[len(s.lists)-1]; last != "raw/" || len(s.lists) > 80 {
+		t.Errorf("asked %d times, at last for %q", len(s.lists), last)
+	}
+}
+
+func TestProbeByListing(t *testing.T) {
+	files := map[string]string{"b": "1", "c/x": "2", "d": "4"}
+	for i := range 2500 { // all between "c" and "c/"
+		files[fmt.Sprintf("c!%04d", i)] = ""
+		files[fmt.Sprintf("d!%04d", i)] = ""
+	}
+	s := &shelf{files: files}
+	for path, want := range map[string]Probed{
+		"b": {File: true}, "c": {Below: "c/x"}, "c/x": {File: true}, "d": {File: true}, "none": {}, "c!": {},
+	} {
+		got, err := probeByListing(context.Background(), s, Ref{}, path)
+		if err != nil || got.File != want.File || got.Below != want.Below || got.File && got.Object.Path != path {
+			t.Errorf("probe of %s is %+v, %v, want %+v", path, got, err, want)
+		}
+	}
+	if s.given > 5000 {
+		t.Errorf("the store gave %d objects", s.given)
+	}
+}
+
+func TestListingFile(t *testing.T) {
+	b := listingBuilder{workspace: "p/", commit: "c"}
+	sum := strings.Repeat("0af9", 8)
+	objects := []Object{
+		{Path: "p/", Size: 1},
+		{Path: "p/a", Size: 5, Checksum: sum, Hashed: true, Physical: "s3://x/1"},
+		{Path: "p/b\n", Size: 5},
+		{Path: "p/c", Size: 1 << 40, Checksum: "etag-7", Physical: "s3://x/2"},
+		{Path: "p/d", Size: 0, Checksum: strings.ToUpper(sum), Hashed: true},
+		{Path: "p/e", Size: 9},
+	}
+	for _, o := range objects {
+		if err := b.add(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := b.finish(nil)
+	var file bytes.Buffer
+	if err := made.writeTo(&file); err != nil {
+		t.Fatal(err)
+	}
+	read, err := readListing(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []*listing{made, read} {
+		if l.len() != 4 || l.total != 6 || l.hidden != 2 {
+			t.Errorf("%d of %d objects, %d left out", l.len(), l.total, l.hidden)
+		}
+		for _, o := range []Object{objects[1], objects[3], objects[4], objects[5]} {
+			c, is := l.find(o.Path)
+			if !is || c.size != o.Size || c.checksum != o.Checksum || c.hashed != o.Hashed || c.id != contentOf(o, "c").id {
+				t.Errorf("%s is %+v (%t), want %+v", o.Path, c, is, o)
+			}
+		}
+		if reason, out := l.leftOut("p/b\n"); !out || reason == "" {
+			t.Errorf("a name with a line feed is left out: %t, %q", out, reason)
+		}
+	}
+	// Any damage is seen.
+	for i := range file.Len() {
+		bad := bytes.Clone(file.Bytes())
+		bad[i] ^= 0x10
+		if l, err := readListing(bytes.NewReader(bad), int64(len(bad))); err == nil {
+			t.Fatalf("byte %d changed, and it is read: %+v", i, l)
+		}
+		if _, err := readListing(bytes.NewReader(bad[:i]), int64(i)); err == nil {
+			t.Fatalf("cut at %d, and it is read", i)
+		}
+	}
+	if err := b.add(Object{Path: "p/a"}); err == nil {
+		t.Error("objects out of order are taken")
+	}
+}
+
+func TestDamagedListingIsReadAnew(t *testing.T) {
+	dir := t.TempDir()
+	s := &shelf{files: map[string]string{"raw/a": "a"}}
+	for range 3 {
+		o := NewOverlay(s, Ref{Repository: "r", Commit: "c"}, OverlayOptions{Cache: newCache(t, dir, 0)})
+		if got, err := o.Glob(context.Background(), "", "raw/*"); len(got) != 1 || err != nil {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		path := o.opts.Cache.path(o.lower.listingKey("raw"))
+		os.Chmod(path, 0o600)
+		if err := os.WriteFile(path, []byte("not what it was"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestListingMemory holds a listing of a real shape to 200 bytes an object.
+func TestListingMemory(t *testing.T) {
+	const objects = 100_000
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	b := listingBuilder{commit: "c"}
+	for i := range objects {
+		err := b.add(Object{
+			Path: fmt.Sprintf("datasets/images/train/class-%04d/image-%08d.parquet", i/1000, i),
+			Size: int64(i), Checksum: fmt.Sprintf("%032x", i), Hashed: true,
+			Physical: fmt.Sprintf("s3://bucket/data/%020d/%020d", i, i),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := b.finish(nil)
+	b = listingBuilder{}
+	each := float64(heap()-before) / objects
+	t.Logf("%.0f bytes an object", each)
+	if each > 200 || l.len() != objects {
+		t.Errorf("%.0f bytes for each of %d objects, want at most 200", each, l.len())
+	}
+	runtime.KeepAlive(l)
+}
