@@ -21,6 +21,9 @@ var (
 // alone waits until no other operation changes the upper layer, and keeps others
 // out until done is called.
 func (o *Overlay) alone(ctx context.Context) (done func(), err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	select {
 	case o.turn <- struct{}{}:
 		return func() { <-o.turn }, nil
