@@ -44,8 +44,11 @@ func decodeInput(task *starlib.Task, raw json.RawMessage, fixed *workspace.Ref) 
 		in.ref = *fixed
 	}
 	if envelope["params"] == nil {
-		found = append(found, complaint("/params", "missing", "an object",
-			`send {} when the task takes no parameters`))
+		hint := `send {} when the task takes no parameters`
+		if near := diag.Nearest("params", sortedKeys(envelope)); near != "" {
+			hint = fmt.Sprintf("is it what is called `%s`?", cut(near))
+		}
+		found = append(found, complaint("/params", "nothing", "an object", hint))
 	} else {
 		params, problems := task.CheckParams(envelope["params"])
 		in.params, found = params, append(found, problems...)
@@ -65,7 +68,7 @@ var refKeys = []string{"repository", "branch", "refType", "ref"}
 // decodeRef checks the `workspace` of an envelope.
 func decodeRef(raw json.RawMessage) (workspace.Ref, diag.List) {
 	if raw == nil {
-		return workspace.Ref{}, diag.List{complaint("/workspace", "missing", "an object with "+strings.Join(refKeys, ", "), "")}
+		return workspace.Ref{}, diag.List{complaint("/workspace", "nothing", "an object with "+strings.Join(refKeys, ", "), "")}
 	}
 	fields, problem := object(raw, "/workspace")
 	if problem != nil {
@@ -96,7 +99,7 @@ func decodeRef(raw json.RawMessage) (workspace.Ref, diag.List) {
 func refValue(key string, raw json.RawMessage) (string, *diag.Diagnostic) {
 	at := "/workspace/" + key
 	if raw == nil {
-		return "", complaint(at, "missing", "a string", "")
+		return "", complaint(at, "nothing", "a string", "")
 	}
 	var s string
 	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
@@ -128,11 +131,10 @@ func object(raw json.RawMessage, at string) (map[string]json.RawMessage, *diag.D
 	case len(trimmed) == 0:
 		return nil, &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what, Found: "nothing", Wanted: "a JSON object"}
 	case nesting(trimmed) > maxNesting:
-		return nil, &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is nested too deep",
+		return nil, &diag.Diagnostic{Code: "P3102", Severity: diag.Error, Message: what + " is nested too deep",
 			Found: fmt.Sprintf("%d levels", nesting(trimmed)), Wanted: fmt.Sprintf("at most %d", maxNesting)}
 	case err != nil && !json.Valid(trimmed):
-		return nil, &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is not JSON: " + err.Error(),
-			Hint: `send an object such as {"params": {}}`}
+		return nil, notJSON(what, string(raw), json.Unmarshal(raw, &fields))
 	case err != nil || fields == nil:
 		return nil, &diag.Diagnostic{Code: "P3002", Severity: diag.Error, Message: what, Found: cut(string(trimmed)), Wanted: "a JSON object"}
 	}
