@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,7 +61,7 @@ func size(n int64) string {
 	case n >= 10<<30:
 		return fmt.Sprintf("%d GiB", n>>30)
 	case n >= 10<<20:
-		return fmt.Sprintf("%d MiB", n>>20)
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<20)), ".0") + " MiB"
 	case n >= 10<<10:
 		return fmt.Sprintf("%d KiB", n>>10)
 	}

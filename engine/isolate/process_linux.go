@@ -54,7 +54,7 @@ func fence(pid int, memory int64, mode fenceMode) error {
 		if err != nil {
 			return err
 		}
-		limit.Cur = min(limit.Max, uint64(now+memory+memory/2+32<<20))
+		limit.Cur = min(limit.Max, uint64(now+memory+memory/2+64<<20))
 	}
 	if mode == forGood {
 		limit.Max = limit.Cur

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"sync"
 	"syscall"
@@ -243,9 +242,9 @@ func (s *session) explain(ctx context.Context, err error) error {
 	switch {
 	case passed != nil:
 		return s.limitFailure(passed, words)
-	case limits.Memory > 0 && strings.Contains(stderr, "out of memory"):
+	case limits.Memory > 0 && fenceHit(stderr, words.Peak >= limits.Memory/2):
 		e := engine.MemoryError(max(words.Peak, limits.Memory), limits.Memory)
-		e.Found = "more than " + e.Found[len(""):]
+		e.Found = "more than " + e.Found
 		return s.limitFailure(e, words)
 	case strings.Contains(stderr, "goroutine stack exceeds"):
 		return s.failure("P4011", "a value nests too deep, and the body's process died of it", "", words)
@@ -253,6 +252,14 @@ func (s *session) explain(ctx context.Context, err error) error {
 		return s.failure("P4012", "the body's process broke the protocol", strings.TrimPrefix(err.Error(), errProtocol.Error()+": "), words)
 	}
 	return s.failure("P4010", "the body's process died", s.died(stderr), words)
+}
+
+// fenceHit says whether the Go runtime gave up because the kernel refused it
+// memory. Refused threads count when the heap was large at the time: their
+// stacks come from the same allowance.
+func fenceHit(stderr string, large bool) bool {
+	return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory") ||
+		large && (strings.Contains(stderr, "pthread_create failed") || strings.Contains(stderr, "failed to create new OS thread"))
 }
 
 // died is what the system says of the end of the process.
@@ -280,11 +287,15 @@ func (s *session) limitFailure(e *engine.LimitError, words lastWords) error {
 // failure puts what is known of the end of a body where the body was last seen.
 func (s *session) failure(code diag.Code, message, found string, words lastWords) *engine.BodyError {
 	d := &diag.Diagnostic{Code: code, Severity: diag.Error, Message: message, Found: found}
-	if words.Peak > 0 && words.Peak < math.MaxInt64 {
-		d.Message += fmt.Sprintf("; most live memory seen: %d MiB", words.Peak>>20)
-	}
+	var known []string
 	if words.Builtin != "" {
-		d.Message += "; last builtin: " + words.Builtin
+		known = append(known, "last builtin "+words.Builtin)
+	}
+	if words.Peak > 0 {
+		known = append(known, fmt.Sprintf("most live memory seen %d MiB", words.Peak>>20))
+	}
+	if len(known) > 0 {
+		d.Message += " (" + strings.Join(known, ", ") + ")"
 	}
 	if source, known := s.module.Sources[words.At.File]; known && words.At.Line > 0 {
 		d.File, d.Line, d.Column = words.At.File, words.At.Line, words.At.Column
