@@ -54,14 +54,16 @@ func (r heapReader) read() heap {
 func (l *limiter) boundHeap(done <-chan struct{}, most int64) {
 	if most > 0 {
 		// Collect before the limit, not at twice what was live: less of the
-		// fence behind the limit is then spent on garbage.
+		// fence behind the limit is then spent on garbage. And let no single value
+		// reach from below the limit to the fence.
+		l.bounds.SetMost(most / 2)
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(most))
 	} else {
 		most = math.MaxInt64
 	}
 	reader := newHeapReader()
 	base := reader.read()
-	warned := false
+	warned, warnedValue := false, false
 	tick := time.NewTicker(heapWatch)
 	defer tick.Stop()
 	for {
@@ -79,6 +81,10 @@ func (l *limiter) boundHeap(done <-chan struct{}, most int64) {
 		case live > most/2 && !warned:
 			warned = true
 			l.warn("memory", size(live), size(most))
+		}
+		if largest := l.bounds.Largest(); largest > 0 && !warnedValue {
+			warnedValue = true
+			l.warn("one value", size(largest), size(l.bounds.Most()))
 		}
 		select {
 		case <-done:

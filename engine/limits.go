@@ -74,6 +74,7 @@ type limiter struct {
 	thread *starlark.Thread
 	limits Limits
 	alone  *Alone           // nil: the heap is not this body's alone
+	bounds *starlib.Bounds  // of one value; the module's
 	at     starlib.Position // of the body, for warnings
 	cancel context.CancelCauseFunc
 	passed atomic.Pointer[LimitError]
@@ -92,7 +93,7 @@ type limiter struct {
 func limit(ctx context.Context, thread *starlark.Thread, m *Module, call Call, alone *Alone) (*limiter, context.Context, func()) {
 	inner, cancel := context.WithCancelCause(ctx)
 	pos := m.Body.Position()
-	lim := &limiter{thread: thread, limits: call.Limits, alone: alone, cancel: cancel, log: call.Log,
+	lim := &limiter{thread: thread, limits: call.Limits, alone: alone, bounds: &m.bounds, cancel: cancel, log: call.Log,
 		at: starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)}}
 	lim.boundSteps()
 	done := make(chan struct{})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -79,7 +80,8 @@ type loader struct {
 	module  *Module
 	read    reader
 	sources *diag.Sources
-	names   starlark.StringDict
+	names   starlark.StringDict // what the source can name
+	bounded starlark.StringDict // the same and what the bounds need
 	units   map[string]*unit
 	met     []string // names of the units, in the order in which they were met
 	order   []*unit  // what is loaded stands before what loads it
@@ -96,6 +98,8 @@ func loadUnits(file, root string, r reader, task bool) (main *unit, m *Module, l
 	l := &loader{read: r, names: starlib.Predeclared(), units: map[string]*unit{},
 		sources: &diag.Sources{Text: map[string][]byte{}, Trees: map[string]*syntax.File{}, Parameters: parameters()}}
 	l.module = &Module{File: file, Root: root, Sources: l.sources.Text, sources: l.sources}
+	l.bounded = maps.Clone(l.names)
+	l.module.bounds.Predeclare(l.bounded)
 	l.sources.Names = append(l.names.Keys(), starlark.Universe.Keys()...)
 	defer func() {
 		if v := recover(); v != nil {
@@ -162,7 +166,7 @@ func (l *loader) enter(name string, text []byte, asked []diag.Frame) *unit {
 	}
 	u.tree = tree
 	l.sources.Trees[name] = tree
-	if u.program, err = starlark.FileProgram(tree, l.names.Has); err != nil {
+	if u.program, err = l.compile(tree, name, text); err != nil {
 		var resolved resolve.ErrorList
 		if !errors.As(err, &resolved) {
 			panic(err)
@@ -175,6 +179,20 @@ func (l *loader) enter(name string, text []byte, asked []diag.Frame) *unit {
 		}
 	}
 	return u
+}
+
+// compile resolves tree, which stays as it was written, and compiles the same
+// text with the bounds of operators in it.
+func (l *loader) compile(tree *syntax.File, name string, text []byte) (*starlark.Program, error) {
+	if err := resolve.File(tree, l.names.Has, starlark.Universe.Has); err != nil {
+		return nil, err
+	}
+	bounded, err := dialect().Parse(name, text, 0)
+	if err != nil {
+		return nil, err
+	}
+	l.module.bounds.Rewrite(bounded)
+	return starlark.FileProgram(bounded, l.bounded.Has)
 }
 
 // follow does one load statement, as far as it can be done without running it.

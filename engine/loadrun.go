@@ -27,7 +27,7 @@ func (l *loader) run(u *unit, main bool) diag.List {
 	declared := &starlib.Declaration{Loaded: !main}
 	declared.Attach(thread)
 	var err error
-	u.globals, err = u.program.Init(thread, l.names)
+	u.globals, err = u.program.Init(thread, l.bounded)
 	if err != nil {
 		list := l.module.Diagnose(err)
 		for _, d := range list {

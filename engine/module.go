@@ -21,4 +21,5 @@ type Module struct {
 
 	sources *diag.Sources // for the places of what goes wrong in it
 	units   []*unit       // its files, what is loaded first
+	bounds  starlib.Bounds
 }
