@@ -48,17 +48,22 @@ func (r heapReader) read() heap {
 	return heap{held: int64(objects + stacks), live: int64(live + stacks)}
 }
 
+// prepareHeap sets up what holds from the first step of the body: no single
+// value reaches from below the limit to the fence behind it, and garbage is
+// collected at the limit, not at twice what was live. Nothing of it is undone:
+// the process ends with the body.
+func (l *limiter) prepareHeap() {
+	if most := l.limits.Memory; most > 0 {
+		l.bounds.SetMost(most / 2)
+		debug.SetMemoryLimit(most)
+	}
+}
+
 // boundHeap warns at half of the memory and ends the body above all of it. Only
 // live memory counts: when the heap has grown past the limit it is collected
 // before it is judged. most 0 is no limit, only a watch.
 func (l *limiter) boundHeap(done <-chan struct{}, most int64) {
-	if most > 0 {
-		// Collect before the limit, not at twice what was live: less of the
-		// fence behind the limit is then spent on garbage. And let no single value
-		// reach from below the limit to the fence.
-		l.bounds.SetMost(most / 2)
-		defer debug.SetMemoryLimit(debug.SetMemoryLimit(most))
-	} else {
+	if most == 0 {
 		most = math.MaxInt64
 	}
 	reader := newHeapReader()

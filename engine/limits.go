@@ -102,6 +102,7 @@ func limit(ctx context.Context, thread *starlark.Thread, m *Module, call Call, a
 		watching.Go(func() { lim.boundWall(done, wall) })
 	}
 	if alone != nil {
+		lim.prepareHeap()
 		watching.Go(func() { lim.boundHeap(done, call.Limits.Memory) })
 	}
 	unwatch := context.AfterFunc(inner, func() { thread.Cancel(context.Cause(inner).Error()) })
