@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // check is the diagnostics of params, or the params with defaults filled in.
@@ -83,6 +84,7 @@ func TestCheckParams(t *testing.T) {
 		{`a = field(list, min_items = 1)`, `{"a": []}`, `P3108 /params/a: got an array of 0 items, want at least 1 item`},
 		{`a = field(list_of(int), max_items = 1)`, `{"a": [1, 2]}`, `P3108 /params/a: got an array of 2 items, want at most 1 item`},
 		{`a = field(list, unique_items = True)`, `{"a": [{"x": 1, "y": 2}, 3, {"y": 2.0, "x": 1}]}`, `P3108 /params/a: got the same in items 0 and 2, want no item twice`},
+		{`a = field(list, unique_items = True)`, `{"a": [` + nestedObjects(100) + `, 1, ` + nestedObjects(100) + `]}`, `P3108 /params/a: got the same in items 0 and 2, want no item twice`},
 		{`a = list_of(field(str, min_length = 1))`, `{"a": ["x", ""]}`, `P3108 /params/a/1: got "" of 0 characters, want at least 1 character`},
 
 		// Keys.
@@ -131,6 +133,30 @@ func TestCheckParams(t *testing.T) {
 		if got != c.want && !(strings.HasSuffix(c.want, " ") && strings.HasPrefix(got, c.want)) {
 			t.Errorf("%s with %.80s\ngot  %s\nwant %s", c.fields, c.raw, got, c.want)
 		}
+	}
+}
+
+// nestedObjects is an object in an object, and so on.
+func nestedObjects(depth int) string {
+	return strings.Repeat(`{"k": `, depth) + `"\"v\""` + strings.Repeat("}", depth)
+}
+
+// What is said of wrong keys costs no more than reading them.
+func TestCheckParamsOfManyWrongKeys(t *testing.T) {
+	task := mustDeclare(t, `task(name = "t", strict_params = True, params = schema(**{"field_%d" % i: int for i in range(100)}))`)
+	var b strings.Builder
+	b.WriteString(`{"` + strings.Repeat("f", 1<<20) + `": 0`)
+	for i := range 50_000 {
+		fmt.Fprintf(&b, `, "feild_%d": 0`, i)
+	}
+	b.WriteString("}")
+	start := time.Now()
+	_, list := task.CheckParams([]byte(b.String()))
+	if len(list) != maxComplaints+1 {
+		t.Errorf("got %d diagnostics, want %d", len(list), maxComplaints+1)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
 

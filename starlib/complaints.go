@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	maxComplaints = 100    // about one value that are shown; the others are counted
-	maxKept       = 10_000 // of them before they are put in order
+	maxComplaints = 100  // about one value that are shown; the others are counted
+	maxKept       = 1000 // of them before they are put in order
 )
 
 // complaint is one thing that is wrong with a value.
@@ -37,12 +37,15 @@ type complaints struct {
 }
 
 func (cs *complaints) add(c complaint) {
-	if len(cs.list) >= maxKept {
+	if cs.full() {
 		cs.more++
 		return
 	}
 	cs.list = append(cs.list, c)
 }
+
+// full says that further complaints are only counted: they need no words.
+func (cs *complaints) full() bool { return len(cs.list) >= maxKept }
 
 // sort orders by the paths, so that the same value gives the same list always.
 func (cs *complaints) sort() {

@@ -79,7 +79,7 @@ func makeRetry(c *call) (starlark.Value, error) {
 	}
 	err = c.amounts(map[string]*int{"delay_seconds": &r.DelaySeconds, "max_delay_seconds": &r.MaxDelaySeconds, "jitter_ms": &r.JitterMS})
 	r.at = callerPosition(c.thread)
-	return &declared[Retry]{kind: "retry", text: "retry(...)", value: r}, err
+	return &declared[Retry]{kind: "retry", value: r}, err
 }
 
 func makeTimeout(c *call) (starlark.Value, error) {
@@ -90,7 +90,7 @@ func makeTimeout(c *call) (starlark.Value, error) {
 	}
 	err = c.amounts(map[string]*int{"seconds": &t.Seconds, "response_seconds": &t.ResponseSeconds, "poll_seconds": &t.PollSeconds, "total_seconds": &t.TotalSeconds})
 	t.at = callerPosition(c.thread)
-	return &declared[Timeout]{kind: "timeout", text: "timeout(...)", value: t}, err
+	return &declared[Timeout]{kind: "timeout", value: t}, err
 }
 
 func makeLimits(c *call) (starlark.Value, error) {
@@ -119,7 +119,7 @@ func makeLimits(c *call) (starlark.Value, error) {
 		}
 		return nil, &diag.Problem{Code: "P2108", Message: fmt.Sprintf("limits: `%s` without `%s`", given, missing), Wanted: "both or none", Argument: given}
 	}
-	return &declared[ExecutionLimits]{kind: "limits", text: "limits(...)", value: l}, nil
+	return &declared[ExecutionLimits]{kind: "limits", value: l}, nil
 }
 
 func makePublishBudget(c *call) (starlark.Value, error) {
@@ -146,7 +146,7 @@ func makePublishBudget(c *call) (starlark.Value, error) {
 		return nil, &diag.Problem{Code: "P2109", Message: "publish_budget: `lakefs_merge_timeout_seconds` leaves no time for a slow merge", Found: fmt.Sprint(b.LakeFSMergeTimeout),
 			Wanted: fmt.Sprintf("at least %d: observed_merge_p99_seconds + safety_margin_seconds", least), Argument: "lakefs_merge_timeout_seconds"}
 	}
-	return &declared[*PublishBudget]{kind: "publish_budget", text: "publish_budget(...)", value: b}, nil
+	return &declared[*PublishBudget]{kind: "publish_budget", value: b}, nil
 }
 
 func makeControls(c *call) (starlark.Value, error) {
@@ -171,5 +171,5 @@ func makeControls(c *call) (starlark.Value, error) {
 	if all.PublishBudget, _, err = declaredArg[*PublishBudget](c, "publish_budget"); err != nil {
 		return nil, err
 	}
-	return &declared[Controls]{kind: "controls", text: "controls(...)", value: all}, nil
+	return &declared[Controls]{kind: "controls", value: all}, nil
 }

@@ -143,7 +143,8 @@ func hintForValue(v starlark.Value) string {
 
 func (e *encoder) int(v starlark.Int) {
 	if n, ok := v.Int64(); e.safe && (!ok || n > maxSafeInt || n < -maxSafeInt) {
-		e.refuse("P3204", shorten(v.String()), "an int within ±2^53", "many readers of JSON know floats only: return str(n) in a `str` field")
+		// The number itself may be the value of a secret field.
+		e.refuse("P3204", "an int of "+plural(len(strings.TrimPrefix(v.String(), "-")), "digit"), "one within ±2^53", "many readers of JSON know floats only: return str(n) in a `str` field")
 		return
 	}
 	if text := v.String(); e.room(len(text)) {

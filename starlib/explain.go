@@ -5,7 +5,9 @@ package starlib
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -150,7 +152,7 @@ func (x *explainer) missing(s *Schema, value any, at complaint, hidden bool) {
 	object, _ := value.(map[string]any)
 	var strangers []string
 	for key := range object {
-		if s.field(key) == nil {
+		if s.field(key) == nil && len(strangers) < maxKept {
 			strangers = append(strangers, key)
 		}
 	}
@@ -171,6 +173,10 @@ func (x *explainer) unknown(s *Schema, value any, at complaint, hidden bool) {
 	object, _ := value.(map[string]any)
 	for key := range object {
 		if s.field(key) != nil {
+			continue
+		}
+		if x.complaints.full() {
+			x.complaints.more++
 			continue
 		}
 		c := complaint{code: "P3107", path: append(append([]string(nil), at.path...), key), found: "a field that is not declared",
@@ -301,11 +307,11 @@ func canonical(plain any) string {
 		}
 		return "[" + strings.Join(texts, ",") + "]"
 	case map[string]any:
-		texts := make(map[string]string, len(v))
-		for key, item := range v {
-			texts[key] = canonical(item)
+		texts := make([]string, 0, len(v))
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			texts = append(texts, strconv.Quote(key)+":"+canonical(v[key]))
 		}
-		return fmt.Sprintf("%q", texts) // fmt prints maps in the order of their keys
+		return "{" + strings.Join(texts, ",") + "}"
 	case string:
 		return strconv.Quote(v)
 	}

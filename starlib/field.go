@@ -127,7 +127,7 @@ func makeField(c *call) (starlark.Value, error) {
 	if err := c.defaultOf(f); err != nil {
 		return nil, err
 	}
-	return &declared[*Field]{kind: "field", text: f.String(), value: f}, nil
+	return &declared[*Field]{kind: "field", value: f}, nil
 }
 
 // narrow puts the constraints of the call on a field; on an optional one, on

@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -36,12 +37,18 @@ func (o *object) String() string {
 	parts := make([]string, len(o.values))
 	for i, f := range o.schema.Fields {
 		text := "***"
-		if !f.Secret {
+		if !f.hides() {
 			text = o.values[i].String()
 		}
 		parts[i] = f.Name + " = " + text
 	}
 	return "object(" + strings.Join(parts, ", ") + ")"
+}
+
+// hides says whether the value of a field is not to be printed. A value of a
+// schema hides what is secret in it by itself.
+func (f *Field) hides() bool {
+	return f.Secret || f.Type.Elem != nil && f.Type.Elem.hides() || slices.ContainsFunc(f.Type.AnyOf, (*Field).hides)
 }
 
 // Attr returns a field. Its error names the nearest one.
@@ -70,6 +77,8 @@ func (o *object) unknown(name string) error {
 	switch near := diag.Nearest(name, names); {
 	case near != "":
 		p.Hint = didYouMean(near, backquoted)
+	case name == "get" || name == "items" || name == "keys" || name == "values":
+		p.Hint = fmt.Sprintf("an object has no methods: write dict(...).%s of it, or loop over it for the names of its fields", name)
 	case len(names) == 0:
 		p.Wanted = "nothing: the schema has no fields"
 	default:

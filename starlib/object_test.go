@@ -89,6 +89,10 @@ func TestParamsInABodyErrors(t *testing.T) {
 	if got, want := problemOf(t, err).Hint, "did you mean `free`?"; got != want {
 		t.Errorf("hint: got %s, want %s", got, want)
 	}
+	_, err = in(t, objectFields, objectRaw, `params.b.items()`)
+	if got := problemOf(t, err).Hint; !strings.Contains(got, "dict(...).items") {
+		t.Errorf("hint: got %s, want a word on dict(...)", got)
+	}
 	_, err = in(t, ``, `{}`, `params.x`)
 	if got, want := problemOf(t, err).Wanted, "nothing: the schema has no fields"; got != want {
 		t.Errorf("wanted: got %s, want %s", got, want)
@@ -102,6 +106,14 @@ func TestObjectsCompareByNamesAndValues(t *testing.T) {
 		if got, err := in(t, fields, raw, expr); got != want || err != nil {
 			t.Errorf("%s: got %s, %v, want %s", expr, got, err, want)
 		}
+	}
+}
+
+func TestStrOfParamsHidesSecrets(t *testing.T) {
+	const fields = `a = list_of(field(str, secret = True)), b = map_of(schema(c = field(str, secret = True), d = int)), e = union(int, field(str, secret = True)), f = optional(field(dict, secret = True))`
+	got, err := in(t, fields, `{"a": ["hunter2"], "b": {"k": {"c": "hunter2", "d": 1}}, "e": "hunter2", "f": {"x": "hunter2"}}`, `str(params)`)
+	if want := `"object(a = ***, b = {\"k\": object(c = ***, d = 1)}, e = ***, f = ***)"`; err != nil || got != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 }
 

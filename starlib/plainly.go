@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -33,6 +34,8 @@ func (v *validator) plainly(f *Field, plain any) bool {
 		return !isNumber && t.admits(plain)
 	case KindOptional:
 		return plain == nil || v.plainly(t.Elem, plain)
+	case KindUnion:
+		return slices.ContainsFunc(t.AnyOf, func(m *Field) bool { return v.plainly(m, plain) })
 	case KindList:
 		list, ok := plain.([]any)
 		if !ok || c.UniqueItems || !within(len(list), c.MinItems, c.MaxItems) {

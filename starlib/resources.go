@@ -32,7 +32,7 @@ func makeResources(c *call) (starlark.Value, error) {
 	}
 	steps, err := c.amount("steps", 0, 0, math.MaxInt)
 	r.Steps = uint64(steps)
-	return &declared[Resources]{kind: "resources", text: "resources(...)", value: r}, err
+	return &declared[Resources]{kind: "resources", value: r}, err
 }
 
 // ParseSize reads a size in bytes: a number and a unit, "512MiB", "1.5 GB". KiB,

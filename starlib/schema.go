@@ -88,5 +88,5 @@ func makeSchema(c *call) (starlark.Value, error) {
 	if p := (*diag.Problem)(nil); errors.As(err, &p) {
 		return nil, p
 	}
-	return &declared[*Schema]{kind: "schema", text: s.String(), value: s}, nil
+	return &declared[*Schema]{kind: "schema", value: s}, nil
 }

@@ -41,7 +41,7 @@ func makeSpec(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	spec.ReadOnly, err = c.boolean("read_only", false)
-	return &declared[*placedSpec]{kind: "workspace_spec", text: "workspace_spec(...)", value: spec}, err
+	return &declared[*placedSpec]{kind: "workspace_spec", value: spec}, err
 }
 
 // guards is an argument that is a list of guards.
@@ -92,7 +92,7 @@ func (c *call) badPath(code diag.Code, name, got string, err error) error {
 }
 
 func (c *call) guardValue(g workspace.Guard) starlark.Value {
-	return &declared[placedGuard]{kind: "guard", text: g.String(), value: placedGuard{g, callerPosition(c.thread)}}
+	return &declared[placedGuard]{kind: "guard", value: placedGuard{g, callerPosition(c.thread)}}
 }
 
 func makePathGuard(guard func(string) (workspace.Guard, error)) func(*call) (starlark.Value, error) {

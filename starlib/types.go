@@ -105,18 +105,24 @@ func (s size) check() error {
 // field, a guard, controls. Scripts can pass it on and print it, nothing else.
 type declared[T any] struct {
 	kind  string // "field"
-	text  string // as it would be written
 	value T
 }
 
-func (d *declared[T]) String() string        { return d.text }
+// String is the value as it would be written, as far as it can tell.
+func (d *declared[T]) String() string {
+	if s, ok := any(d.value).(fmt.Stringer); ok {
+		return s.String()
+	}
+	return d.kind + "(...)"
+}
+
 func (d *declared[T]) Type() string          { return d.kind }
 func (d *declared[T]) Freeze()               {}
 func (d *declared[T]) Truth() starlark.Bool  { return true }
 func (d *declared[T]) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s", d.kind) }
 
 func typeValue(t *Type) *declared[*Type] {
-	return &declared[*Type]{kind: "type", text: t.String(), value: t}
+	return &declared[*Type]{kind: "type", value: t}
 }
 
 // fieldOf is what a value means where a type is wanted. The functions str, int,

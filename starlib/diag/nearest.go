@@ -2,15 +2,25 @@ package diag
 
 import "strings"
 
+// longestName bounds the names that are guessed at, in bytes: they may come from
+// a hostile input.
+const longestName = 200
+
 // Nearest returns the candidate that name was most likely meant to be, or "".
 // The distance is Damerau-Levenshtein's (restricted), ignoring case and
 // underscores; at most a third of the name may differ, and never all of it.
 func Nearest(name string, candidates []string) string {
 	fold := func(s string) []rune { return []rune(strings.ToLower(strings.ReplaceAll(s, "_", ""))) }
+	if len(name) > longestName {
+		return ""
+	}
 	want := fold(name)
 	limit := max(1, len(want)/3)
 	best := ""
 	for _, c := range candidates {
+		if len(c) > longestName {
+			continue
+		}
 		if d := distance(want, fold(c)); d <= limit && d < len(want) && c != name {
 			if d < limit || best == "" {
 				best, limit = c, d
