@@ -154,7 +154,7 @@ func collidingKeys(n int) []string {
 	var keys []string
 	for i := 0; len(keys) < n; i++ {
 		key := strconv.Itoa(i)
-		if h, _ := starlark.String(key).Hash(); h&0x3ff == 0 {
+		if h, _ := starlark.String(key).Hash(); h%crowdSlots == 0 {
 			keys = append(keys, key)
 		}
 	}
