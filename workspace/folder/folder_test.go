@@ -18,7 +18,7 @@ import (
 )
 
 func TestReader(t *testing.T) {
-	storetest.Reader(t, func(t *testing.T, files storetest.Files) storetest.Place {
+	storetest.TestReader(t, func(t *testing.T, files storetest.Files) storetest.Place {
 		return storetest.Place{Store: open(t, fill(t, t.TempDir(), files))}
 	})
 }

@@ -1,5 +1,3 @@
-// Package storetest holds every store to the same behaviour: Reader, and the
-// suites of stores that can be published to.
 package storetest
 
 import (
@@ -42,9 +40,21 @@ func readerFiles() Files {
 	return files
 }
 
-// Reader holds a workspace.Reader, and a Prober and LocalOpener where the store
+// testReader is TestReader for a store that can be published to.
+func testReader(t *testing.T, r repo) {
+	TestReader(t, func(t *testing.T, files Files) Place {
+		r := repo{Subject: r.Subject, t: t, name: r.NewRepository(t)}
+		commit := r.head("main")
+		if len(files) > 0 {
+			commit = r.seed("main", files).ID
+		}
+		return Place{r.Store, r.name, commit}
+	})
+}
+
+// TestReader holds a workspace.Reader, and a Prober and LocalOpener where the store
 // is one, to what package workspace relies on. put makes a commit of the files.
-func Reader(t *testing.T, put func(*testing.T, Files) Place) {
+func TestReader(t *testing.T, put func(*testing.T, Files) Place) {
 	files := readerFiles()
 	p := put(t, files)
 	t.Run("List", func(t *testing.T) { testList(t, p, files) })

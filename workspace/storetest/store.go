@@ -48,6 +48,7 @@ func TestStore(t *testing.T, s Subject) {
 		{"a listing of more than two pages is whole and sorted", testPages},
 		{"names of all kinds come back as they were put", testNames},
 		{"a prefix is a plain string", testPrefix},
+		{"what package workspace relies on when it reads", testReader},
 		{"remove and copy", testRemoveCopy},
 		{"what is not there has its own error", testUnknown},
 		{"a commit is found by its whole id alone", testLookup},
