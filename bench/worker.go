@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// gate stands before Conductor and tells when the first poll came.
+type gate struct {
+	*httptest.Server
+	once   sync.Once
+	polled chan time.Time
+}
+
+func newGate(conductor string) (*gate, error) {
+	target, err := url.Parse(conductor)
+	if err != nil {
+		return nil, err
+	}
+	g := &gate{polled: make(chan time.Time, 1)}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/tasks/poll/batch/") {
+			g.once.Do(func() { g.polled <- time.Now() })
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	return g, nil
+}
+
+// running is a worker that polls, and how long its start took.
+type running struct {
+	cmd   *exec.Cmd
+	start time.Duration
+}
+
+// startWorker starts a worker behind a gate and waits for its first poll.
+func (s *site) startWorker(ctx context.Context, cache string, name string, args ...string) (*running, error) {
+	g, err := newGate(s.conductor.URL)
+	if err != nil {
+		return nil, err
+	}
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "CONDUCTOR", g.URL+"/api")
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(s.env(cache), "CONDUCTOR_SERVER_URL="+g.URL+"/api")
+	log, err := os.Create(filepath.Join(cache, filepath.Base(name)+".log"))
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stderr = log
+	begun := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	select {
+	case at := <-g.polled:
+		return &running{cmd: cmd, start: at.Sub(begun)}, nil
+	case <-time.After(30 * time.Second):
+		text, _ := os.ReadFile(log.Name())
+		cmd.Process.Kill()
+		return nil, fmt.Errorf("%s did not poll within 30 s: %s", filepath.Base(name), text)
+	}
+}
+
+func (r *running) stop() {
+	r.cmd.Process.Signal(os.Interrupt)
+	r.cmd.Wait()
+}
+
+// worker measures start and memory of `perago start -j 4`, beside the SDK's runner.
+func (s *site) worker(ctx context.Context) ([]figure, error) {
+	file := filepath.Join(s.dir, "all.star")
+	if _, err := s.timed(ctx, s.dir, s.perago, "register", file); err != nil {
+		return nil, err
+	}
+	var ours, theirs []time.Duration
+	for range 5 {
+		sdk, err := s.startWorker(ctx, s.dir, s.sdkworker, "CONDUCTOR", "bench.none", "4")
+		if err != nil {
+			return nil, err
+		}
+		sdk.cmd.Process.Kill()
+		sdk.cmd.Wait()
+		w, err := s.startWorker(ctx, s.dir, s.perago, "start", file, "-j", "4")
+		if err != nil {
+			return nil, err
+		}
+		w.stop()
+		ours, theirs = append(ours, w.start), append(theirs, sdk.start)
+	}
+	o, t := median(ours), median(theirs)
+	figures := []figure{{What: "perago start until the first poll", Got: round(o), Beside: "the SDK's runner " + round(t), Ratio: float64(o) / float64(t),
+		Bound: "under 0.1s", Holds: o < 100*time.Millisecond}}
+	memory, err := s.workerMemory(ctx, file)
+	return append(figures, memory...), err
+}
+
+func (s *site) workerMemory(ctx context.Context, file string) ([]figure, error) {
+	sdk, err := s.startWorker(ctx, s.dir, s.sdkworker, "CONDUCTOR", "bench.none", "4")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { sdk.cmd.Process.Kill(); sdk.cmd.Wait() }()
+	w, err := s.startWorker(ctx, s.dir, s.perago, "start", file, "-j", "4")
+	if err != nil {
+		return nil, err
+	}
+	defer w.stop()
+	if err := settle(ctx, 2*time.Second); err != nil {
+		return nil, err
+	}
+	peer, err := memoryOf(sdk.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	idle, err := memoryOf(w.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.workflows(ctx, 8); err != nil {
+		return nil, err
+	}
+	after, err := memoryOf(w.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	return []figure{
+		{What: "memory of perago start -j 4, idle", Got: megabytes(idle.sum()), Beside: "the SDK's runner " + megabytes(peer.sum()),
+			Ratio: float64(idle.sum()) / float64(peer.sum()), Bound: "under 40 MB", Holds: idle.sum() < 40<<20},
+		{What: "the same after attempts that read all of 1,000 files, children included", Got: megabytes(after.sum()),
+			Bound: "under 120 MB", Holds: after.sum() < 120<<20},
+	}, nil
+}
+
+// workflows runs n workflows of the task that reads all, one after another, and
+// waits for each.
+func (s *site) workflows(ctx context.Context, n int) error {
+	definition := []map[string]any{{"name": "bench", "version": 1, "schemaVersion": 2, "ownerEmail": "bench@example.com",
+		"timeoutSeconds": 0, "timeoutPolicy": "ALERT_ONLY", "tasks": []map[string]any{{"name": "bench.all", "taskReferenceName": "all", "type": "SIMPLE",
+			"inputParameters": map[string]string{"workspace": "${workflow.input.workspace}", "params": "${workflow.input.params}"}}}}}
+	if err := s.conductor.Call(ctx, "PUT /metadata/workflow", definition, nil); err != nil {
+		return err
+	}
+	for range n {
+		in, err := s.input(ctx)
+		if err != nil {
+			return err
+		}
+		var id string
+		if err := s.conductor.Call(ctx, "POST /workflow/bench", in, &id); err != nil {
+			return err
+		}
+		if err := s.wait(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *site) wait(ctx context.Context, id string) error {
+	for range 600 {
+		var workflow struct{ Status, ReasonForIncompletion string }
+		if err := s.conductor.Call(ctx, "GET /workflow/"+id, nil, &workflow); err != nil {
+			return err
+		}
+		switch workflow.Status {
+		case "COMPLETED":
+			return nil
+		case "RUNNING":
+		default:
+			return fmt.Errorf("workflow %s: %s: %s", id, workflow.Status, workflow.ReasonForIncompletion)
+		}
+		if err := settle(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("workflow %s still runs after a minute", id)
+}
+
+// settle waits, or ends with ctx.
+func settle(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}
