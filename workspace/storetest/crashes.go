@@ -3,39 +3,63 @@ package storetest
 import (
 	"fmt"
 	"testing"
+
+	"perago/workspace"
 )
 
-// faultCases let one call of an attempt go wrong, every call in turn and in
-// every way, and then run the task's next attempt.
+// Link is a store on the far side of a connection that breaks as planned.
+type Link interface {
+	workspace.Store
+	Calls() []string // the names of all calls so far
+	Release()        // does the late calls
+	Crashed() bool   // the near side's process is dead
+}
+
+var _ Link = (*Faulty)(nil)
+
+// TestLink lets one call of an attempt go wrong on a connection that open makes:
+// every call in turn, in every way but the process's death.
+func TestLink(t *testing.T, s Subject, open func(t *testing.T, plan func(n int, name string) Fault) Link) {
+	for _, fault := range []Fault{Lost, Dropped, Late, Doubled} {
+		t.Run(fault.String(), func(t *testing.T) {
+			t.Parallel()
+			eachCall(t, newWorld(t, s), faultAt{fault: fault, once: true, open: open})
+		})
+	}
+}
+
+// faultCases are those of TestPublication, on the store itself: there the
+// process can die as well, and the connection can stay broken.
 func faultCases() []publicationCase {
+	open := func(_ *testing.T, s workspace.Store, plan func(int, string) Fault) Link {
+		return &Faulty{Store: s, Plan: plan}
+	}
 	var cases []publicationCase
+	add := func(name string, f faultAt) {
+		cases = append(cases, publicationCase{"fault at each call: " + name, func(t *testing.T, w world) {
+			f.open = func(t *testing.T, plan func(int, string) Fault) Link { return open(t, w.Store, plan) }
+			eachCall(t, w, f)
+		}})
+	}
 	for _, fault := range []Fault{Lost, Dropped, Late, Doubled, CrashFirst, CrashAfter} {
-		for _, once := range []bool{true, false} {
-			if !once && (fault == CrashFirst || fault == CrashAfter || fault == Doubled) {
-				continue
-			}
-			name := fmt.Sprintf("fault at each call: %s", fault)
-			if !once {
-				name += " from there on"
-			}
-			cases = append(cases, publicationCase{name, func(t *testing.T, w world) {
-				for n, call := range callsOf(t, w) {
-					f := faultAt{n: n, call: call, fault: fault, once: once}
-					f.check(newWorld(t, w.Subject))
-				}
-			}})
-		}
+		add(fault.String(), faultAt{fault: fault, once: true})
+	}
+	for _, fault := range []Fault{Lost, Dropped, Late} {
+		add(fault.String()+" from there on", faultAt{fault: fault})
 	}
 	return cases
 }
 
-// callsOf are the calls of an attempt without a fault.
-func callsOf(t *testing.T, w world) []string {
-	t.Helper()
-	healthy := &Faulty{Store: w.Store}
+// eachCall runs f at each call of an attempt without a fault.
+func eachCall(t *testing.T, w world, f faultAt) {
+	healthy := f.open(t, func(int, string) Fault { return None })
 	_, err := w.attempt(healthy, "count", 0).run(t.Context())
 	w.must(err)
-	return healthy.Calls()
+	calls := healthy.Calls()
+	for f.n, f.call = range calls {
+		f.check(newWorld(t, w.Subject))
+	}
+	t.Logf("%s at each of %d calls: one commit each, all reports agree", f.fault, len(calls))
 }
 
 // faultAt is one fault at one call.
@@ -44,17 +68,18 @@ type faultAt struct {
 	call  string
 	fault Fault
 	once  bool // that call alone; else that one and all after it
+	open  func(t *testing.T, plan func(n int, name string) Fault) Link
 }
 
 func (f faultAt) check(w world) {
 	w.t.Helper()
 	where := fmt.Sprintf("%s at call %d, %s", f.fault, f.n, f.call)
-	faulty := &Faulty{Store: w.Store, Plan: func(n int, _ string) Fault {
+	faulty := f.open(w.t, func(n int, _ string) Fault {
 		if n == f.n || !f.once && n > f.n {
 			return f.fault
 		}
 		return None
-	}}
+	})
 	first := outcomeOf(w.attempt(faulty, "one", 0).run(w.t.Context()))
 	if f.once && !faulty.Crashed() {
 		w.agrees(first, where)

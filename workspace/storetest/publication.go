@@ -116,7 +116,7 @@ func (a *attempt) body(ctx context.Context) error {
 // the process died.
 func (a *attempt) run(ctx context.Context) (workspace.Published, error) {
 	done, err := a.steps(ctx)
-	f, ok := a.pub.Store.(*Faulty)
+	f, ok := a.pub.Store.(Link)
 	if !ok || !f.Crashed() {
 		err = errors.Join(err, a.over.Close(), a.dir.Close(workspace.Drop))
 	}
