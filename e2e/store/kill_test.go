@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"perago/e2e/servers"
+	"perago/workspace"
+	"perago/workspace/lakefs"
+)
+
+const kills = 30
+
+// TestServerKilledInTheMiddleOfAMerge kills lakeFS at moments spread over the
+// time a merge takes, starts it again, and looks: one whole commit or none, and
+// the attempt's report agrees, or says that it does not know and its retry does.
+func TestServerKilledInTheMiddleOfAMerge(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	l, err := servers.StartLakeFS(ctx, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { l.Stop() }()
+	if err := l.CreateRepository(ctx, "songs"); err != nil {
+		t.Fatal(err)
+	}
+	store, err := lakefs.New(options(l.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	root, err := workspace.OpenRoot(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	f := &field{t: t, store: store, repo: "songs", root: root}
+	var completed, failed, adopted int
+	for i := range kills {
+		input, err := store.Head(ctx, "songs", "main")
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := workspace.TaskKey{Name: "kill", WorkflowID: fmt.Sprint(i), Reference: "r", TaskID: fmt.Sprintf("%d-0", i)}
+		var killing sync.WaitGroup
+		var once sync.Once
+		pub := &workspace.Publisher{Store: store, Level: workspace.FenceServer, Events: func(e workspace.Event) {
+			if e.Kind == workspace.EventMerging {
+				once.Do(func() {
+					killing.Go(func() { killAndRestart(t, l, time.Duration(i)*700*time.Microsecond) })
+				})
+			}
+		}}
+		done, err := f.attempt(pub, input, task)
+		killing.Wait()
+		landed := mergesAfter(t, store, input)
+		switch {
+		case err == nil:
+			completed++
+			if len(landed) != 1 || landed[0].ID != done.Commit {
+				t.Errorf("kill %d: COMPLETED with %.8s, main has %d commits", i, done.Commit, len(landed))
+			}
+			continue
+		default:
+			failed++
+			t.Logf("kill %d: %v", i, err)
+		}
+		task.Retry, task.TaskID = 1, fmt.Sprintf("%d-1", i)
+		done, err = f.attempt(&workspace.Publisher{Store: store, Level: workspace.FenceServer}, input, task)
+		if err != nil {
+			t.Fatalf("kill %d: the retry failed: %v", i, err)
+		}
+		if done.Adopted {
+			adopted++
+		}
+		landed = mergesAfter(t, store, input)
+		if len(landed) != 1 || landed[0].ID != done.Commit {
+			t.Errorf("kill %d: the retry reports %.8s, main has %d commits", i, done.Commit, len(landed))
+		}
+	}
+	if _, err := root.Sweep(ctx, workspace.SweepOptions{DropBranch: store.DeleteBranch}); err != nil {
+		t.Error(err)
+	}
+	for name, err := range store.Branches(ctx, "songs", "perago-") {
+		t.Errorf("branch %s is left (%v)", name, err)
+	}
+	t.Logf("%d kills: %d attempts completed by themselves, %d failed and their retry completed (%d by adoption); one commit each", kills, completed, failed, adopted)
+}
+
+// killAndRestart waits for a part of the time that a merge takes.
+func killAndRestart(t *testing.T, l *servers.LakeFS, after time.Duration) {
+	<-time.After(after)
+	l.Kill()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	if err := l.Start(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// mergesAfter are the commits on main above the input; each must be whole.
+func mergesAfter(t *testing.T, store *lakefs.Store, input string) (commits []workspace.Commit) {
+	t.Helper()
+	ctx := t.Context()
+	head, err := store.Head(ctx, "songs", "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c, err := range store.FirstParents(ctx, "songs", head) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.ID == input {
+			return commits
+		}
+		commits = append(commits, c)
+		staged, err := store.Lookup(ctx, "songs", c.Parents[1])
+		if err != nil || staged.Tree != c.Tree || !json.Valid([]byte(staged.Metadata["perago.result"])) {
+			t.Errorf("commit %.8s is not the whole of what was staged (%v)", c.ID, err)
+		}
+	}
+	t.Fatalf("the input commit is not in the history of main")
+	return nil
+}
