@@ -147,7 +147,7 @@ func (s *session) revoke(ctx context.Context) error {
 func (s *session) barOthers(ctx context.Context, branches []string) error {
 	for _, branch := range branches {
 		if err := s.Store.DeleteBranch(ctx, s.Ref.Repository, branch); err != nil {
-			return fmt.Errorf("delete branch %s: %w", branch, err)
+			return err
 		}
 	}
 	pause := pauses()
@@ -185,5 +185,5 @@ func (s *session) explain(ctx context.Context, err error) error {
 		}
 		return dirty
 	}
-	return fmt.Errorf("merge into %s/%s: %w", s.Ref.Repository, s.Ref.Branch, err)
+	return err
 }

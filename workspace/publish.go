@@ -251,7 +251,7 @@ const historyMax = 10_000
 func (s *session) look(ctx context.Context) (view, error) {
 	head, err := s.Store.Head(ctx, s.Ref.Repository, s.Ref.Branch)
 	if err != nil {
-		return view{}, fmt.Errorf("head of %s/%s: %w", s.Ref.Repository, s.Ref.Branch, err)
+		return view{}, err
 	}
 	v := view{head: head}
 	if head == s.Ref.Commit {
@@ -260,7 +260,7 @@ func (s *session) look(ctx context.Context) (view, error) {
 	n := 0
 	for c, err := range s.Store.FirstParents(ctx, s.Ref.Repository, head) {
 		if err != nil {
-			return view{}, fmt.Errorf("history of %s/%s: %w", s.Ref.Repository, s.Ref.Branch, err)
+			return view{}, err
 		}
 		if n++; c.ID == s.Ref.Commit || n > historyMax {
 			break

@@ -51,22 +51,22 @@ func (s *session) stage(ctx context.Context, changes []Staged) error {
 		}
 	}
 	if err := s.createBranch(ctx); err != nil {
-		return fmt.Errorf("make a staging branch: %w", err)
+		return err
 	}
 	s.tell(Event{Kind: EventBranched})
 	done, err := s.upload(ctx, changes)
 	if err != nil {
-		return fmt.Errorf("stage on %s: %w", s.branch, err)
+		return fmt.Errorf("stage: %w", err)
 	}
 	metadata, err := s.result(ctx)
 	if err != nil {
-		return fmt.Errorf("stage the result on %s: %w", s.branch, err)
+		return fmt.Errorf("stage the result: %w", err)
 	}
 	if err := s.commit(ctx, metadata); err != nil {
-		return fmt.Errorf("commit %s: %w", s.branch, err)
+		return fmt.Errorf("stage: %w", err)
 	}
 	if err := s.inspect(ctx); err != nil {
-		return fmt.Errorf("commit %s: %w", s.branch, err)
+		return fmt.Errorf("stage: the commit %w", err)
 	}
 	done.Kind, done.Commit, done.Took = EventStaged, s.staged.ID, time.Since(began)
 	s.tell(done)

@@ -144,7 +144,8 @@ type Merge struct {
 	Metadata map[string]string
 }
 
-// Store is a versioned store that can be published to. memory and lakefs are
+// Store is a versioned store that can be published to. Its errors name what was
+// done and to what. memory and lakefs are
 // the two; storetest holds both to the same behaviour.
 type Store interface {
 	Reader

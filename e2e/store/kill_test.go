@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,28 +41,37 @@ func TestServerKilledInTheMiddleOfAMerge(t *testing.T) {
 	}
 	defer root.Close()
 	f := &field{t: t, store: store, repo: "songs", root: root}
-	var completed, failed, adopted int
+	var completed, again, failed, adopted int
 	for i := range kills {
 		input, err := store.Head(ctx, "songs", "main")
 		if err != nil {
 			t.Fatal(err)
 		}
 		task := workspace.TaskKey{Name: "kill", WorkflowID: fmt.Sprint(i), Reference: "r", TaskID: fmt.Sprintf("%d-0", i)}
+		// Every fifth time the server stays away until the attempt has given up.
+		over := make(chan struct{})
+		if i%5 != 4 {
+			close(over)
+		}
 		var killing sync.WaitGroup
-		var once sync.Once
+		var merges atomic.Int64
 		pub := &workspace.Publisher{Store: store, Level: workspace.FenceServer, Events: func(e workspace.Event) {
-			if e.Kind == workspace.EventMerging {
-				once.Do(func() {
-					killing.Go(func() { killAndRestart(t, l, time.Duration(i)*700*time.Microsecond) })
-				})
+			if e.Kind == workspace.EventMerging && merges.Add(1) == 1 {
+				killing.Go(func() { killAndRestart(t, l, time.Duration(i)*500*time.Microsecond, over) })
 			}
 		}}
 		done, err := f.attempt(pub, input, task)
+		if i%5 == 4 {
+			close(over)
+		}
 		killing.Wait()
 		landed := mergesAfter(t, store, input)
 		switch {
 		case err == nil:
 			completed++
+			if merges.Load() > 1 {
+				again++
+			}
 			if len(landed) != 1 || landed[0].ID != done.Commit {
 				t.Errorf("kill %d: COMPLETED with %.8s, main has %d commits", i, done.Commit, len(landed))
 			}
@@ -83,19 +93,23 @@ func TestServerKilledInTheMiddleOfAMerge(t *testing.T) {
 			t.Errorf("kill %d: the retry reports %.8s, main has %d commits", i, done.Commit, len(landed))
 		}
 	}
-	if _, err := root.Sweep(ctx, workspace.SweepOptions{DropBranch: store.DeleteBranch}); err != nil {
-		t.Error(err)
+	swept, err := root.Sweep(ctx, workspace.SweepOptions{DropBranch: store.DeleteBranch})
+	if err != nil || swept.Err != nil {
+		t.Error(err, swept.Err)
 	}
 	for name, err := range store.Branches(ctx, "songs", "perago-") {
 		t.Errorf("branch %s is left (%v)", name, err)
 	}
-	t.Logf("%d kills: %d attempts completed by themselves, %d failed and their retry completed (%d by adoption); one commit each", kills, completed, failed, adopted)
+	t.Logf("%d kills: %d attempts completed by themselves (%d after sending the merge again), %d failed and their retry completed (%d by adoption); "+
+		"one whole commit each; %d branches left to the sweep", kills, completed, again, failed, adopted, swept.Branches)
 }
 
-// killAndRestart waits for a part of the time that a merge takes.
-func killAndRestart(t *testing.T, l *servers.LakeFS, after time.Duration) {
+// killAndRestart waits for a part of the time that a merge takes; the server
+// comes back when over is closed.
+func killAndRestart(t *testing.T, l *servers.LakeFS, after time.Duration, over <-chan struct{}) {
 	<-time.After(after)
 	l.Kill()
+	<-over
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	defer cancel()
 	if err := l.Start(ctx); err != nil {

@@ -110,4 +110,26 @@ func subject(store workspace.Store) storetest.Subject {
 
 func TestStore(t *testing.T) { storetest.TestStore(t, subject(server.store)) }
 
+// TestUnfenced runs on a server whose hooks are switched off.
+func TestUnfenced(t *testing.T) {
+	t.Parallel()
+	l, err := servers.StartLakeFS(t.Context(), t.TempDir(), &servers.LakeFSOptions{NoActions: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { l.Stop() }()
+	store, err := lakefs.New(options(l.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	storetest.TestUnfenced(t, storetest.Subject{Store: store, NewRepository: func(t *testing.T) string {
+		name := fmt.Sprintf("unfenced-%d", server.repos.Add(1))
+		if err := l.CreateRepository(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}})
+}
+
 func TestPublication(t *testing.T) { storetest.TestPublication(t, subject(server.store)) }
