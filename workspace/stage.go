@@ -66,7 +66,7 @@ func (s *session) stage(ctx context.Context, changes []Staged) error {
 		return fmt.Errorf("stage: %w", err)
 	}
 	if err := s.inspect(ctx); err != nil {
-		return fmt.Errorf("stage: the commit %w", err)
+		return fmt.Errorf("stage: %w", err)
 	}
 	done.Kind, done.Commit, done.Took = EventStaged, s.staged.ID, time.Since(began)
 	s.tell(done)
@@ -88,9 +88,11 @@ func (s *session) createBranch(ctx context.Context) error {
 			s.branch = branch
 			return nil
 		}
+		if errors.Is(err, ErrUnknownCommit) || errors.Is(err, ErrUnknownRepository) || errors.Is(err, ErrProtected) {
+			return errors.Join(err, forget(s.Dir, s.Ref.Repository, branch))
+		}
 		s.doubtful = append(s.doubtful, branch)
-		certain := errors.Is(err, ErrUnknownCommit) || errors.Is(err, ErrUnknownRepository) || errors.Is(err, ErrProtected)
-		if certain || try == repeats {
+		if try == repeats {
 			return err
 		}
 		if err := wait(ctx, pause.NextBackOff()); err != nil {
@@ -208,14 +210,14 @@ func (s *session) commit(ctx context.Context, metadata map[string]string) error 
 // find the hook, with exactly our content, where it looks.
 func (s *session) inspect(ctx context.Context) error {
 	if len(s.staged.Parents) != 1 || s.staged.Parents[0] != s.Ref.Commit {
-		return fmt.Errorf("%s stands on %v, not on the input %s", s.staged.ID, s.staged.Parents, s.Ref.Commit)
+		return fmt.Errorf("commit %s stands on %v, not on the input %s", s.staged.ID, s.staged.Parents, s.Ref.Commit)
 	}
 	if !s.fenced {
 		return nil
 	}
 	state, err := fenceAt(ctx, s.Store, s.Ref.Repository, s.staged.ID)
 	if err == nil && state != FenceInstalled {
-		err = fmt.Errorf("%s: the hook is %s", s.staged.ID, state)
+		err = fmt.Errorf("commit %s: the hook is %s", s.staged.ID, state)
 	}
 	return err
 }
