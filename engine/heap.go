@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"math"
 	"runtime"
 	"runtime/debug"
@@ -11,12 +12,16 @@ import (
 )
 
 // Alone is for a process that runs one body and nothing else: the child of
-// engine/isolate. Its heap is then the body's, and can be held to a limit.
+// engine/isolate. Its heap is then the body's, and can be held to a limit. All
+// of its functions are required.
 type Alone struct {
 	// Enter is told of every builtin just before it does its work.
 	Enter func(builtin string, at starlib.Position)
 	// Passed is told, once, that a limit was passed and the body was asked to stop.
 	Passed func(*LimitError)
+	// Stuck is told where a body is that was asked to stop and has not: its
+	// process is about to be killed.
+	Stuck func(at starlib.Position)
 	// Peak is told of every new maximum of live memory, in bytes.
 	Peak func(bytes int64)
 }
@@ -24,6 +29,36 @@ type Alone struct {
 // heapWatch is how often the heap is looked at. A string that is copied grows by
 // a few MiB in that time.
 const heapWatch = 2 * time.Millisecond
+
+// stuckAfter is how long a body that was asked to stop may take before Stuck.
+const stuckAfter = 40 * time.Millisecond
+
+// noteStuck says where a body is that does not stop: in one operation of the
+// interpreter, or one builtin, that does not look at the cancel. It reads the
+// stack of a thread that another goroutine owns, which is no way to read one;
+// but that thread has not moved for a while, nothing else can be known of it any
+// more, and whatever comes of it, the process is killed next.
+func (l *limiter) noteStuck(ctx context.Context, done <-chan struct{}) {
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(stuckAfter)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return
+	case <-timer.C:
+	}
+	defer func() { _ = recover() }()
+	for depth := range l.thread.CallStackDepth() {
+		if pos := l.thread.CallFrame(depth).Pos; pos.Line > 0 {
+			l.alone.Stuck(starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)})
+			return
+		}
+	}
+}
 
 // heap is one look at this process's own memory, in bytes.
 type heap struct {
@@ -105,7 +140,5 @@ func (l *limiter) rise(live int64) {
 		return
 	}
 	l.peak.Store(live)
-	if l.alone.Peak != nil {
-		l.alone.Peak(live)
-	}
+	l.alone.Peak(live)
 }

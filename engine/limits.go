@@ -45,7 +45,7 @@ func StepsError(found, most uint64) *LimitError {
 
 // WallError is a body that ran too long.
 func WallError(most time.Duration) *LimitError {
-	return &LimitError{Code: "P4002", Limit: "seconds", Found: most.String(), Wanted: "less",
+	return &LimitError{Code: "P4002", Limit: "seconds", Found: "more than " + most.String(), Wanted: "at most " + most.String(),
 		Hint: "raise resources(seconds = ...), or do less in one attempt"}
 }
 
@@ -104,6 +104,7 @@ func limit(ctx context.Context, thread *starlark.Thread, m *Module, call Call, a
 	if alone != nil {
 		lim.prepareHeap()
 		watching.Go(func() { lim.boundHeap(done, call.Limits.Memory) })
+		watching.Go(func() { lim.noteStuck(inner, done) })
 	}
 	unwatch := context.AfterFunc(inner, func() { thread.Cancel(context.Cause(inner).Error()) })
 	return lim, inner, func() {
@@ -124,7 +125,7 @@ func (l *limiter) pass(e *LimitError) {
 	if l.passed.CompareAndSwap(nil, e) {
 		l.cancel(e) // before the thread: catch(...) looks at the context
 		l.thread.Cancel(e.Error())
-		if l.alone != nil && l.alone.Passed != nil {
+		if l.alone != nil {
 			l.alone.Passed(e)
 		}
 	}

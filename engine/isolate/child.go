@@ -155,7 +155,7 @@ func (c *child) start(payload []byte) error {
 
 // run is the body.
 func (c *child) run(ctx context.Context, call engine.Call) doneMessage {
-	alone := &engine.Alone{Enter: c.note.enter, Peak: c.note.peak,
+	alone := &engine.Alone{Enter: c.note.enter, Peak: c.note.peak, Stuck: c.note.stuck,
 		Passed: func(e *engine.LimitError) { c.conn.send(kindPassed, e, nil) }}
 	result, usage, err := engine.InProcess{Alone: alone}.Run(ctx, c.module, call)
 	done := doneMessage{Result: result, Usage: usage}

@@ -21,6 +21,7 @@ import (
 //	8   uint64  peak of live memory, in bytes
 //	64  slot 0, 512 slot 1: uint32 line, uint32 column, a byte of length and
 //	    the builtin's name, a byte of length and the file's name
+//	960 a slot without a name: where a body was that did not stop
 //
 // A slot is filled before it is made the one that holds, so death in the middle
 // of a write leaves the slot before it.
@@ -31,6 +32,7 @@ const (
 	noteName   = 64  // longest name of a builtin, in bytes
 	noteFile   = 255 // longest name of a file; of a longer one, its end
 	noteFields = 8
+	noteStuck  = 960
 )
 
 func noteSlot(which uint32) int { return 64 + 448*int(which&1) }
@@ -53,12 +55,18 @@ func mapNote(f *os.File) (*note, error) {
 func (n *note) enter(builtin string, at starlib.Position) {
 	holds := (*uint32)(unsafe.Pointer(&n.page[noteWhich]))
 	next := atomic.LoadUint32(holds) ^ 1
-	slot := n.page[noteSlot(next):]
-	binary.LittleEndian.PutUint32(slot, uint32(at.Line))
-	binary.LittleEndian.PutUint32(slot[4:], uint32(at.Column))
+	putSlot(n.page[noteSlot(next):], builtin, at)
+	atomic.StoreUint32(holds, next)
+}
+
+// stuck notes where a body is that does not stop.
+func (n *note) stuck(at starlib.Position) { putSlot(n.page[noteStuck:], "", at) }
+
+func putSlot(slot []byte, builtin string, at starlib.Position) {
 	rest := putText(slot[noteFields:], builtin[:min(len(builtin), noteName)])
 	putText(rest, at.File[max(0, len(at.File)-noteFile):])
-	atomic.StoreUint32(holds, next)
+	binary.LittleEndian.PutUint32(slot[4:], uint32(at.Column))
+	binary.LittleEndian.PutUint32(slot, uint32(at.Line))
 }
 
 // peak notes a new maximum of live memory, in bytes.
@@ -74,9 +82,10 @@ func putText(to []byte, s string) (rest []byte) {
 
 // lastWords is what the worker reads from the note of a child.
 type lastWords struct {
-	Builtin string // "" when none was entered
-	At      starlib.Position
-	Peak    int64 // bytes of live memory; 0 is not known
+	Builtin string           // "" when none was entered
+	At      starlib.Position // where it was called
+	Stuck   starlib.Position // where the body did not stop; zero when that is not known
+	Peak    int64            // bytes of live memory; 0 is not known
 }
 
 // readNote reads the page behind f. Whatever a child wrote there, the answer is
@@ -86,15 +95,19 @@ func readNote(f *os.File) lastWords {
 	if n, _ := f.ReadAt(page, 0); n != noteSize {
 		return lastWords{}
 	}
-	slot := page[noteSlot(binary.NativeEndian.Uint32(page[noteWhich:])):]
 	var w lastWords
 	w.Peak = max(0, int64(binary.NativeEndian.Uint64(page[notePeak:])))
-	w.At.Line = int(binary.LittleEndian.Uint32(slot) & 0x7fffffff)
-	w.At.Column = int(binary.LittleEndian.Uint32(slot[4:]) & 0x7fffffff)
-	name, rest := getText(slot[noteFields:])
-	w.Builtin = name
-	w.At.File, _ = getText(rest)
+	w.Builtin, w.At = getSlot(page[noteSlot(binary.NativeEndian.Uint32(page[noteWhich:])):])
+	_, w.Stuck = getSlot(page[noteStuck:])
 	return w
+}
+
+func getSlot(slot []byte) (builtin string, at starlib.Position) {
+	at.Line = int(binary.LittleEndian.Uint32(slot) & 0x7fffffff)
+	at.Column = int(binary.LittleEndian.Uint32(slot[4:]) & 0x7fffffff)
+	builtin, rest := getText(slot[noteFields:])
+	at.File, _ = getText(rest)
+	return builtin, at
 }
 
 func getText(from []byte) (s string, rest []byte) {

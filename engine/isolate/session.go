@@ -1,6 +1,7 @@
 package isolate
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -287,23 +288,39 @@ func (s *session) limitFailure(e *engine.LimitError, words lastWords) error {
 // failure puts what is known of the end of a body where the body was last seen.
 func (s *session) failure(code diag.Code, message, found string, words lastWords) *engine.BodyError {
 	d := &diag.Diagnostic{Code: code, Severity: diag.Error, Message: message, Found: found}
+	at := words.Stuck
+	if at.Line == 0 {
+		at = words.At
+	}
+	if !s.place(d, at) {
+		pos := s.module.Body.Position()
+		d.File, d.Line, d.Column = pos.Filename(), int(pos.Line), int(pos.Col)
+	}
 	var known []string
-	if words.Builtin != "" {
+	switch {
+	case words.Builtin != "" && words.At != at:
+		known = append(known, fmt.Sprintf("last builtin %s at line %d", words.Builtin, words.At.Line))
+	case words.Builtin != "":
 		known = append(known, "last builtin "+words.Builtin)
 	}
-	if words.Peak > 0 {
+	if words.Peak >= 1<<20 {
 		known = append(known, fmt.Sprintf("most live memory seen %d MiB", words.Peak>>20))
 	}
 	if len(known) > 0 {
 		d.Message += " (" + strings.Join(known, ", ") + ")"
 	}
-	if source, known := s.module.Sources[words.At.File]; known && words.At.Line > 0 {
-		d.File, d.Line, d.Column = words.At.File, words.At.Line, words.At.Column
-		d.Source = sourceLine(source, words.At.Line)
-	} else if pos := s.module.Body.Position(); s.module.Body != nil {
-		d.File, d.Line, d.Column = pos.Filename(), int(pos.Line), int(pos.Col)
-	}
 	return &engine.BodyError{Diagnostics: diag.List{d}}
+}
+
+// place puts d at a place of the module; false when that is not one.
+func (s *session) place(d *diag.Diagnostic, at starlib.Position) bool {
+	source, known := s.module.Sources[at.File]
+	if !known || at.Line <= 0 || at.Line > bytes.Count(source, []byte("\n"))+1 {
+		return false
+	}
+	d.File, d.Line, d.Column = at.File, at.Line, at.Column
+	d.Source = sourceLine(source, at.Line)
+	return true
 }
 
 // sourceLine is one line of a file, without its newline; "" when there is none.
