@@ -13,19 +13,22 @@ import (
 // Lint returns the warnings about a module: what is allowed in its files, and
 // most likely not meant.
 func Lint(m *Module) diag.List {
-	builtins := map[string]bool{}
+	builtins, members := map[string]bool{}, map[string][]string{}
 	for _, name := range starlark.Universe.Keys() {
 		builtins[name] = true
 	}
 	for _, b := range starlib.Table() {
 		if !b.Method && b.Phase != starlib.Declare {
-			name, _, _ := strings.Cut(b.Name, ".")
+			name, member, _ := strings.Cut(b.Name, ".")
 			builtins[name] = true
+			if member != "" {
+				members[name] = append(members[name], member)
+			}
 		}
 	}
 	var list diag.List
 	for i := len(m.units) - 1; i >= 0; i-- { // the task file first
-		f := lint.File{Tree: m.units[i].tree, Builtins: builtins}
+		f := lint.File{Tree: m.units[i].tree, Builtins: builtins, Members: members}
 		var extra diag.List
 		if m.units[i].name == m.File {
 			f.Task = m.Task

@@ -20,6 +20,7 @@ func lintStories() []Story {
 		{"P5013", "a name that looks like another", "It holds a letter that looks like one of the Latin alphabet and is another one, such as the Cyrillic а.", ""},
 		{"P5014", "a line without effect", "Its value is dropped: a comparison where an assignment was meant, or a method that returns a new value and changes nothing.", "name.strip()\n\nname = name.strip()"},
 		{"P5015", "a directive that means nothing", "A directive is `# perago: ignore=P5012`, or several codes with commas between them. Only P5xxx can be silenced.", ""},
+		{"P5016", "a name that a module does not have", "The language's module has nothing of this name, so this line fails when it runs. The nearest name is proposed.", "csv.dict_raeder(path)\n\ncsv.dict_reader(path)"},
 		{"P5101", "no owner", "A Conductor server may refuse a task without an owner's address.", "task(name = \"songs.count\", owner_email = \"data@example.com\")"},
 		{"P5102", "a publication may outlive the lease", "response_seconds should be at least the merge timeout, the completion timeout, the shutdown grace and the heartbeat interval of publish_budget together.", ""},
 		{"P5103", "the task is over before it counts as silent", "timeout(seconds = ...) is below response_seconds.", ""},

@@ -168,6 +168,8 @@ func nameHint(name string) string {
 		return "`(workspace / \"name\").open(\"r\")`, or read_text(), lines(), write_text(...)"
 	case "assert":
 		return "`if not ok: fail(\"why\")`"
+	case "sum":
+		return "a loop: `for x in xs: total += x`"
 	case "filter":
 		return "`[x for x in xs if keep(x)]`"
 	case "isinstance":

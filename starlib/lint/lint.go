@@ -24,6 +24,9 @@ type File struct {
 	// them: functions that only declare are not among them, since a body cannot
 	// call them anyway.
 	Builtins map[string]bool
+
+	// Members are the names in each module of the language.
+	Members map[string][]string
 }
 
 // Check returns the warnings about a file, those silenced by a directive left
@@ -36,6 +39,7 @@ func Check(f File, extra diag.List) diag.List {
 	l.names()
 	syntax.Walk(f.Tree, func(n syntax.Node) bool {
 		l.flow(n)
+		l.member(n)
 		return true
 	})
 	if f.Task != nil {
