@@ -63,17 +63,16 @@ func (a *app) printOutcome(o outcome) error {
 
 // told tells of an attempt, and says how the command ends.
 func (a *app) told(r engine.Result, o *runOptions) error {
-	a.tellStory(r, o)
+	var err error
 	if o.format == "json" {
-		if err := a.printOutcome(outcomeOf(r)); err != nil {
-			return err
-		}
+		err = a.printOutcome(outcomeOf(r))
 	} else if r.Status == engine.Completed {
-		if err := printEnvelope(a.stdout, r.Output); err != nil {
-			return err
-		}
+		err = writeJSON(a.stdout, r.Output)
 	}
+	a.tellStory(r, o)
 	switch {
+	case err != nil:
+		return err
 	case r.Status == engine.Completed:
 		return nil
 	case r.Status == engine.FailedTerminal:
@@ -88,11 +87,6 @@ func (a *app) told(r engine.Result, o *runOptions) error {
 func fromSurroundings(r engine.Result) bool {
 	var complaints diag.List
 	return !errors.As(r.Err, &complaints)
-}
-
-// printEnvelope writes the output of a completed attempt.
-func printEnvelope(w io.Writer, output json.RawMessage) error {
-	return writeJSON(w, output)
 }
 
 // tellStory writes to stderr: what went wrong, or what changed; then the figures.
