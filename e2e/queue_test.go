@@ -18,13 +18,8 @@ import (
 // TestQueueOnConductor holds the adapter, and with it a real server, to what the
 // queue in memory does.
 func TestQueueOnConductor(t *testing.T) {
-	server, err := servers.StartConductor(t.Context(), t.TempDir(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Stop()
-	c := conductor.New(conductor.Options{URL: server.API(), WorkerID: "e2e"})
-	queuetest.Run(t, queuetest.Backend{Queue: c, Leaser: c, Server: conductorServer{server}})
+	c := conductor.New(conductor.Options{URL: shared.API(), WorkerID: "e2e"})
+	queuetest.Run(t, queuetest.Backend{Queue: c, Leaser: c, Server: conductorServer{shared}})
 	t.Run("TaskDef", func(t *testing.T) { taskDef(t, c) })
 	t.Run("check", func(t *testing.T) {
 		got, err := c.Check(t.Context())

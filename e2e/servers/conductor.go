@@ -146,7 +146,7 @@ func (c *Conductor) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start Conductor: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // on a busy machine
 	defer cancel()
 	cmd := exec.Command(java, "-Xmx1500m", "-jar", jar, "--server.address=127.0.0.1", fmt.Sprintf("--server.port=%d", c.port))
 	if err := c.Process.start(ctx, cmd, func(ctx context.Context) error {

@@ -1,0 +1,284 @@
+package engine_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"perago/engine"
+)
+
+func openLogs(t *testing.T, dir string, o *engine.LogOptions) *engine.Logs {
+	t.Helper()
+	logs, err := engine.OpenLogs(dir, "w-host-1", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := logs.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return logs
+}
+
+// files returns the log files under dir with their messages, "a b c".
+func files(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		var messages []string
+		for line := range strings.Lines(string(data)) {
+			var record struct{ Msg string }
+			if err := json.Unmarshal([]byte(line), &record); err != nil {
+				t.Errorf("%s: %v in %q", name, err, line)
+			}
+			messages = append(messages, record.Msg)
+		}
+		out[name] = strings.Join(messages, " ")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func wantFiles(t *testing.T, dir string, want map[string]string) {
+	t.Helper()
+	if got := files(t, dir); !reflect.DeepEqual(got, want) {
+		t.Errorf("log files: got %v, want %v", got, want)
+	}
+}
+
+func TestLogGoesToTheFileOfItsTask(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "made", "when missing")
+	log := slog.New(openLogs(t, dir, nil).Handler())
+	log.Info("own")
+	log.Info("record", "task", "songs.count")
+	attempt := log.With("task", "songs.count", "retry", 1)
+	attempt.Info("with")
+	attempt.With("x", 1).WithGroup("g").Info("deeper", "task", "other")
+	log.WithGroup("g").Info("grouped", "task", "songs.count")
+	log.With("a", 1).Info("late", "task", "b")
+	log.Debug("not at this level")
+	wantFiles(t, dir, map[string]string{
+		"w-host-1.jsonl":             "own grouped",
+		"songs.count/w-host-1.jsonl": "record with deeper",
+		"b/w-host-1.jsonl":           "late",
+	})
+	data, err := os.ReadFile(filepath.Join(dir, "b", "w-host-1.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var record map[string]any
+	if err := json.Unmarshal(data, &record); err != nil {
+		t.Fatal(err)
+	}
+	if record["a"] != 1.0 || record["task"] != "b" || record["level"] != "INFO" {
+		t.Errorf("record: got %v, want a, task and level", record)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("mode of the log folder: got %v, %v, want 0700", info.Mode(), err)
+	}
+}
+
+// A task cannot name a file outside of the log folder.
+func TestLogStaysUnderItsRoot(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "logs")
+	logs, err := engine.OpenLogs(dir, "w", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slog.New(logs.Handler()).Info("escaped", "task", "../..")
+	if err := logs.Close(); err == nil {
+		t.Error("a record outside of the root: Close returned no error")
+	}
+	if got := files(t, filepath.Dir(dir)); len(got) != 0 {
+		t.Errorf("files: got %v, want none", got)
+	}
+}
+
+func TestLogTimeIsAtPlus8(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		slog.New(openLogs(t, dir, nil).Handler()).Info("x")
+		data, err := os.ReadFile(filepath.Join(dir, "w-host-1.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The clock of the test begins at midnight UTC.
+		if want := `{"time":"2000-01-01T08:00:00.000+08:00",`; !strings.HasPrefix(string(data), want) {
+			t.Errorf("got %s, want it to begin with %s", data, want)
+		}
+	})
+}
+
+func TestLogIsSetAsideWhenFull(t *testing.T) {
+	dir := t.TempDir()
+	logs := openLogs(t, dir, &engine.LogOptions{MaxSize: 250})
+	log := slog.New(logs.Handler())
+	for i := range 7 { // of some 75 bytes each
+		log.Info(fmt.Sprint("n", i), "task", "a")
+	}
+	wantFiles(t, dir, map[string]string{"a/w-host-1.1.jsonl": "n0 n1 n2", "a/w-host-1.2.jsonl": "n3 n4 n5", "a/w-host-1.jsonl": "n6"})
+	log.Info(strings.Repeat("long", 100), "task", "b") // alone longer than a file may be
+	if got := files(t, dir)["b/w-host-1.jsonl"]; len(got) != 400 {
+		t.Errorf("a long record: got %d characters of its message, want 400", len(got))
+	}
+}
+
+// A worker that has the id of an earlier one goes on in its files.
+func TestLogContinuesAFile(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 3 {
+		logs, err := engine.OpenLogs(dir, "w", &engine.LogOptions{MaxSize: 150})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slog.New(logs.Handler()).Info(fmt.Sprint("n", i))
+		if err := logs.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantFiles(t, dir, map[string]string{"w.1.jsonl": "n0 n1", "w.jsonl": "n2"})
+}
+
+func TestLogSweep(t *testing.T) {
+	dir := t.TempDir()
+	age := func(name string, days int) {
+		t.Helper()
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte("{}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().AddDate(0, 0, -days)
+		if err := os.Chtimes(name, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	age("a/old-host-1.jsonl", 31)
+	age("a/old-host-1.1.jsonl", 40)
+	age("b/old-host-1.jsonl", 31)
+	age("b/new-host-2.jsonl", 29)
+	age("old-host-1.jsonl", 31)
+	age("a person's notes.txt", 99)
+	age("deep/er/old.jsonl", 99)
+	removed, err := openLogs(t, dir, nil).Sweep()
+	if err != nil || removed != 4 {
+		t.Errorf("Sweep: got %d, %v, want 4", removed, err)
+	}
+	want := []string{"a person's notes.txt", "b/new-host-2.jsonl", "deep/er/old.jsonl"}
+	var got []string
+	for name := range files(t, dir) {
+		got = append(got, name)
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("left: got %q, want %q", got, want)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a")); !os.IsNotExist(err) {
+		t.Errorf("the folder that was emptied: got %v, want it gone", err)
+	}
+}
+
+// The sweep of another worker may take a file that was not written to for long.
+func TestLogComesBackAfterASweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		log := slog.New(openLogs(t, dir, nil).Handler()).With("task", "a")
+		log.Info("before")
+		if err := os.RemoveAll(filepath.Join(dir, "a")); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Minute)
+		log.Info("after")
+		wantFiles(t, dir, map[string]string{"a/w-host-1.jsonl": "after"})
+	})
+}
+
+func TestLogFromManyGoroutines(t *testing.T) {
+	dir := t.TempDir()
+	log := slog.New(openLogs(t, dir, &engine.LogOptions{MaxSize: 2000}).Handler())
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				log.Info("x", "task", "a")
+			}
+		})
+	}
+	group.Wait()
+	n := 0
+	for _, messages := range files(t, dir) {
+		n += len(strings.Fields(messages))
+	}
+	if n != 400 {
+		t.Errorf("records: got %d, want 400", n)
+	}
+}
+
+func TestLogThatCannotBeOpened(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := engine.OpenLogs(file, "w", nil); err == nil || !strings.HasPrefix(err.Error(), "log folder: ") {
+		t.Errorf("got %v, want an error of the log folder", err)
+	}
+}
+
+// A secret is not printed, wherever it stands.
+func TestSecret(t *testing.T) {
+	secret := engine.NewSecret("hush")
+	type config struct {
+		Key    engine.Secret
+		hidden engine.Secret
+		any    any
+	}
+	c := config{secret, secret, secret}
+	encoded, err := json.Marshal(map[string]any{"c": c, "s": secret, "k": map[string]engine.Secret{"x": secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "s", secret, "c", c)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "s", secret, "c", c)
+	all := fmt.Sprintf("%v %+v %#v %s %q %x %v %+v %#v %v", secret, secret, secret, secret, secret, secret,
+		c, &c, c, []engine.Secret{secret}) + string(encoded) + log.String() + fmt.Sprint(fmt.Errorf("x: %v", secret))
+	if strings.Contains(all, "hush") || strings.Contains(all, fmt.Sprintf("%x", "hush")) {
+		t.Errorf("the secret is printed: %s", all)
+	}
+	if got := secret.Reveal(); got != "hush" {
+		t.Errorf("Reveal: got %q", got)
+	}
+	if empty := engine.NewSecret(""); !empty.Empty() || secret.Empty() || empty.Reveal() != "" || empty.String() != "" {
+		t.Errorf("an empty secret: got %v", empty)
+	}
+}
+
+func TestWorkerID(t *testing.T) {
+	got := engine.WorkerID("songs_count")
+	if !strings.HasPrefix(got, "songs_count-") || !strings.HasSuffix(got, fmt.Sprintf("-%d", os.Getpid())) || strings.ContainsAny(got, "/\\ ") {
+		t.Errorf("got %q, want songs_count-<host>-<pid>", got)
+	}
+}
