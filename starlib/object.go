@@ -63,7 +63,7 @@ func (o *object) Attr(name string) (starlark.Value, error) {
 func (o *object) Get(key starlark.Value) (starlark.Value, bool, error) {
 	name, ok := key.(starlark.String)
 	if !ok {
-		return nil, false, &diag.Problem{Code: "P4131", Message: "the fields of an object have names", Found: describe(key), Wanted: "a string"}
+		return nil, false, &diag.Problem{Code: "P4140", Message: "the fields of an object have names", Found: describe(key), Wanted: "a string"}
 	}
 	if i, ok := o.schema.index[string(name)]; ok {
 		return o.values[i], true, nil
@@ -72,7 +72,7 @@ func (o *object) Get(key starlark.Value) (starlark.Value, bool, error) {
 }
 
 func (o *object) unknown(name string) error {
-	p := &diag.Problem{Code: "P4131", Message: fmt.Sprintf("there is no field `%s` here", printable(shorten(name)))}
+	p := &diag.Problem{Code: "P4140", Message: fmt.Sprintf("there is no field `%s` here", printable(shorten(name)))}
 	names := o.schema.names()
 	switch near := diag.Nearest(name, names); {
 	case near != "":
