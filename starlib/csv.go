@@ -46,7 +46,7 @@ func (c *call) delimiterOf() (string, error) {
 		return "", err
 	}
 	r, size := utf8.DecodeRuneInString(s)
-	if size == 0 || size != len(s) || r == utf8.RuneError || r == '"' || r == '\r' || r == '\n' || r == bom {
+	if size == 0 || size != len(s) || r == utf8.RuneError || r == 0 || r == '"' || r == '\r' || r == '\n' || r == bom {
 		return "", c.refuse("delimiter", starlark.String(shorten(s)).String(), "one character, no quote and no newline")
 	}
 	return s, nil

@@ -10,8 +10,8 @@ import (
 // mathBuiltins are the functions of floats.
 func mathBuiltins() []Builtin {
 	rows := []Builtin{
-		mathConstant("pi", math.Pi, "The ratio of a circle's circumference to its diameter, 3.14159…"),
-		mathConstant("e", math.E, "The base of natural logarithms, 2.71828…"),
+		mathConstant("pi", math.Pi, "The ratio of a circle's circumference to its diameter, 3.14159… as far as a float goes."),
+		mathConstant("e", math.E, "The base of natural logarithms, 2.71828… as far as a float goes."),
 		mathWhole("ceil", math.Ceil, "The least int that is not below x. An int is itself; an infinity or NaN is an error."),
 		mathWhole("floor", math.Floor, "The greatest int that is not above x. An int is itself; an infinity or NaN is an error."),
 		mathWhole("trunc", math.Trunc, "The int next to x towards zero. An infinity or NaN is an error."),

@@ -42,7 +42,7 @@ func plainBuiltins() []Builtin {
 		{Name: "float", Params: []Param{{Name: "x", Type: "string, int, float or bool", Default: "0", Kind: Positional}}, Returns: "float",
 			Doc: "A float: of a string such as \"1.5e3\", \"inf\" or \"nan\", or of a number. An int too large for a float is an error. " +
 				"Also the type of a field, `field(float)`."},
-		{Name: "getattr", Params: append(slices.Clone(member), Param{Name: "default", Type: "any", Default: "no default", Kind: Positional}),
+		{Name: "getattr", Params: append(slices.Clone(member), Param{Name: "default", Type: "any", Default: "...", Kind: Positional}),
 			Returns: "any", Doc: "The member of that name; without a default, a missing one is an error."},
 		{Name: "hasattr", Params: member, Returns: "bool", Doc: "Whether a value has a member of that name."},
 		{Name: "int", Params: []Param{{Name: "x", Type: "string, int, float or bool", Default: "0", Kind: Positional},

@@ -1,0 +1,146 @@
+package starlib_test
+
+import (
+	"flag"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"perago/starlib"
+	"perago/workspace"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// The names, parameters and results of the language change on purpose only.
+func TestAPIGolden(t *testing.T) {
+	const golden = "testdata/api.golden"
+	got := starlib.API()
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	had := map[string]bool{}
+	for line := range strings.Lines(string(want)) {
+		had[line] = true
+	}
+	for line := range strings.Lines(got) {
+		if !had[line] {
+			t.Errorf("new or changed: %s", line)
+		}
+		delete(had, line)
+	}
+	for line := range maps.Keys(had) {
+		t.Errorf("gone or changed: %s", line)
+	}
+	if t.Failed() {
+		t.Log("when that is meant: go test ./starlib -run TestAPIGolden -update, and a line in CHANGELOG.md")
+	}
+}
+
+func TestEveryRowIsDocumented(t *testing.T) {
+	reference := starlib.Markdown()
+	seen := map[string]bool{}
+	for _, row := range starlib.Table() {
+		if seen[row.Name] {
+			t.Errorf("%s is in the table twice", row.Name)
+		}
+		seen[row.Name] = true
+		if !strings.HasSuffix(row.Doc, ".") || row.Returns == "" || row.Phase == "" {
+			t.Errorf("%s: got doc %q, returns %q, phase %q; want all three, the doc in sentences", row.Name, row.Doc, row.Returns, row.Phase)
+		}
+		for _, p := range row.Params {
+			if p.Type == "" {
+				t.Errorf("%s: parameter %s has no type", row.Name, p.Name)
+			}
+		}
+		if !strings.Contains(reference, "\n### `"+row.Signature()+"`\n") {
+			t.Errorf("%s is not in the reference", row.Name)
+		}
+	}
+}
+
+// What is documented is what is bound, and nothing else is.
+func TestPredeclaredIsTheTable(t *testing.T) {
+	bound := map[string]bool{}
+	for name, v := range starlib.Predeclared() {
+		bound[name] = true
+		if v.Type() != "module" {
+			continue
+		}
+		delete(bound, name)
+		for _, member := range v.(starlark.HasAttrs).AttrNames() {
+			bound[name+"."+member] = true
+		}
+	}
+	for _, row := range starlib.Table() {
+		if row.Method {
+			continue
+		}
+		if !bound[row.Name] && !starlark.Universe.Has(row.Name) {
+			t.Errorf("%s is in the table and not bound", row.Name)
+		}
+		delete(bound, row.Name)
+	}
+	for name := range bound {
+		t.Errorf("%s is bound and not in the table", name)
+	}
+	for name := range starlark.Universe {
+		documented := false
+		for _, row := range starlib.Table() {
+			documented = documented || row.Name == name || strings.HasPrefix(row.Name, name+".")
+		}
+		if !documented {
+			t.Errorf("%s comes from the interpreter and is not in the table", name)
+		}
+	}
+}
+
+// Every example runs; one that compares holds.
+func TestExamples(t *testing.T) {
+	files := fixture()
+	files["raw/songs.csv"] = "title\nA\n"
+	files["raw/events.jsonl"] = "{\"kind\": 1}\n"
+	files["raw/log.txt"] = "one\n"
+	files["settings.json"] = "{}"
+	for _, row := range starlib.Table() {
+		if row.Example == "" || row.Phase == starlib.Declare {
+			continue
+		}
+		t.Run(row.Name, func(t *testing.T) {
+			run := &starlib.Run{Context: t.Context(), Files: overlay(t, workspace.Spec{}, files)}
+			thread := new(starlark.Thread)
+			run.Attach(thread)
+			names := starlib.Predeclared()
+			names["workspace"] = run.Workspace()
+			options := &syntax.FileOptions{Set: true, TopLevelControl: true, GlobalReassign: true}
+			const given = "rows = [{\"id\": 1}]\nparams = struct(name = \"x\", min_rows = 3)\npath = workspace / \"raw/a.csv\"\npaths = [path]\ni = 1\nn = 2\ntext = \"{\"\n"
+			for _, line := range strings.Split(row.Example, "\n") {
+				if !strings.Contains(line, " == ") {
+					continue
+				}
+				holds, err := starlark.EvalOptions(options, thread, "example", line, names)
+				if err != nil || holds != starlark.True {
+					t.Errorf("%s: got %v, %v", line, holds, err)
+				}
+			}
+			_, err := starlark.ExecFileOptions(options, thread, "example", given+row.Example, names)
+			ends := strings.HasPrefix(row.Name, "fail")
+			if (err != nil) != ends {
+				t.Errorf("%s\nerror %v", row.Example, err)
+			}
+			if err := run.End(t.Context()); err != nil {
+				t.Errorf("End: %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,170 @@
+package starlib
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"perago/starlib/diag"
+	"perago/workspace"
+)
+
+// What json.decode takes is what encoding/json takes, but for the bounds that
+// are documented; what it gives is written and read back the same.
+func FuzzJSON(f *testing.F) {
+	for _, s := range []string{`{"a":[1,2.5,-0,1e3,null,true,"é\u00e9\ud83d\ude00\ud800"]}`, `[]`, ` {} `, `"\x7f"`, `1e400`, `01`, `[1,]`, `{"a":1,"a":2}`, "\"\xff\"",
+		`-`, `1.`, `1e`, `"`, `"\`, `"\u12`, `"\ud800\u0041"`, `[[[[`, "\ufeff1", `nul`, "\"\t\"", strings.Repeat("[", 300)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		d := decoder[starlark.Value]{text: text, build: valueBuilder{}}
+		v, bad := d.whole()
+		if bad != nil {
+			if bad.offset < 0 || bad.offset > len(text) {
+				t.Fatalf("%q: offset %d of %v", text, bad.offset, bad)
+			}
+			badJSON(bad, text, "x")
+			if bad.code == "P3101" && utf8.ValidString(text) && json.Valid([]byte(text)) {
+				t.Fatalf("%q: refused: %v", text, bad)
+			}
+			return
+		}
+		if !json.Valid([]byte(text)) {
+			t.Fatalf("%q: accepted as %v", text, v)
+		}
+		w := jsonWriter{meter: meter{call: &call{}}, oneLine: true}
+		if err := w.value(v, 0); err != nil {
+			t.Fatalf("%q: encode %v: %v", text, v, err)
+		}
+		out := w.out.String()
+		d = decoder[starlark.Value]{text: out, build: valueBuilder{}}
+		again, bad := d.whole()
+		if bad != nil || !json.Valid([]byte(out)) {
+			t.Fatalf("%q: written as %q, which is not JSON: %v", text, out, bad)
+		}
+		if same, err := starlark.EqualDepth(v, again, maxDepth+1); err != nil || !same {
+			t.Fatalf("%q: got %v, then %v (%v)", text, v, again, err)
+		}
+	})
+}
+
+// readCSV reads all records, or the complaint.
+func readCSV(text, delimiter string) ([][]string, error) {
+	r := newCSVRecords(&call{builtin: &Builtin{Name: "csv.reader"}}, "f", bufio.NewReader(strings.NewReader(text)), delimiter)
+	var all [][]string
+	for {
+		fields, err := r.next()
+		if err == io.EOF {
+			return all, nil
+		}
+		if err != nil {
+			return all, err
+		}
+		all = append(all, slices.Clone(fields))
+	}
+}
+
+// csv.reader gives what encoding/csv gives, for what both take; what is read is
+// written and read back the same.
+func FuzzCSV(f *testing.F) {
+	for _, s := range []string{"a,b\n1,2\n", "\"a\"\"b\",\"c\nd\"\r\n", "\n\n,\n", "\"", "a\"b", "\"a\"b", "\ufeffx", "é,\"ü\n", "a,b\r", "\"\"", ";"} {
+		f.Add(s, ",")
+		f.Add(s, "é")
+	}
+	f.Fuzz(func(t *testing.T, text, delimiter string) {
+		comma, size := utf8.DecodeRuneInString(delimiter)
+		if size != len(delimiter) || comma == utf8.RuneError || strings.ContainsAny(delimiter, "\x00\"\r\n\ufeff") || delimiter == "" {
+			return
+		}
+		records, err := readCSV(text, delimiter)
+		if err != nil {
+			if p, ok := err.(*diag.Problem); !ok || p.Message == "" {
+				t.Fatalf("%q: error %v is no Problem", text, err)
+			}
+			return
+		}
+		var out bytes.Buffer
+		w := csvWriter{out: bufio.NewWriter(&out), delimiter: delimiter, newline: "\r\n", special: delimiter + "\"\r\n\ufeff"}
+		for _, fields := range records {
+			if err := w.line(fields); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.out.Flush()
+		again, err := readCSV(out.String(), delimiter)
+		if err != nil || !slices.EqualFunc(records, again, slices.Equal) {
+			t.Fatalf("%q: got %q, written as %q, then %q (%v)", text, records, &out, again, err)
+		}
+		if strings.ContainsAny(text, "\r") || strings.HasPrefix(text, "\ufeff") {
+			return // encoding/csv changes the newlines of fields, and keeps the mark
+		}
+		theirs := csv.NewReader(strings.NewReader(text))
+		theirs.Comma, theirs.FieldsPerRecord = comma, -1
+		want, err := theirs.ReadAll()
+		if err != nil || !slices.EqualFunc(records, want, slices.Equal) {
+			t.Fatalf("%q: got %q, encoding/csv gives %q (%v)", text, records, want, err)
+		}
+	})
+}
+
+// No text that is joined to a path leads out of the workspace.
+func FuzzPath(f *testing.F) {
+	for _, s := range []string{"a", "a/b", "..", ".", "/", "a//b", "a/../b", "a\\b", "\x00", "a/", "é", "C:/x", " "} {
+		f.Add("raw", s)
+	}
+	f.Fuzz(func(t *testing.T, base, tail string) {
+		p, err := path("").join(starlark.String(base))
+		if err != nil {
+			return
+		}
+		v, err := p.Binary(syntax.SLASH, starlark.String(tail), starlark.Left)
+		if err != nil {
+			return
+		}
+		q := v.(path)
+		if err := workspace.CheckPath(string(q)); err != nil || !strings.HasPrefix(string(q), base+"/") {
+			t.Fatalf("%q / %q is %q: %v", base, tail, q, err)
+		}
+		if q.parent() == q || !strings.HasSuffix(string(q), q.name()) || q.name() == "" {
+			t.Fatalf("%q: parent %q, name %q", q, q.parent(), q.name())
+		}
+		if got := workspace.Join(string(q.parent()), q.name()); got != string(q) {
+			t.Fatalf("%q: parent and name give %q", q, got)
+		}
+		if !strings.HasSuffix(q.name(), q.suffix()) || q.suffix() == q.name() {
+			t.Fatalf("%q: suffix %q", q, q.suffix())
+		}
+	})
+}
+
+// A replacement for matches never fails but with a Problem, whatever it is.
+func FuzzTemplate(f *testing.F) {
+	for _, s := range []string{`\1`, `\g<a>`, `\g<1>`, `\\`, `\`, `\g`, `\g<`, `\9`, `\n`, `\12`} {
+		f.Add(s)
+	}
+	p, err := compilePattern(`(?P<a>x)(y)?`, 0)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, repl string) {
+		c := &call{builtin: &Builtin{Name: "re.sub", Params: []Param{{Name: "repl"}}}}
+		parts, err := c.template(p, repl)
+		if err != nil {
+			return
+		}
+		for _, part := range parts {
+			if part.group > 2 {
+				t.Fatalf("%q: group %d", repl, part.group)
+			}
+		}
+	})
+}
