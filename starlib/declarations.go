@@ -117,15 +117,15 @@ func workspaceRows() []Builtin {
 		"`.` or `..` segment it is refused"}}
 	pattern := Param{Name: "pattern", Type: "string", Doc: "relative to the workspace: `*`, `?`, `[abc]`, `[!abc]`, `[a-z]` within a segment; a segment `**` is zero or more " +
 		"folders, and as the last one every file below"}
-	guards := func(name, when string) Param {
-		return Param{Name: name, Type: "list of guard", Default: "[]", Kind: KeywordOnly, Doc: "guards that are checked " + when + ", in order; all that fail are reported"}
+	guards := func(name, when, then string) Param {
+		return Param{Name: name, Type: "list of guard", Default: "[]", Kind: KeywordOnly, Doc: "guards that are checked in order " + when + "; all that fail are reported, and " + then}
 	}
 	return []Builtin{
 		{Name: "workspace_spec", Phase: Declare, Returns: "workspace_spec", call: makeSpec, Params: []Param{
 			{Name: "prefix", Type: "string", Default: `"/"`, Kind: KeywordOnly, Doc: "folder of the repository that the task sees as its root; `\"/\"` is the whole " +
-				"repository. Outer white space and leading slashes are dropped"},
-			guards("pre", "before the body: one that fails ends the attempt for good"),
-			guards("post", "after the body, over what it has written: one that fails fails the attempt"),
+				"repository. Outer white space and leading slashes are dropped; a backslash, a slash at the end, or an empty, `.` or `..` segment is refused"},
+			guards("pre", "before the body", "the attempt fails for good"),
+			guards("post", "after the body, over what it has written", "the attempt fails and publishes nothing"),
 			{Name: "read_only", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "whether writing is an error, at the line that writes; then nothing is published"},
 		}, Doc: "The files a task works on: a folder of a commit, seen as a private folder. What the body writes there is published as one commit when it is done.",
 			Example: `workspace_spec(

@@ -22,7 +22,7 @@ func makeResources(c *call) (starlark.Value, error) {
 			p.Hint = `write a size with its unit, such as "512MiB"`
 			return nil, p
 		}
-		if r.Memory, err = ParseSize(text); err != nil {
+		if r.Memory, err = parseSize(text); err != nil {
 			return nil, &diag.Problem{Code: "P2121", Message: "resources: `memory` is not a size", Found: quoted(text), Wanted: err.Error(), Argument: c.place("memory")}
 		}
 	}
@@ -35,10 +35,10 @@ func makeResources(c *call) (starlark.Value, error) {
 	return &declared[Resources]{kind: "resources", value: r}, err
 }
 
-// ParseSize reads a size in bytes: a number and a unit, "512MiB", "1.5 GB". KiB,
+// parseSize reads a size in bytes: a number and a unit, "512MiB", "1.5 GB". KiB,
 // MiB, GiB, TiB and KB, MB, GB, TB mean the same, powers of 1024; without a unit
 // it is bytes. The error says what is wanted.
-func ParseSize(s string) (int64, error) {
+func parseSize(s string) (int64, error) {
 	s = strings.TrimSpace(s)
 	number := s[:len(s)-len(strings.TrimLeft(s, "0123456789."))]
 	n, err := strconv.ParseFloat(number, 64)

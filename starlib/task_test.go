@@ -331,12 +331,12 @@ func TestParseSize(t *testing.T) {
 	for s, want := range map[string]int64{
 		"512MiB": 512 << 20, "512MB": 512 << 20, "1GB": 1 << 30, " 1.5 gib ": 3 << 29, "10": 10, "7B": 7, "2TB": 2 << 40, "0": 0, "0.5KB": 512,
 	} {
-		if got, err := ParseSize(s); got != want || err != nil {
+		if got, err := parseSize(s); got != want || err != nil {
 			t.Errorf("%q: got %d, %v, want %d", s, got, err, want)
 		}
 	}
 	for _, s := range []string{"", "MB", "-1MB", "1 M", "1PB", "1e3MB", "1,5MB", "1.2.3MB", "infMB", "0x10", "9999999999TB", "1MB MB", "MB1"} {
-		if got, err := ParseSize(s); err == nil {
+		if got, err := parseSize(s); err == nil {
 			t.Errorf("%q: got %d, want an error", s, got)
 		}
 	}

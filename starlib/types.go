@@ -14,7 +14,7 @@ import (
 	"perago/starlib/diag"
 )
 
-// Kind of a Type; the words are those of task files.
+// TypeKind is what sort of value a Type wants, in the words of task files.
 type TypeKind string
 
 const (
@@ -66,10 +66,11 @@ func (s *size) add(inner size) {
 
 // newType adds up the size of a type. The error is a *diag.Problem.
 func newType(t Type) (*Type, error) {
-	for _, f := range append(t.AnyOf, t.Elem) {
-		if f != nil {
-			t.size.add(f.size())
-		}
+	for _, f := range t.AnyOf {
+		t.size.add(f.size())
+	}
+	if t.Elem != nil {
+		t.size.add(t.Elem.size())
 	}
 	if t.Object != nil {
 		t.size.add(t.Object.size)
