@@ -210,9 +210,9 @@ func (m *Module) Diagnose(err error) diag.List {
 	var fail *starlib.FailError
 	if errors.As(err, &fail) && len(list) == 1 {
 		d := list[0]
-		d.Code, d.Message, d.Hint = "P4140", fail.Message, ""
+		d.Code, d.Message, d.Hint = "P4160", fail.Message, ""
 		if fail.Terminal {
-			d.Code = "P4141"
+			d.Code = "P4161"
 		}
 	}
 	return list

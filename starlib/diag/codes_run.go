@@ -4,7 +4,7 @@ import "slices"
 
 // runStories are the codes of a running body and of what is around it.
 func runStories() []Story {
-	return slices.Concat(limitStories(), libraryStories(), testStories(), interpreterStories(), surroundingStories())
+	return slices.Concat(limitStories(), libraryStories(), testStories(), failStories(), interpreterStories(), surroundingStories())
 }
 
 func limitStories() []Story {
@@ -29,6 +29,13 @@ func testStories() []Story {
 	}
 }
 
+func failStories() []Story {
+	return []Story{
+		{"P4160", "the body failed by itself", "fail(message): the attempt is FAILED, and Conductor retries it as the task says.", ""},
+		{"P4161", "the body failed for good", "fail_terminal(message): the attempt is FAILED_WITH_TERMINAL_ERROR and is not retried.", ""},
+	}
+}
+
 func libraryStories() []Story {
 	return []Story{
 		{"P4101", "a file that is not there, or not a file", "The path does not lead to what the call needs. exists(), is_file() and is_dir() ask before.", ""},
@@ -47,9 +54,7 @@ func libraryStories() []Story {
 		{"P4120", "too much for one call", "Too deep, too many or too large.", ""},
 		{"P4121", "outside of what a function is defined for", "Such as the square root of a negative number.", ""},
 		{"P4130", "fail at the top level", "fail ends a body; at the top level it ends the loading of the file.", ""},
-		{"P4131", "params has no such field", "The fields are those of schema(...); the nearest one is proposed. A key that is no name is reached by params[\"a-b\"].", "params.min_row\n\nparams.min_rows"},
-		{"P4140", "the body failed by itself", "fail(message): the attempt is FAILED, and Conductor retries it as the task says.", ""},
-		{"P4141", "the body failed for good", "fail_terminal(message): the attempt is FAILED_WITH_TERMINAL_ERROR and is not retried.", ""},
+		{"P4140", "params has no such field", "The fields are those of schema(...); the nearest one is proposed. A key that is no name is reached by params[\"a-b\"].", "params.min_row\n\nparams.min_rows"},
 	}
 }
 
