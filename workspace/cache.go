@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,7 +43,7 @@ type Cache struct {
 
 // flight is one fetch that others may be waiting for.
 type flight struct {
-	over chan struct{} // closed at the end; err and gaveUp are set before
+	over chan struct{} // closed at the end; err and quit are set before
 	err  error
 	quit bool // who fetched was cancelled: that is no answer for others
 }
@@ -234,11 +235,20 @@ func (c *Cache) listing(ctx context.Context, key string, read func() (*listing, 
 		if ls == nil {
 			return nil, false, err
 		}
-		c.mu.Lock()
-		c.shared[key] = weak.Make(ls)
-		c.mu.Unlock()
+		c.share(key, ls)
 		return ls, !hit, nil // one that could be read and not be kept is as good
 	}
+}
+
+// share lets other attempts of this process have the listing for as long as
+// one of them has.
+func (c *Cache) share(key string, ls *listing) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.shared) >= 64 {
+		maps.DeleteFunc(c.shared, func(_ string, w weak.Pointer[listing]) bool { return w.Value() == nil })
+	}
+	c.shared[key] = weak.Make(ls)
 }
 
 // readKept reads a listing from its file, unless it was just made.

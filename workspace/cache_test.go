@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -213,6 +214,33 @@ func TestCacheMendsItself(t *testing.T) {
 	}
 	if _, err := os.Stat(alive); err != nil {
 		t.Errorf("what was just made went: %v", err)
+	}
+}
+
+// TestCacheGivesWayToAFullDisk: what is kept goes before a fetch fails.
+func TestCacheGivesWayToAFullDisk(t *testing.T) {
+	c := newCache(t, t.TempDir(), 0)
+	for i := range 10 {
+		put(t, c, fmt.Sprint(i), 100)
+	}
+	tries := 0
+	f, _, err := c.get(context.Background(), hashOf("new"), 3, func(f *os.File) error {
+		if tries++; tries == 1 {
+			return &fs.PathError{Op: "write", Path: f.Name(), Err: syscall.ENOSPC}
+		}
+		_, err := f.WriteString("new")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if total := onDisk(t, c.dir); total > 6*blockSize {
+		t.Errorf("%d bytes are kept on a disk that is full", total)
+	}
+	full := func(*os.File) error { return syscall.ENOSPC }
+	if _, _, err := newCache(t, t.TempDir(), 0).get(context.Background(), hashOf("x"), 1, full); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("with nothing to give way: got %v", err)
 	}
 }
 

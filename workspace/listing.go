@@ -156,12 +156,17 @@ type listingBuilder struct {
 
 // add takes the next object. Its error is a store that does not keep its order.
 func (b *listingBuilder) add(o Object) error {
-	if o.Path <= b.last && b.l.total > 0 {
+	name, ours := strings.CutPrefix(o.Path, b.workspace)
+	switch {
+	case !ours:
+		return fmt.Errorf("the store's listing of %s has %s", quote(b.workspace), quote(o.Path))
+	case o.Odd != "": // it may be a folder, which has a place of its own in the order
+	case o.Path <= b.last && b.l.total > 0:
 		return fmt.Errorf("the store's listing is out of order: %s came after %s", quote(o.Path), quote(b.last))
+	default:
+		b.last = o.Path
 	}
-	b.last = o.Path
 	b.l.total++
-	name := o.Path[len(b.workspace):]
 	switch {
 	case isReserved(o.Path):
 		return nil

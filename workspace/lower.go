@@ -192,7 +192,11 @@ func (l *lower) probe(ctx context.Context, path string) (Probed, error) {
 	if p.File {
 		l.usage.ObjectsListed++
 	}
-	l.probes[path] = p
+	// What is asked of a store on this machine is not bounded (manyAsked), and
+	// its files are asked for again as fast as they are found here.
+	if _, local := l.store.(LocalOpener); !local || !p.File {
+		l.probes[path] = p
+	}
 	return p, nil
 }
 

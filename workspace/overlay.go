@@ -24,7 +24,7 @@ type OverlayOptions struct {
 // Overlay is a commit seen as the private folder of one attempt. It is safe for
 // concurrent use. Paths are relative to the workspace, "" is its root; errors
 // are *fs.PathError around fs.ErrNotExist, fs.ErrExist, an error of this package
-// or the store's.
+// or the store's; a name that cannot be written is a *PathError.
 type Overlay struct {
 	store Reader
 	ref   Ref
