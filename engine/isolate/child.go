@@ -33,7 +33,11 @@ func IsChild(args []string) bool { return len(args) == 2 && args[1] == childArgu
 
 // Main is the life of a child: the sandbox, one module, one body. It returns
 // the exit code of the process.
-func Main() int {
+func Main() int { return live(nil) }
+
+// live is Main; heard, when it is not nil, is called in the child with every
+// record of the body, on the body's thread: what tests do inside the sandbox.
+func live(heard func(starlib.Record)) int {
 	inherited := closeInherited()
 	c, n, err := inherit()
 	if err != nil {
@@ -46,7 +50,7 @@ func Main() int {
 	if err := c.send(kindReady, readyMessage{Version: protocolVersion, Layers: layers}, nil); err != nil {
 		return 1
 	}
-	if err := (&child{conn: c, note: n, files: newProxy(c)}).listen(); err != nil {
+	if err := (&child{conn: c, note: n, files: newProxy(c), heard: heard}).listen(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -71,6 +75,7 @@ type child struct {
 	conn   *conn
 	note   *note
 	files  *proxy
+	heard  func(starlib.Record)
 	module *engine.Module
 	cancel context.CancelCauseFunc // of the body, once it runs
 }
@@ -147,7 +152,7 @@ func (c *child) start(payload []byte) error {
 		done := c.run(ctx, call)
 		if err := c.conn.send(kindDone, done, nil); err != nil {
 			fmt.Fprintln(os.Stderr, "send the outcome:", err)
-			os.Exit(1)
+			c.conn.sock.Close() // which ends listen, and with it the process
 		}
 	}()
 	return nil
@@ -178,7 +183,12 @@ func (c *child) run(ctx context.Context, call engine.Call) doneMessage {
 	return done
 }
 
-func (c *child) log(r starlib.Record) { c.conn.send(kindRecord, encodeRecord(r), nil) }
+func (c *child) log(r starlib.Record) {
+	if c.heard != nil {
+		c.heard(r)
+	}
+	c.conn.send(kindRecord, encodeRecord(r), nil)
+}
 
 func (c *child) progress(p starlib.Progress) {
 	p.Message = shorten(p.Message, maxText)

@@ -196,7 +196,7 @@ func (c *conn) readHeader() (file *os.File, err error) {
 	if c.oob == nil {
 		if _, err := io.ReadFull(c.sock, c.header[:]); err != nil {
 			if errors.Is(err, io.ErrUnexpectedEOF) {
-				err = fmt.Errorf("%w: frame cut short", errProtocol)
+				err = fmt.Errorf("%w: frame cut short: %w", errProtocol, err)
 			}
 			return nil, err
 		}

@@ -1,9 +1,12 @@
 package isolate
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"perago/engine"
 	"perago/starlib"
@@ -13,6 +16,12 @@ import (
 func TestMain(m *testing.M) {
 	if IsChild(os.Args) {
 		os.Exit(Main())
+	}
+	if len(os.Args) > 1 && os.Args[1] == probeArgument {
+		os.Exit(live(probe))
+	}
+	if len(os.Args) > 2 && os.Args[1] == hostileArgument {
+		os.Exit(hostile(os.Args[2]))
 	}
 	os.Exit(m.Run())
 }
@@ -45,4 +54,11 @@ func silent(t testing.TB, m *engine.Module, l engine.Limits) engine.Call {
 		t.Fatalf("params: %v", problems)
 	}
 	return engine.Call{Params: params, Limits: l, Log: func(starlib.Record) {}, Progress: func(starlib.Progress) {}}
+}
+
+var errStopped = errors.New("stopped by the test")
+
+// contextWithin ends with errStopped.
+func contextWithin(t testing.TB, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(t.Context(), d, errStopped)
 }
