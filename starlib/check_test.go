@@ -123,7 +123,7 @@ func TestCheckParams(t *testing.T) {
 		{``, `[]`, `P3105 /params: got an array of 0 items, want an object`},
 		{``, `null`, `P3105 /params: got null, want an object`},
 		{``, ``, `P3101 /params: got unexpected end of text at byte 0, want JSON`},
-		{``, `{"a": 1, "a": 2}`, `P3103 /params/a: got the key is there twice at byte 9, want each key once`},
+		{``, `{"a": 1, "a": 2}`, `P3103 /params/a: got the same key twice at byte 9, want each key once`},
 		{``, `{"x": [` + strings.Repeat("[", 10_000), `P3102 `},
 		{`a = int`, `{"a": 1e999}`, `P3104 /params/a: got a number beyond the range of a float at byte 6, want what a value of the language can hold`},
 		{`a = str`, "{\"a\": \"x\x01\"}", `P3101 /params/a: got unexpected '\x01' in a string at byte 8, want JSON`},

@@ -128,7 +128,7 @@ func (d *decoder[T]) value(depth int) (v T, err *jsonError) {
 	switch {
 	case c == '{' || c == '[':
 		if depth == maxDepth {
-			return v, d.errorf("P3102", "nested deeper than %d", maxDepth)
+			return v, d.errorf("P3102", "arrays and objects nested deeper than %d", maxDepth)
 		}
 		d.at++
 		if c == '{' {
@@ -204,7 +204,7 @@ func (d *decoder[T]) object(depth int) (v T, err *jsonError) {
 		}
 		if object.twice(key) {
 			d.at = start
-			err := d.errorf("P3103", "the key is there twice")
+			err := d.errorf("P3103", "the same key twice")
 			err.path = append(err.path, key)
 			return v, err
 		}

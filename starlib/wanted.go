@@ -44,7 +44,8 @@ func (t *Type) wanted() string {
 		for _, m := range t.AnyOf {
 			words = append(words, m.Type.wanted())
 		}
-		return shorten(strings.Join(words, " or "))
+		last := len(words) - 1 // there are two at least
+		return shorten(strings.Join(words[:last], ", ") + " or " + words[last])
 	}
 	return "any value"
 }
