@@ -52,7 +52,7 @@ type StatusError struct {
 }
 
 func (e *StatusError) Error() string {
-	return fmt.Sprintf("%s: lakeFS answered %d: %s", e.What, e.Status, e.Message)
+	return fmt.Sprintf("%s: the server answered %d: %s", e.What, e.Status, e.Message)
 }
 
 // status is the HTTP status in an error; 0 when it has none.

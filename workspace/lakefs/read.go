@@ -120,13 +120,13 @@ func (s *Store) Open(ctx context.Context, repo, commit, path string) (io.ReadClo
 	d := &download{ctx: ctx, store: s, repo: repo, commit: commit, path: path, preSigned: st.preSigned}
 	err = s.again(ctx, true, d.open)
 	switch {
+	case status(err) == http.StatusGone, d.direct && status(err) == http.StatusNotFound:
+		err = fmt.Errorf("%w: the bytes are gone from the block store", err)
 	case status(err) == http.StatusNotFound:
 		_, err = s.Lookup(ctx, repo, commit)
 		if err == nil {
 			err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 		}
-	case status(err) == http.StatusGone:
-		err = fmt.Errorf("download %s: the bytes are gone from the block store: %w", path, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, err
@@ -141,10 +141,11 @@ type download struct {
 	repo, commit, path string
 	preSigned          bool
 
-	body io.ReadCloser
-	got  int64 // bytes that were read
-	size int64 // of the object; -1 when the server does not say
-	etag string
+	body   io.ReadCloser
+	direct bool  // the answer is the block store's own
+	got    int64 // bytes that were read
+	size   int64 // of the object; -1 when the server does not say
+	etag   string
 }
 
 // open asks for the object, from where it was read to.
@@ -164,6 +165,8 @@ func (d *download) open() error {
 	case d.got > 0 && resp.StatusCode == http.StatusPartialContent && resp.Header.Get("ETag") == d.etag:
 	case d.got > 0 && resp.StatusCode < 300:
 		return fail(&StatusError{What: "download " + d.path, Status: resp.StatusCode, Message: "the server does not give the rest alone"})
+	case d.direct:
+		return fail(&StatusError{What: "download " + d.path + " from the block store", Status: resp.StatusCode, Message: http.StatusText(resp.StatusCode)})
 	default:
 		body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		if err != nil {
@@ -182,6 +185,7 @@ func (d *download) open() error {
 // get sends the request, to the block store where the server hands out URLs of it.
 func (d *download) get() (*http.Response, context.CancelCauseFunc, error) {
 	s := d.store
+	d.direct = false
 	ctx, cancel := context.WithCancelCause(d.ctx)
 	timer := stallTimer(s.opts.Timeout, cancel)
 	defer timer.Stop()
@@ -197,6 +201,7 @@ func (d *download) get() (*http.Response, context.CancelCauseFunc, error) {
 	resp, err := s.api.GetObject(ctx, d.repo, d.commit, params)
 	if err == nil && d.preSigned && resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		resp.Body.Close()
+		d.direct = true
 		resp, err = s.follow(ctx, resp.Header.Get("Location"), from)
 	}
 	if err != nil {

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -78,6 +77,14 @@ func testPublishes(t *testing.T, w world) {
 	}
 	if got := w.read(m.ID, workspace.FencePath); got != workspace.FenceFile {
 		t.Errorf("the hook at the publication = %.60q…, want ours", got)
+	}
+	for _, e := range a.events {
+		if e.Kind == workspace.EventStaged && (e.Puts != 2 || e.Copies != 1 || e.Drops != 1 || e.Bytes != int64(len("written")+len("changed")) || e.Commit != c.ID) {
+			t.Errorf("staged event = %+v, want 2 puts of 14 bytes, a copy, a deletion, and the commit", e)
+		}
+	}
+	if n := a.saw(workspace.EventStaged) + a.saw(workspace.EventPublished); n != 2 {
+		t.Errorf("%d events of staging and publishing, want one each", n)
 	}
 	w.noDebris()
 }
@@ -362,43 +369,4 @@ func testFenceByHand(t *testing.T, w world) {
 	status(workspace.FenceDiffers)
 	w.sameFiles(w.head("main"), seedFiles)
 	w.noDebris()
-}
-
-// TestUnfenced holds the publisher to what it promises on a server that runs no
-// hooks: s has them switched off.
-func TestUnfenced(t *testing.T, s Subject) {
-	for level, check := range map[workspace.FenceLevel]func(world, *attempt, outcome){
-		workspace.FenceServer: func(w world, a *attempt, o outcome) {
-			w.wants("publish with the fence required", o.err, workspace.ErrNoFence)
-			if w.head("main") != w.input {
-				w.t.Error("it was published all the same")
-			}
-		},
-		workspace.FenceAuto: func(w world, a *attempt, o outcome) {
-			w.must(o.err)
-			m := w.onePublication(o)
-			if a.saw(workspace.EventUnfenced) != 1 {
-				w.t.Errorf("%d unfenced events, want 1", a.saw(workspace.EventUnfenced))
-			}
-			if _, has := m.Metadata["perago.expect"]; has {
-				w.t.Error("the merge says perago.expect, want none: nobody would look at it")
-			}
-		},
-	} {
-		t.Run(string(level), func(t *testing.T) {
-			w := newWorld(t, s)
-			a := w.attempt(w.Store, "one", 0)
-			a.pub.Level = level
-			check(w, a, outcomeOf(a.run(t.Context())))
-			w.noDebris()
-		})
-	}
-}
-
-// resultOf is what an outcome's attempt has as its result.
-func resultOf(o outcome, own string) json.RawMessage {
-	if o.done.Adopted {
-		return o.done.Result
-	}
-	return json.RawMessage(own)
 }

@@ -258,3 +258,11 @@ func metadataKeys(c workspace.Commit) []string {
 	slices.Sort(keys)
 	return keys
 }
+
+// resultOf is what an outcome's attempt has as its result.
+func resultOf(o outcome, own string) json.RawMessage {
+	if o.done.Adopted {
+		return o.done.Result
+	}
+	return json.RawMessage(own)
+}
