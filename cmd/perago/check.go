@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
 	"perago/engine"
+	"perago/engine/tasktest"
 	"perago/starlib/diag"
 )
 
@@ -21,7 +23,8 @@ func (a *app) checkCommand() *ffcli.Command {
 		ShortHelp:  "Find what is wrong with task files, without running them.",
 		LongHelp: `Parses, resolves and loads every file, checks its declaration, makes its TaskDef
 and looks for what lint warns of. All complaints of all files are reported, and
-whatever is wrong with the configuration. Needs no server and writes nothing.`,
+whatever is wrong with the configuration. Needs no server and writes nothing.
+A test file, *_test.star, is loaded, not run.`,
 		FlagSet: flags,
 		Exec: a.interruptible(func(ctx context.Context, args []string) error {
 			if len(args) == 0 {
@@ -71,6 +74,11 @@ func (a *app) check(ctx context.Context, files []string, root string) checked {
 	for _, file := range files {
 		if ctx.Err() != nil {
 			break
+		}
+		if strings.HasSuffix(file, tasktest.Suffix) {
+			_, _, list := engine.LoadTest(file, &engine.LoadOptions{Root: root})
+			c.Diagnostics = append(c.Diagnostics, list...)
+			continue
 		}
 		m, list := checkFile(file, root)
 		c.Diagnostics = append(c.Diagnostics, list...)

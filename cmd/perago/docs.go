@@ -38,7 +38,7 @@ func (a *app) docsCommand() *ffcli.Command {
 func (a *app) docs(files []string, root string) error {
 	var pages bytes.Buffer
 	var complaints diag.List
-	for i, file := range files {
+	for i, file := range taskFiles(files) {
 		m, list := loadOne(file, root)
 		if m == nil {
 			complaints = append(complaints, list...)

@@ -42,7 +42,7 @@ func (a *app) extractCommand() *ffcli.Command {
 func taskDefs(files []string, root string) ([]byte, diag.List) {
 	var complaints diag.List
 	var defs []json.RawMessage
-	for _, file := range files {
+	for _, file := range taskFiles(files) {
 		m, list := loadOne(file, root)
 		if m == nil {
 			complaints = append(complaints, list...)

@@ -37,6 +37,13 @@ func TestTasks(t *testing.T) {
 	}
 }
 
+// TestTaskTests: the tests beside the worked tasks pass.
+func TestTaskTests(t *testing.T) {
+	if out := string(perago(t, "test", "../../tasks")); !strings.HasSuffix(out, " passed, 0 failed\n") {
+		t.Errorf("got\n%s", out)
+	}
+}
+
 func runWorkedTask(t *testing.T, file, fixture string) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	args := []string{"run", file, "--params", "@" + filepath.Join(fixture, "params.json")}
