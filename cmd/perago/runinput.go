@@ -2,12 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"perago/engine"
 	"perago/starlib/diag"
@@ -19,7 +19,8 @@ const maxInput = 64 << 20
 // runAttempt makes the attempt that the flags describe. The diagnostics are for
 // an input that is not even JSON; the engine looks at everything else.
 func (a *app) runAttempt(o *runOptions) (engine.Attempt, diag.List, error) {
-	attempt := engine.Attempt{TaskID: "run-" + time.Now().UTC().Format("20060102T150405.000000000"), WorkflowID: "run", Reference: "run"}
+	// A task of its own, of no workflow: two runs must never adopt one another's publication.
+	attempt := engine.Attempt{TaskID: "run-" + strings.ToLower(rand.Text())}
 	if o.given["input"] {
 		data, err := a.readArgument("--input", o.input)
 		if err != nil {
