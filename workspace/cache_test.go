@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/iotest"
 	"time"
 )
 
@@ -313,88 +312,4 @@ func TestCacheCancelledFetch(t *testing.T) {
 	}
 	cancel()
 	all.Wait()
-}
-
-// TestDownloadIsChecked: what arrives is held against the listing.
-func TestDownloadIsChecked(t *testing.T) {
-	cut := errors.New("connection reset")
-	for name, c := range map[string]struct {
-		broken  func(body string) io.Reader
-		hashed  bool
-		tries   int
-		wantErr string // "" is none
-	}{
-		"whole":                {func(b string) io.Reader { return strings.NewReader(b) }, true, 1, ""},
-		"short":                {func(b string) io.Reader { return strings.NewReader(b[1:]) }, false, 2, "got 5 bytes, want 6 bytes"},
-		"long":                 {func(b string) io.Reader { return strings.NewReader(b + "x") }, false, 2, "got more, want 6 bytes"},
-		"other bytes":          {func(b string) io.Reader { return strings.NewReader("x" + b[1:]) }, true, 2, "MD5"},
-		"other bytes, no hash": {func(b string) io.Reader { return strings.NewReader("x" + b[1:]) }, false, 1, ""},
-		"cut":                  {func(b string) io.Reader { return io.MultiReader(strings.NewReader(b[:2]), iotest.ErrReader(cut)) }, true, 2, "connection reset"},
-	} {
-		for _, cached := range []bool{true, false} {
-			s := &shelf{files: map[string]string{"a/b.csv": "secret"}, hashed: c.hashed}
-			s.broken = func(_, body string) io.Reader { return c.broken(body) }
-			o := openOverlay(t, s, Spec{})
-			if !cached {
-				o.opts.Cache = nil
-			}
-			_, err := tryRead(o, "a/b.csv")
-			if (err == nil) != (c.wantErr == "") || err != nil && !strings.Contains(err.Error(), c.wantErr) {
-				t.Errorf("%s: got %v, want %q", name, err, c.wantErr)
-			}
-			if err != nil && !strings.Contains(err.Error(), "a/b.csv@c0ffee") {
-				t.Errorf("%s: %v does not say what and where", name, err)
-			}
-			if len(s.opened) != c.tries {
-				t.Errorf("%s: asked %d times, want %d", name, len(s.opened), c.tries)
-			}
-		}
-	}
-	// Once damaged, then whole.
-	s := &shelf{files: map[string]string{"a": "secret"}, hashed: true}
-	first := true
-	s.broken = func(_, body string) io.Reader {
-		if first {
-			first = false
-			return strings.NewReader(body + body)
-		}
-		return strings.NewReader(body)
-	}
-	if got, err := tryRead(openOverlay(t, s, Spec{}), "a"); got != "secret" || err != nil {
-		t.Errorf("after one damaged answer: %q, %v", got, err)
-	}
-}
-
-func TestCacheIsShared(t *testing.T) {
-	dir := t.TempDir()
-	s := &shelf{files: map[string]string{"raw/a": "aa", "raw/b": "bb", "other": "o"}, hashed: true}
-	view := func(repo, commit string) *Overlay {
-		o := NewOverlay(s, Ref{Repository: repo, Commit: commit}, OverlayOptions{Dir: t.TempDir(), Cache: newCache(t, dir, 0)})
-		t.Cleanup(func() { o.Close() })
-		if _, err := o.Glob(context.Background(), "", "raw/*"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := tryRead(o, "raw/a"); err != nil {
-			t.Fatal(err)
-		}
-		return o
-	}
-	first := view("songs", "c1").Usage()
-	if first.ObjectsFetched != 1 || first.BytesFetched != 2 || first.ListCached || first.ObjectsListed != 2 {
-		t.Errorf("the first took %+v", first)
-	}
-	lists := len(s.lists)
-	again := view("songs", "c1").Usage()
-	if again.ObjectsFetched != 0 || again.ObjectsRead != 1 || again.BytesRead != 2 || !again.ListCached || again.ObjectsListed != 2 {
-		t.Errorf("the second took %+v", again)
-	}
-	if len(s.lists) != lists {
-		t.Errorf("the same commit was listed again: %q", s.lists[lists:])
-	}
-	if other := view("songs", "c2").Usage(); other.ObjectsFetched != 0 || other.ListCached {
-		t.Errorf("the same content in another commit took %+v", other)
-	}
-	if other := view("films", "c1").Usage(); other.ObjectsFetched != 1 {
-		t.Errorf("another repository took %+v", other)
-	}
 }

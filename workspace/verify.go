@@ -2,10 +2,18 @@ package workspace
 
 import "context"
 
-// Verify asks the store whether the input commit is there, unless that is
-// known. ErrUnknownRepository, ErrUnknownCommit, or the store's error.
+// Verify asks the store whether the input commit is there, unless that is known
+// or goes without saying. ErrUnknownRepository, ErrUnknownCommit, or the store's
+// error.
 func (o *Overlay) Verify(ctx context.Context) error {
-	for _, err := range o.store.List(ctx, o.ref.Repository, o.ref.Commit, asPrefix(o.opts.Spec.Prefix)) {
+	switch s := o.store.(type) {
+	case LocalOpener:
+		return nil
+	case Prober: // the cheapest question: what it is about is no matter
+		_, err := s.Probe(ctx, o.ref.Repository, o.ref.Commit, o.lower.root+reserved[0])
+		return err
+	}
+	for _, err := range o.store.List(ctx, o.ref.Repository, o.ref.Commit, o.lower.root) {
 		return err
 	}
 	return nil

@@ -85,6 +85,11 @@ func TestReader(t *testing.T, put func(*testing.T, Files) Place) {
 			if _, err := c.place.Store.Open(context.Background(), c.place.Repo, c.place.Commit, "a"); !errors.Is(err, c.want) {
 				t.Errorf("Open in an unknown %s: got %v, want %v", name, err, c.want)
 			}
+			if s, ok := c.place.Store.(workspace.Prober); ok {
+				if _, err := s.Probe(context.Background(), c.place.Repo, c.place.Commit, "a"); !errors.Is(err, c.want) {
+					t.Errorf("Probe in an unknown %s: got %v, want %v", name, err, c.want)
+				}
+			}
 		}
 	})
 }
