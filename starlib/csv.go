@@ -66,7 +66,7 @@ func (c *call) headerOf() ([]string, error) {
 	err = c.each(it, func(x starlark.Value) error {
 		s, ok := x.(starlark.String)
 		if !ok {
-			return c.refuse("header", "a "+typeName(x)+" in it", "list of string")
+			return c.refuse("header", typeName(x)+" among the names", "list of string")
 		}
 		names = append(names, string(s))
 		return nil

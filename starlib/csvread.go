@@ -34,8 +34,9 @@ func newCSVRecords(c *call, p path, in *bufio.Reader, delimiter string) *csvReco
 // next is the next record, valid until the next call; io.EOF after the last.
 // Errors that are not of reading are *diag.Problem.
 func (r *csvRecords) next() ([]string, error) {
-	r.text, r.end, r.size = "", "", 0
+	r.text = ""
 	for r.text == "" {
+		r.size = 0 // blank lines are of no record
 		if err := r.readLine(); err != nil {
 			return nil, err
 		}

@@ -70,6 +70,12 @@ func (w *writer) write(v starlark.Value) error {
 			s = cut(s, w.most)
 		}
 		return w.text(syntax.Quote(s, false))
+	case starlark.Bytes:
+		s := string(v)
+		if w.most > 0 {
+			s = s[:min(len(s), w.most)]
+		}
+		return w.text(syntax.Quote(s, true))
 	case *starlark.List:
 		open, shut = "[", "]"
 	case starlark.Tuple:

@@ -116,6 +116,16 @@ func FuzzCSV(f *testing.F) {
 	})
 }
 
+// A file may start with any number of blank lines: they are no part of a record.
+func TestBlankLinesBelongToNoRecord(t *testing.T) {
+	r := newCSVRecords(&call{builtin: &Builtin{Name: "csv.reader"}}, "f", bufio.NewReader(strings.NewReader("\n\na,b\n")), ",")
+	r.size = maxRecord // as if that many had come before
+	fields, err := r.next()
+	if err != nil || !slices.Equal(fields, []string{"a", "b"}) {
+		t.Errorf("got %q, %v", fields, err)
+	}
+}
+
 // No text that is joined to a path leads out of the workspace.
 func FuzzPath(f *testing.F) {
 	for _, s := range []string{"a", "a/b", "..", ".", "/", "a//b", "a/../b", "a\\b", "\x00", "a/", "é", "C:/x", " "} {

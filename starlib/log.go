@@ -41,7 +41,7 @@ func logBuiltins() []Builtin {
 		}
 		row := Builtin{Name: "log." + name, Phase: Act, Returns: "None",
 			Params: []Param{{Name: "message", Type: "string", Kind: Positional, Doc: "best a constant text"},
-				{Name: "fields", Type: "any", Kind: KeywordRest, Doc: "what belongs to it: numbers, strings, bools, None, lists, dicts; of another value its text"}},
+				{Name: "fields", Type: "any", Kind: KeywordRest, Doc: "what belongs to it: numbers, strings, bools, None, lists, dicts; of another value, and of a large one, its text"}},
 			Doc:     "Logs one structured record at level " + name + ", with the file and line of the call; the attempt's ids are added.",
 			Example: `log.` + name + `("rows read", path = str(path), count = n)`,
 			call:    func(c *call) (starlark.Value, error) { return logRecord(c, level) }}
@@ -76,7 +76,7 @@ func logRecord(c *call, level slog.Level) (starlark.Value, error) {
 	}
 	r := Record{Level: level, Message: cut(message, messageMax)}
 	for _, kw := range c.kwrest {
-		r.Fields = append(r.Fields, slog.Any(string(kw[0].(starlark.String)), plain(kw[1], 0)))
+		r.Fields = append(r.Fields, slog.Any(string(kw[0].(starlark.String)), new(plainer).plain(kw[1], 0)))
 	}
 	c.log(r)
 	return starlark.None, nil
@@ -90,12 +90,15 @@ func (c *call) log(r Record) {
 	}
 }
 
-// plain is a value as a log record holds it: JSON-like, never larger than the
-// reader can use.
-func plain(v starlark.Value, depth int) any {
+// plainer turns one field into what a log record holds.
+type plainer struct{ items int }
+
+// plain is a value as a log record holds it: JSON-like, and never larger than
+// the reader can use: of lists and dicts beyond that, the start of their text.
+func (p *plainer) plain(v starlark.Value, depth int) any {
 	const (
 		deepest = 8
-		longest = 100
+		longest = 1000
 	)
 	switch v := v.(type) {
 	case starlark.NoneType:
@@ -113,22 +116,22 @@ func plain(v starlark.Value, depth int) any {
 		}
 		return v.String()
 	case *starlark.Dict:
-		if depth == deepest || v.Len() > longest {
+		if p.items += v.Len(); depth == deepest || p.items > longest {
 			break
 		}
 		m := make(map[string]any, v.Len())
 		for k, x := range v.Entries() {
-			m[validUTF8(brief(k, fieldMax))] = plain(x, depth+1)
+			m[validUTF8(brief(k, fieldMax))] = p.plain(x, depth+1)
 		}
 		return m
 	case *starlark.List, starlark.Tuple:
 		items := v.(starlark.Indexable)
-		if depth == deepest || items.Len() > longest {
+		if p.items += items.Len(); depth == deepest || p.items > longest {
 			break
 		}
 		list := make([]any, items.Len())
 		for i := range list {
-			list[i] = plain(items.Index(i), depth+1)
+			list[i] = p.plain(items.Index(i), depth+1)
 		}
 		return list
 	}

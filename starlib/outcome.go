@@ -33,7 +33,7 @@ func outcomeBuiltins() []Builtin {
 }
 
 func outcomeFail(c *call) (starlark.Value, error) {
-	message := brief(c.arg("message"), reasonMax)
+	message := validUTF8(brief(c.arg("message"), reasonMax))
 	if c.run == nil {
 		return nil, &diag.Problem{Code: codeFail, Message: message}
 	}
@@ -41,7 +41,7 @@ func outcomeFail(c *call) (starlark.Value, error) {
 }
 
 func outcomeFailTerminal(c *call) (starlark.Value, error) {
-	return nil, &FailError{Message: brief(c.arg("message"), reasonMax), Terminal: true}
+	return nil, &FailError{Message: validUTF8(brief(c.arg("message"), reasonMax)), Terminal: true}
 }
 
 func outcomeCatch(c *call) (starlark.Value, error) {

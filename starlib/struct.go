@@ -16,6 +16,7 @@ import (
 type structure struct {
 	names  []string // in the order of the call
 	values []starlark.Value
+	frozen bool // so that what many structs share is not visited for each
 }
 
 var (
@@ -46,6 +47,10 @@ func (s *structure) String() string {
 }
 
 func (s *structure) Freeze() {
+	if s.frozen {
+		return
+	}
+	s.frozen = true
 	for _, v := range s.values {
 		v.Freeze()
 	}
@@ -137,6 +142,9 @@ func formatNumber(c *call) (starlark.Value, error) {
 	group, err := c.text("group", "")
 	if err != nil {
 		return nil, err
+	}
+	if len(group) > 8 {
+		return nil, c.refuse("group", fmt.Sprintf("%d bytes", len(group)), "at most 8")
 	}
 	var s string
 	switch x := c.arg("x").(type) {

@@ -2,7 +2,6 @@ package starlib
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"time"
 	_ "time/tzdata" // zones are the same on every machine
@@ -174,11 +173,7 @@ func (d duration) times(x starlark.Value) (starlark.Value, error) {
 	if !ok {
 		return nil, nil
 	}
-	product := math.Round(float64(d) * f)
-	if !(math.Abs(product) < math.MaxInt64) {
-		return nil, outOfRange()
-	}
-	return duration(product), nil
+	return rounded(float64(d) * f)
 }
 
 // quotient is d / y, where y is a number or a duration.
@@ -189,19 +184,33 @@ func (d duration) quotient(y starlark.Value) (starlark.Value, error) {
 			return nil, errZero
 		}
 		return starlark.Float(float64(d) / float64(y)), nil
-	case starlark.Int, starlark.Float:
-		f, _ := starlark.AsFloat(y)
-		if f == 0 {
+	case starlark.Int:
+		n, fits := y.Int64()
+		switch {
+		case !fits:
+			return duration(0), nil
+		case n == 0:
+			return nil, errZero
+		case n == -1: // the one quotient that may not fit
+			return d.times(y)
+		}
+		return d / duration(n), nil
+	case starlark.Float:
+		if y == 0 {
 			return nil, errZero
 		}
-		if i, ok := y.(starlark.Int); ok {
-			if n, ok := i.Int64(); ok && n != -1 {
-				return d / duration(n), nil
-			}
-		}
-		return d.times(starlark.Float(1 / f))
+		return rounded(float64(d) / float64(y))
 	}
 	return nil, nil
 }
 
-var errZero = fmt.Errorf("a duration divided by zero")
+// rounded is a count of nanoseconds as a duration.
+func rounded(ns float64) (starlark.Value, error) {
+	ns = math.Round(ns)
+	if !(math.Abs(ns) < math.MaxInt64) {
+		return nil, outOfRange()
+	}
+	return duration(ns), nil
+}
+
+var errZero = errors.New("a duration divided by zero")

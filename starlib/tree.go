@@ -257,6 +257,9 @@ func (c *call) nearestFile(p path) string {
 	if err != nil {
 		return fmt.Sprintf("there is no folder `%s` either", shorten(p.parent().String()))
 	}
+	if len(infos) > 5000 {
+		return "" // a guess is not worth the time
+	}
 	names := make([]string, len(infos))
 	for i, info := range infos {
 		names[i] = path(info.Path).name()
