@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
 
 	"perago/engine"
 	"perago/starlib"
@@ -78,6 +79,7 @@ type child struct {
 	heard  func(starlib.Record)
 	module *engine.Module
 	cancel context.CancelCauseFunc // of the body, once it runs
+	body   sync.WaitGroup          // runs it
 }
 
 // errAsked is the cause of a body that the worker asked to stop.
@@ -148,13 +150,13 @@ func (c *child) start(payload []byte) error {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c.cancel = cancel
-	go func() {
+	c.body.Go(func() {
 		done := c.run(ctx, call)
 		if err := c.conn.send(kindDone, done, nil); err != nil {
 			fmt.Fprintln(os.Stderr, "send the outcome:", err)
 			c.conn.sock.Close() // which ends listen, and with it the process
 		}
-	}()
+	})
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -163,9 +164,10 @@ type fileError struct {
 	Path   text   `json:",omitempty"`
 	Text   string
 	Kinds  []string `json:",omitempty"` // names in errorKinds: what errors.Is finds
-	Reason string   `json:",omitempty"` // of a *workspace.PathError or *workspace.PatternError
+	Type   string   `json:",omitempty"` // "name" has a *workspace.PathError in it, "pattern" a *workspace.PatternError
+	Name   text     `json:",omitempty"` // of these: the path, or the pattern
+	Reason string   `json:",omitempty"` // of these
 	Offset int      `json:",omitempty"` // of the latter
-	Type   string   `json:",omitempty"` // "name", "pattern"; "" for any other
 }
 
 // errorKind is an error that callers branch on, by its name on the wire.
@@ -204,9 +206,9 @@ func encodeError(err error) *fileError {
 	var pattern *workspace.PatternError
 	switch {
 	case errors.As(err, &name):
-		e.Type, e.Path, e.Reason = "name", text(name.Path), name.Reason
+		e.Type, e.Name, e.Reason = "name", text(name.Path), name.Reason
 	case errors.As(err, &pattern):
-		e.Type, e.Path, e.Reason, e.Offset = "pattern", text(pattern.Pattern), pattern.Reason, pattern.Offset
+		e.Type, e.Name, e.Reason, e.Offset = "pattern", text(pattern.Pattern), pattern.Reason, pattern.Offset
 	}
 	return e
 }
@@ -216,18 +218,16 @@ func (e *fileError) err() error {
 	if e == nil {
 		return nil
 	}
+	inner := &remoteError{text: e.Text}
 	switch e.Type {
 	case "name":
-		return &workspace.PathError{Path: string(e.Path), Reason: e.Reason}
+		inner.within = append(inner.within, &workspace.PathError{Path: string(e.Name), Reason: e.Reason})
 	case "pattern":
-		return &workspace.PatternError{Pattern: string(e.Path), Reason: e.Reason, Offset: e.Offset}
+		inner.within = append(inner.within, &workspace.PatternError{Pattern: string(e.Name), Reason: e.Reason, Offset: e.Offset})
 	}
-	inner := &remoteError{text: e.Text}
 	for _, k := range errorKinds() {
-		for _, name := range e.Kinds {
-			if name == k.name {
-				inner.kinds = append(inner.kinds, k.err)
-			}
+		if slices.Contains(e.Kinds, k.name) {
+			inner.within = append(inner.within, k.err)
 		}
 	}
 	if e.Op == "" {
@@ -238,12 +238,12 @@ func (e *fileError) err() error {
 
 // remoteError is an error that happened in the worker.
 type remoteError struct {
-	text  string
-	kinds []error
+	text   string
+	within []error // what errors.Is and errors.As find
 }
 
 func (e *remoteError) Error() string   { return e.text }
-func (e *remoteError) Unwrap() []error { return e.kinds }
+func (e *remoteError) Unwrap() []error { return e.within }
 
 // decode reads a payload that holds exactly one JSON value of v's shape.
 func decode(payload []byte, v any) error {

@@ -79,6 +79,11 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	over := make(chan struct{})
 	defer close(over)
 	watching.Go(func() { s.watch(ctx, over) })
+	return s.listen()
+}
+
+// listen takes what the child says until it is done.
+func (s *session) listen() (done doneMessage, err error) {
 	for {
 		k, payload, _, err := s.child.conn.receive(kind.fromChild)
 		if err != nil {

@@ -1,0 +1,118 @@
+package isolate
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"path/filepath"
+	"testing"
+
+	"perago/engine"
+	"perago/workspace"
+	"perago/workspace/memory"
+)
+
+// frames is the bytes of some frames.
+func frames(t testing.TB, messages ...any) []byte {
+	t.Helper()
+	var out []byte
+	for i := 0; i < len(messages); i += 2 {
+		body, err := json.Marshal(messages[i+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = binary.LittleEndian.AppendUint32(out, uint32(len(body)))
+		out = append(append(out, byte(messages[i].(kind))), body...)
+	}
+	return out
+}
+
+// FuzzWorker: whatever a child says, the worker ends the session with an
+// outcome or an error.
+func FuzzWorker(f *testing.F) {
+	f.Add([]byte(nil))
+	f.Add(frames(f, kindRecord, recordMessage{Message: "x", Fields: []fieldMessage{{"a", "int", "1"}, {"b", "json", "[1]"}}},
+		kindProgress, map[string]int{"Done": 1}, kindDone, json.RawMessage(aResult)))
+	f.Add(frames(f, kindCall, callMessage{ID: 1, Op: opCreate, Path: "out/a"}, kindCall, callMessage{ID: 2, Op: opCommit, Path: "out/a", Draft: 1},
+		kindCall, callMessage{ID: 3, Op: opGlob, Other: "**"}, kindCall, callMessage{ID: 4, Op: opOpen, Path: "raw/a"}))
+	f.Add(frames(f, kindCall, callMessage{ID: 1, Op: opCreate, Path: "out/b"}, kindCall, callMessage{ID: 1, Op: opCreate, Path: "out/b"},
+		kindCall, callMessage{ID: 2, Op: opDiscard, Draft: 1}, kindCall, callMessage{ID: 3, Op: opRename, Path: "raw/a", Other: "raw/b"}))
+	f.Add(frames(f, kindPassed, engine.MemoryError(2, 1), kindDone, json.RawMessage(`{"Diagnostics":[{"code":"P4200","severity":"error","message":"x"},null]}`)))
+	store := memory.New(nil)
+	store.CreateRepository("songs")
+	commit, err := store.Seed("songs", "main", map[string]string{"raw/a": "a"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	m := pure(f, "    return {}\n")
+	f.Fuzz(func(t *testing.T, said []byte) {
+		worker, child := pair(t)
+		overlay := workspace.NewOverlay(store, workspace.Ref{Repository: "songs", Commit: commit},
+			workspace.OverlayOptions{Dir: filepath.Join(t.TempDir(), "files")})
+		defer overlay.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		note, err := newNoteFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer note.Close()
+		s := &session{child: &process{conn: worker, note: note, stderr: &keeper{}}, module: m, call: silent(t, m, engine.Limits{}),
+			limit: make(chan struct{}), files: newServer(ctx, overlay, worker)}
+		heard := make(chan struct{})
+		go func() { // takes what is answered, so that no answer waits
+			defer close(heard)
+			io.Copy(io.Discard, child.sock)
+		}()
+		go func() {
+			child.sock.Write(said)
+			child.sock.CloseWrite()
+		}()
+		done, err := s.listen()
+		cancel()
+		s.files.close()
+		worker.sock.Close()
+		<-heard
+		if err == nil {
+			result, _, err := s.outcome(t.Context(), done)
+			if (err == nil) != json.Valid(result) {
+				t.Errorf("result %q, error %v", result, err)
+			}
+		} else if err = s.explain(t.Context(), err); err.Error() == "" {
+			t.Error("an error without a word")
+		}
+	})
+}
+
+// FuzzChild: whatever the worker's end says, the child comes to an end.
+func FuzzChild(f *testing.F) {
+	source := []byte("task(name = \"t\", workspace = workspace_spec())\n\ndef run(workspace, params):\n    return {\"t\": (workspace / \"a\").read_text()}\n")
+	load := loadMessage{File: "t.star", Root: ".", Sources: map[string][]byte{"t.star": source}}
+	start := runMessage{Params: json.RawMessage(`{}`), Workspace: true}
+	f.Add([]byte(nil))
+	f.Add(frames(f, kindLoad, load, kindRun, start, kindReply, replyMessage{ID: 1, Error: &fileError{Text: "x"}}))
+	f.Add(frames(f, kindLoad, load, kindRun, start, kindReply, replyMessage{ID: 1}, kindCancel, cancelMessage{}))
+	f.Add(frames(f, kindLoad, load, kindLoad, load))
+	f.Add(frames(f, kindRun, start))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		worker, conn := pair(t)
+		page := make([]byte, noteSize)
+		c := &child{conn: conn, note: &note{page: page}, files: newProxy(conn)}
+		heard := make(chan struct{})
+		go func() {
+			defer close(heard)
+			io.Copy(io.Discard, worker.sock)
+		}()
+		go func() {
+			worker.sock.Write(said)
+			worker.sock.CloseWrite()
+		}()
+		c.listen()
+		if c.cancel != nil {
+			c.cancel(errAsked)
+		}
+		c.body.Wait()
+		conn.sock.Close()
+		<-heard
+	})
+}
