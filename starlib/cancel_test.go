@@ -102,13 +102,14 @@ func repeat(text string, size int) func(io.Writer) error {
 }
 
 func TestStreamsInConstantMemory(t *testing.T) {
-	const size = 16 << 20
+	const size = 32 << 20
+	wide := strings.Repeat("x", 500)
 	for _, test := range []struct{ name, text, src string }{
-		{"lines", strings.Repeat("x", 99) + "\n", `(workspace / "big").lines()`},
-		{"file", strings.Repeat("x", 99) + "\n", `(workspace / "big").open()`},
-		{"csv.reader", "1,\"two\",3,four,5\n", `csv.reader(workspace / "big")`},
-		{"csv.dict_reader", "1,\"two\",3,four,5\n", `csv.dict_reader(workspace / "big")`},
-		{"json.lines", `{"a": [1, 2.5, "three"], "b": null}` + "\n", `json.lines(workspace / "big")`},
+		{"lines", wide + "\n", `(workspace / "big").lines()`},
+		{"file", wide + "\n", `(workspace / "big").open()`},
+		{"csv.reader", "1,\"two\"," + wide + ",5\n", `csv.reader(workspace / "big")`},
+		{"csv.dict_reader", "1,\"two\"," + wide + ",5\n", `csv.dict_reader(workspace / "big")`},
+		{"json.lines", `{"a": [1, 2.5, "` + wide + `"], "b": null}` + "\n", `json.lines(workspace / "big")`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			files := &pipeFiles{write: repeat(test.text, size)}
@@ -120,7 +121,7 @@ func TestStreamsInConstantMemory(t *testing.T) {
 				runtime.ReadMemStats(&m)
 				peak = max(peak, m.HeapAlloc)
 			}
-			mustRun(t, run, "def f():\n    n = 0\n    for x in "+test.src+":\n        n += 1\n        if n % 20000 == 0:\n            print(n)\nf()")
+			mustRun(t, run, "def f():\n    n = 0\n    for x in "+test.src+":\n        n += 1\n        if n % 500 == 0:\n            print(n)\nf()")
 			<-files.done
 			if err := run.End(t.Context()); err != nil {
 				t.Error(err)
@@ -137,11 +138,9 @@ func TestOneRecordIsBounded(t *testing.T) {
 	for _, test := range []struct{ src, start, want string }{
 		{`list((workspace / "big").lines())`, "", "path.lines big:1: the line is too long: got more than 64 MiB without a newline, want lines"},
 		{`(workspace / "big").open().readline()`, "", "path.open big:1: the line is too long: got more than 64 MiB without a newline, want lines"},
-		{`list(json.lines(workspace / "big"))`, "", "json.lines big:1: the line is too long: got more than 64 MiB without a newline, want lines"},
-		{`list(csv.reader(workspace / "big"))`, "", "csv.reader big:1: the line is too long: got more than 64 MiB without a newline, want lines"},
 		{`list(csv.reader(workspace / "big"))`, "1,\"", "csv.reader big:1: the record is too long: got more than 64 MiB"},
 	} {
-		filler := "xxxxxxxxxxxxxxx"
+		filler := strings.Repeat("x", 64<<10)
 		if test.start != "" {
 			filler += "\n" // in a quote that is never closed
 		}
