@@ -92,6 +92,7 @@ func TestLeaseThatCannotBeExtendedIsLost(t *testing.T) {
 		s.define(t, queuetest.Definition{Name: "a", ResponseTimeout: 30 * time.Second})
 		s.queue.onExtend = func() error {
 			if down.Load() {
+				pass(time.Second)
 				return errors.New("connection refused")
 			}
 			return nil
@@ -101,6 +102,7 @@ func TestLeaseThatCannotBeExtendedIsLost(t *testing.T) {
 		pass(25 * time.Second) // extended at 10 and 20 s
 		down.Store(true)
 		pass(time.Minute)
+		// Tries that take a second are still made so that the last is at the end of the lease.
 		if want := 50 * time.Second; ended != want {
 			t.Errorf("ended after %v, want %v", ended, want)
 		}
@@ -178,6 +180,47 @@ func TestLeaseEndsBeforeTheReport(t *testing.T) {
 		if n := len(s.queue.lasts()); n != 1 {
 			t.Errorf("reports: got %d, want 1", n)
 		}
+	})
+}
+
+// An extension that is under way when the attempt ends is waited for.
+func TestReportWaitsForTheLastExtension(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, lasting(12*time.Second), "a")
+		var underWay atomic.Bool
+		s.queue.onExtend = func() error {
+			underWay.Store(true)
+			defer underWay.Store(false)
+			pass(5 * time.Second) // and does not heed its context
+			return nil
+		}
+		s.queue.onReport = func(engine.Report) error {
+			if underWay.Load() {
+				t.Error("reported while an extension was under way")
+			}
+			return nil
+		}
+		flow := s.start(t, "a")
+		s.run(t)
+		pass(time.Minute)
+		s.wantTries(t, flow, "COMPLETED")
+	})
+}
+
+func TestLinesThatCouldNotBeSentComeLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, func(ctx context.Context, a engine.Attempt, h engine.Hooks) engine.Result {
+			h.Record("one")
+			pass(15 * time.Second)
+			h.Record("two")
+			h.Progress(starlib.Progress{Done: 5})
+			return engine.Result{Attempt: a, Status: engine.FailedTerminal, Story: "story"}
+		}, "a")
+		s.queue.onNote = func() error { return errors.New("connection refused") }
+		flow := s.start(t, "a")
+		s.run(t)
+		pass(20 * time.Second)
+		s.wantLog(t, flow, "one", "two", "progress 5", "story")
 	})
 }
 

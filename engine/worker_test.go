@@ -132,12 +132,12 @@ type spyQueue struct {
 	last     []bool                 // of the reports
 	extended int
 
-	onPoll   func() error                       // nil, or before each
-	onReport func(r engine.Report) error        // the same
-	onExtend func() error                       // the same
-	held     func(ctx context.Context, n int)   // holds back the answer of a poll that brings n attempts
-	asks     func(task string, max int)         // told of each poll
-	notes    func(a engine.Attempt, l []string) // told of each note
+	onPoll   func() error                     // nil, or before each
+	onReport func(r engine.Report) error      // the same
+	onExtend func() error                     // the same
+	onNote   func() error                     // the same
+	held     func(ctx context.Context, n int) // holds back the answer of a poll that brings n attempts
+	asks     func(task string, max int)       // told of each poll
 }
 
 func (q *spyQueue) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]engine.Attempt, error) {
@@ -155,6 +155,9 @@ func (q *spyQueue) Poll(ctx context.Context, task string, max int, wait time.Dur
 	got, err := q.Memory.Poll(ctx, task, max, wait)
 	if q.held != nil {
 		q.held(ctx, len(got))
+	}
+	if ctx.Err() != nil { // the answer comes to nobody
+		return nil, context.Cause(ctx)
 	}
 	return got, err
 }
@@ -184,8 +187,10 @@ func (q *spyQueue) Extend(ctx context.Context, a engine.Attempt) error {
 }
 
 func (q *spyQueue) Note(ctx context.Context, a engine.Attempt, lines []string) error {
-	if q.notes != nil {
-		q.notes(a, lines)
+	if q.onNote != nil {
+		if err := q.onNote(); err != nil {
+			return err
+		}
 	}
 	return q.Memory.Note(ctx, a, lines)
 }
@@ -390,6 +395,26 @@ func TestNoTaskStarves(t *testing.T) {
 		}
 		if n := s.Snapshot().Counts.Completed; n < 150 {
 			t.Errorf("%d attempts of 0.1 s completed in 8 s on 2 slots, want at least 150", n)
+		}
+	})
+}
+
+// While there is work, a poll of an empty queue does not wait at the server: it
+// would hold up the free slots.
+func TestEmptyQueuesDoNotHoldUpAFullOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, lasting(1500*time.Millisecond), "busy", "b", "c", "d", "e", "f", "g", "h")
+		s.run(t)
+		pass(5 * time.Second)
+		for range 40 {
+			s.start(t, "busy")
+		}
+		begin := time.Now()
+		for s.Snapshot().Counts.Completed < 40 {
+			pass(time.Millisecond)
+		}
+		if took, want := time.Since(begin), 30*time.Second; took > want+1100*time.Millisecond {
+			t.Errorf("40 attempts of 1.5 s on 2 slots took %v, want %v and the pause before the first", took, want)
 		}
 	})
 }
