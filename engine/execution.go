@@ -37,7 +37,8 @@ func (r *Runner) begin(m *Module, a Attempt, h Hooks) *execution {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	log = log.With("task", m.Task.Name, "workflow_id", a.WorkflowID, "task_id", a.TaskID, "retry", a.Retry)
+	a.Task = m.Task.Name
+	log = log.With(a.LogAttrs()...)
 	limits := limitsOf(m.Task, r.Ceiling)
 	return &execution{Runner: r, module: m, attempt: a, hooks: h, log: log, started: time.Now(),
 		res: Result{Attempt: a, Limits: limits}}
@@ -66,7 +67,7 @@ func (x *execution) open(ctx context.Context, ref workspace.Ref) (*place, error)
 		return nil, fmt.Errorf("attempt folder: %w", err)
 	}
 	p := &place{ref: ref, dir: dir}
-	x.log = x.log.With("attempt", dir.Name())
+	x.log = x.log.With("folder", dir.Name())
 	p.overlay = workspace.NewOverlay(x.Store, ref, workspace.OverlayOptions{
 		Spec: *x.module.Task.Workspace, Dir: dir.Files(), Cache: x.Cache, Concurrency: x.Transfers})
 	if err := p.overlay.Verify(ctx); err != nil {

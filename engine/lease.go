@@ -40,7 +40,7 @@ type lease struct {
 func (l *life) keepLease(ctx context.Context, a Attempt, lines *taskLog, lose context.CancelCauseFunc) *lease {
 	ctx, end := context.WithCancel(ctx)
 	k := &lease{leaser: l.Leaser, attempt: a, lines: lines, lose: lose, end: end,
-		log: l.log.With(attemptAttrs(a)...), over: make(chan struct{}), kept: time.Now()}
+		log: l.log.With(a.LogAttrs()...), over: make(chan struct{}), kept: time.Now()}
 	go func() {
 		defer close(k.over)
 		k.keep(ctx)

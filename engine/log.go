@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"path"
@@ -14,10 +15,11 @@ import (
 // carries, how its time is written, and which file it goes to. The files are in
 // logfile.go.
 
-// attemptAttrs are what every log record of an attempt carries. A folder under
-// the workspace root begins with the name of its attempt.
-func attemptAttrs(a Attempt) []any {
-	return []any{"task", a.Task, "workflow_id", a.WorkflowID, "task_id", a.TaskID, "retry", a.Retry}
+// LogAttrs are what every log record of an attempt carries. The folder of the
+// attempt, and its staging branch, are in the records that are about them.
+func (a Attempt) LogAttrs() []any {
+	return []any{"task", a.Task, "workflow_id", a.WorkflowID, "task_id", a.TaskID, "retry", a.Retry,
+		"attempt", fmt.Sprintf("%s-%d", a.TaskID, a.Retry)}
 }
 
 // LogOptions are what a log may be told beside its place.

@@ -72,7 +72,7 @@ func (l *life) ask(s *source, wait time.Duration) bool {
 	attempts, err := l.Queue.Poll(ctx, s.task, l.slots.count(), wait)
 	cancel()
 	for _, a := range attempts {
-		l.log.Info("task polled", attemptAttrs(a)...)
+		l.log.Info("task polled", a.LogAttrs()...)
 		l.slots.take()
 		l.group.Go(func() {
 			defer l.slots.give()

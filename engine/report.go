@@ -18,7 +18,7 @@ const (
 // longer count on the attempt. It returns the attempt that the answer carried.
 // A report can be repeated safely: the server ignores one of a task that is over.
 func (l *life) deliver(res Result, lease *lease, lines *taskLog, since time.Time) (next *Attempt) {
-	log := l.log.With(attemptAttrs(res.Attempt)...)
+	log := l.log.With(res.Attempt.LogAttrs()...)
 	if lease.gone() {
 		l.lost(res, ErrGone)
 		return nil
@@ -31,7 +31,7 @@ func (l *life) deliver(res Result, lease *lease, lines *taskLog, since time.Time
 		next, err := l.Queue.Report(ctx, r)
 		if err == nil {
 			if next != nil {
-				l.log.Info("task polled", attemptAttrs(*next)...)
+				l.log.Info("task polled", next.LogAttrs()...)
 			}
 			return next
 		}
@@ -53,7 +53,7 @@ func (l *life) last(since time.Time) bool {
 // lost logs a result that no server took, whole.
 func (l *life) lost(res Result, cause error) {
 	l.countUndelivered()
-	l.log.With(attemptAttrs(res.Attempt)...).Error("result not delivered", "error", cause.Error(),
+	l.log.With(res.Attempt.LogAttrs()...).Error("result not delivered", "error", cause.Error(),
 		"status", string(res.Status), "reason", res.Reason, "output", string(res.Output), "story", res.Story)
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -98,6 +99,9 @@ const forcedReport = 10 * time.Second
 //     even when the attempt was ended. After ErrForced it has forcedReport left,
 //     so that a server that is gone cannot hold the process.
 func (w *Worker) Run(drain, force context.Context) error {
+	if len(w.Modules) == 0 {
+		return errors.New("there is no task to serve")
+	}
 	modules := make(map[string]*Module, len(w.Modules))
 	for _, m := range w.Modules {
 		if modules[m.Task.Name] != nil {
@@ -191,7 +195,7 @@ func (l *life) serve(a Attempt) {
 	for next := &a; next != nil; {
 		m := l.modules[next.Task]
 		if m == nil { // only a server that answers with what was not asked for
-			l.log.Error("attempt of a task that is not served here", attemptAttrs(*next)...)
+			l.log.Error("attempt of a task that is not served here", next.LogAttrs()...)
 			return
 		}
 		next = l.one(m, *next, since)

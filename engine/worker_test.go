@@ -299,6 +299,12 @@ func TestWorkerRefusesTwoFilesOfOneTask(t *testing.T) {
 	}
 }
 
+func TestWorkerRefusesToServeNothing(t *testing.T) {
+	if err := newSite(t, done).Run(t.Context(), t.Context()); err == nil {
+		t.Error("a worker without a task: got no error")
+	}
+}
+
 func TestIdlePollsBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, done, "a")

@@ -254,9 +254,10 @@ func logEvent(log *slog.Logger, e workspace.Event) {
 	case workspace.EventLost:
 		level = slog.LevelError
 	}
-	attrs := []any{"task", e.Task.Name, "workflow_id", e.Task.WorkflowID, "task_id", e.Task.TaskID, "retry", e.Task.Retry,
+	attempt := engine.Attempt{Task: e.Task.Name, WorkflowID: e.Task.WorkflowID, TaskID: e.Task.TaskID, Retry: e.Task.Retry}
+	attrs := append(attempt.LogAttrs(),
 		"repository", e.Ref.Repository, "branch", e.Ref.Branch, "from", e.Ref.Commit, "staging", e.Branch, "to", e.Commit,
-		"puts", e.Puts, "copies", e.Copies, "deletes", e.Drops, "bytes", e.Bytes, "ms", float64(e.Took.Microseconds()) / 1000}
+		"puts", e.Puts, "copies", e.Copies, "deletes", e.Drops, "bytes", e.Bytes, "ms", float64(e.Took.Microseconds())/1000)
 	if e.Err != nil {
 		attrs = append(attrs, "error", e.Err.Error())
 	}

@@ -444,6 +444,27 @@ func TestTokenIsFetchedOnceAndRenewed(t *testing.T) {
 	}
 }
 
+// A server that had no login, because it was another or was starting, may have one.
+func TestLoginThatComesLater(t *testing.T) {
+	f := newFake(t)
+	f.on["GET /tasks/poll/batch/songs.count"] = ok("[]")
+	c := f.loggedIn()
+	if _, err := c.Poll(t.Context(), "songs.count", 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	f.on["POST /token"] = ok(`{"token":"abc"}`)
+	f.on["GET /tasks/poll/batch/songs.count"] = func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Authorization") != "abc" {
+			says(401, "application/json", `{"message":"token required"}`)(w, r)
+			return
+		}
+		ok("["+polled+"]")(w, r)
+	}
+	if got, err := c.Poll(t.Context(), "songs.count", 1, 0); err != nil || len(got) != 1 {
+		t.Errorf("got %v, %v, want an attempt", got, err)
+	}
+}
+
 func TestCallThatTakesTooLong(t *testing.T) {
 	f := newFake(t)
 	release := make(chan struct{})

@@ -66,14 +66,15 @@ func (l *login) failed(resp *http.Response, err error) error {
 	return e
 }
 
-// renew drops a token that the server no longer takes. It returns false when
-// there is none to drop.
+// renew drops a token that the server no longer takes, or the belief that it
+// takes none. It returns false when there is no key to get another with.
 func (l *login) renew(token string) bool {
-	if l == nil || token == "" {
+	if l == nil {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.none = false
 	if l.current == token {
 		l.current = ""
 	}
