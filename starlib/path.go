@@ -3,6 +3,7 @@ package starlib
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -90,8 +91,12 @@ func (p path) join(v starlark.Value) (path, error) {
 func badPath(err error) error {
 	p := &diag.Problem{Code: codePath, Message: err.Error(), Cause: err}
 	var bad *workspace.PathError
-	if errors.As(err, &bad) && strings.HasPrefix(bad.Path, "/") {
+	switch {
+	case !errors.As(err, &bad):
+	case strings.HasPrefix(bad.Path, "/"):
 		p.Hint = "paths are relative to the workspace: leave the leading slash out"
+	case slices.Contains(strings.Split(bad.Path, "/"), ".."):
+		p.Hint = "path.parent goes up; nothing leads out of the workspace"
 	}
 	return p
 }
