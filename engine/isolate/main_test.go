@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == hostileArgument {
 		os.Exit(hostile(os.Args[2]))
 	}
+	if len(os.Args) > 1 && os.Args[1] == workerArgument {
+		os.Exit(workUntilKilled())
+	}
 	os.Exit(m.Run())
 }
 

@@ -13,9 +13,8 @@ import (
 
 // Options of Processes; the zero value is what `perago start` and `run` use.
 type Options struct {
-	// Spares is how many children wait, started and with the module loaded that
-	// was run last, so that an attempt does not wait for them. 0 is 1, below 0
-	// none.
+	// Spares is how many children wait, started and confined, so that an attempt
+	// does not wait for that. 0 is 1, below 0 none.
 	Spares int
 	// Grace is how long a body that was asked to stop may go on before its
 	// process is killed; 0 is 100 ms.
@@ -42,15 +41,16 @@ type Processes struct {
 	busy   sync.WaitGroup // of what prepares spares
 
 	mu      sync.Mutex
-	waiting []*spare // oldest first
+	waiting []*spare       // oldest first
+	last    *engine.Module // that was asked for
 	starter chan func()
 	closed  bool
 }
 
-// spare is a child that waits for a body of module.
+// spare is a child that waits.
 type spare struct {
 	*process
-	wants *engine.Module
+	wants *engine.Module // loaded, or being loaded; nil: it takes any
 }
 
 // ErrClosed: the processes were closed.
@@ -95,73 +95,97 @@ func (p *Processes) Close() error {
 	return nil
 }
 
-// Warm starts the spares for m ahead of its first attempt.
-func (p *Processes) Warm(m *engine.Module) { p.refill(m) }
+// Warm starts the spares ahead of the first attempt, which is expected to be
+// one of m.
+func (p *Processes) Warm(m *engine.Module) {
+	p.mu.Lock()
+	p.last = m
+	p.mu.Unlock()
+	p.refill(m)
+}
 
 // take returns a child that is ready to run m.
 func (p *Processes) take(ctx context.Context, m *engine.Module) (*process, error) {
 	for {
-		s, err := p.claim(m)
+		s, waited, err := p.claim(m)
 		if err != nil {
 			return nil, err
 		}
 		p.refill(m)
-		select {
-		case <-s.prepared:
-		case <-ctx.Done():
-			s.drop()
-			return nil, context.Cause(ctx)
-		}
-		fresh := s.err == nil && s.alive()
-		if fresh {
+		err = s.ready(ctx, m)
+		if err == nil {
 			return s.process, nil
 		}
 		s.drop()
-		if s.err != nil {
-			return nil, s.err
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
+		if !waited {
+			return nil, err
+		}
+		// One that waited may have been ended by anybody since: another one.
 	}
 }
 
-// claim takes a spare for m out of those that wait, or starts a child.
-func (p *Processes) claim(m *engine.Module) (*spare, error) {
+// ready waits until a child is prepared, with m loaded.
+func (s *spare) ready(ctx context.Context, m *engine.Module) error {
+	select {
+	case <-s.prepared:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	switch {
+	case s.err != nil:
+		return s.err
+	case !s.alive():
+		return errors.New("the body's process ended while it waited")
+	case s.module == nil:
+		return s.within(ctx, func() error { return s.load(m) })
+	}
+	return nil
+}
+
+// claim takes a spare that suits m out of those that wait, or starts a child.
+func (p *Processes) claim(m *engine.Module) (s *spare, waited bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, ErrClosed
+		return nil, false, ErrClosed
 	}
-	if i := slices.IndexFunc(p.waiting, func(s *spare) bool { return s.wants == m }); i >= 0 {
-		s := p.waiting[i]
-		p.waiting = slices.Delete(p.waiting, i, i+1)
-		return s, nil
+	for _, wants := range []*engine.Module{m, nil} {
+		if i := slices.IndexFunc(p.waiting, func(s *spare) bool { return s.wants == wants }); i >= 0 {
+			s := p.waiting[i]
+			p.waiting = slices.Delete(p.waiting, i, i+1)
+			return s, true, nil
+		}
 	}
-	return p.start(m)
+	s, err = p.start(m)
+	return s, false, err
 }
 
-// refill starts spares for m, in place of the oldest that wait for others.
+// refill starts spares after a body of m was asked for. When one of m was asked
+// for before that too, they load m ahead; else they take any module. One that
+// waits for another module gives way when nothing else suits m.
 func (p *Processes) refill(m *engine.Module) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !p.closed && p.spares > 0 {
-		have := 0
-		for _, s := range p.waiting {
-			if s.wants == m {
-				have++
-			}
-		}
-		if have > 0 && len(p.waiting) >= p.spares || have >= p.spares {
-			return
-		}
-		s, err := p.start(m)
+	var wants *engine.Module
+	if p.last == m {
+		wants = m
+	}
+	p.last = m
+	suits := func(s *spare) bool { return s.wants == m || s.wants == nil }
+	if len(p.waiting) == p.spares && p.spares > 0 && !slices.ContainsFunc(p.waiting, suits) {
+		oldest := p.waiting[0]
+		p.waiting = slices.Delete(p.waiting, 0, 1)
+		p.busy.Go(oldest.drop)
+	}
+	for !p.closed && len(p.waiting) < p.spares {
+		s, err := p.start(wants)
 		if err != nil {
 			return // the next body tries again, and reports it
 		}
 		p.waiting = append(p.waiting, s)
-		if len(p.waiting) > p.spares {
-			oldest := p.waiting[0]
-			p.waiting = slices.Delete(p.waiting, 0, 1)
-			p.busy.Go(oldest.drop)
-		}
 	}
 }
 

@@ -123,20 +123,26 @@ func (p *process) spawn(path string, args []string, socket *os.File) error {
 // once; the outcome is in err.
 func (p *process) prepare(ctx context.Context, m *engine.Module) {
 	defer close(p.prepared)
+	p.err = p.within(ctx, func() error {
+		if err := p.greet(); err != nil || m == nil {
+			return err
+		}
+		return p.load(m)
+	})
+}
+
+// within does something that waits for the child, which is killed when ctx ends
+// or when it takes too long.
+func (p *process) within(ctx context.Context, do func() error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, errors.New("the body's process was not ready in time"))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { p.proc.Kill() })
 	defer stop()
-	err := p.greet()
-	if err == nil && m != nil {
-		err = p.load(m)
+	err := do()
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	switch {
-	case err != nil && ctx.Err() != nil:
-		p.err = context.Cause(ctx)
-	case err != nil:
-		p.err = err
-	}
+	return err
 }
 
 // greet takes the child's first message.
