@@ -79,8 +79,10 @@ func (x *execution) open(ctx context.Context, ref workspace.Ref) (*place, error)
 
 // close drops the attempt's folder. An error here is logged, never the result's.
 func (x *execution) close(p *place) {
-	x.res.Files = p.overlay.Usage()
-	x.res.Phases.List = x.res.Files.ListTime
+	u := p.overlay.Usage()
+	x.res.Files, x.res.Phases.List = u, u.ListTime
+	x.log.Info("listed", "objects", u.ObjectsListed, "ms", milliseconds(u.ListTime), "cached", u.ListCached)
+	x.log.Info("fetched", "objects", u.ObjectsFetched, "bytes", u.BytesFetched, "hits", u.ObjectsRead-u.ObjectsFetched)
 	if n := p.overlay.Unnameable(); n > 0 {
 		x.log.Warn("objects left out of the view: the file API cannot name them", "objects", n)
 	}
@@ -189,7 +191,6 @@ func (x *execution) publish(ctx context.Context, p *place, result json.RawMessag
 		if published, err = x.Publisher.Publish(ctx, x.publication(p, result)); err != nil {
 			return workspace.Published{}, err
 		}
-		x.log.Info("published", "from", p.ref.Commit, "to", published.Commit, "adopted", published.Adopted)
 	}
 	if published.Result == nil {
 		published.Result = result
@@ -251,17 +252,18 @@ func (x *execution) progress(p starlib.Progress) {
 
 func (x *execution) logFinished() {
 	res, p := x.res, x.res.Phases
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	level := slog.LevelInfo
 	if res.Status != Completed {
 		level = slog.LevelWarn
 	}
 	x.log.Log(context.Background(), level, "attempt finished",
 		"status", string(res.Status), "reason", res.Reason, "story", res.Story,
-		"load_ms", ms(p.Load), "list_ms", ms(p.List), "pre_ms", ms(p.Pre), "body_ms", ms(p.Body),
-		"post_ms", ms(p.Post), "publish_ms", ms(p.Publish), "total_ms", ms(time.Since(x.started)),
+		"load_ms", milliseconds(p.Load), "list_ms", milliseconds(p.List), "pre_ms", milliseconds(p.Pre), "body_ms", milliseconds(p.Body),
+		"post_ms", milliseconds(p.Post), "publish_ms", milliseconds(p.Publish), "total_ms", milliseconds(time.Since(x.started)),
 		"steps", res.Body.Steps, "peak_bytes", res.Body.PeakBytes,
 		"objects_listed", res.Files.ObjectsListed, "objects_read", res.Files.ObjectsRead, "bytes_read", res.Files.BytesRead,
 		"objects_fetched", res.Files.ObjectsFetched, "bytes_fetched", res.Files.BytesFetched,
-		"memory_limit", res.Limits.Memory, "wall_limit_ms", ms(res.Limits.Wall), "step_limit", res.Limits.Steps)
+		"memory_limit", res.Limits.Memory, "wall_limit_ms", milliseconds(res.Limits.Wall), "step_limit", res.Limits.Steps)
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
