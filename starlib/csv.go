@@ -95,12 +95,17 @@ func repeatedName(names []string) (name string, found bool) {
 	return "", false
 }
 
-func csvReader(c *call) (starlark.Value, error) {
-	p, err := c.file("path")
-	if err != nil {
-		return nil, err
+// tableOf is the path argument and the delimiter of the table there.
+func (c *call) tableOf() (p path, delimiter string, err error) {
+	if p, err = c.file("path"); err != nil {
+		return "", "", err
 	}
-	delimiter, err := c.delimiterOf()
+	delimiter, err = c.delimiterOf()
+	return p, delimiter, err
+}
+
+func csvReader(c *call) (starlark.Value, error) {
+	p, delimiter, err := c.tableOf()
 	if err != nil {
 		return nil, err
 	}
@@ -121,11 +126,7 @@ func csvReader(c *call) (starlark.Value, error) {
 }
 
 func csvDictReader(c *call) (starlark.Value, error) {
-	p, err := c.file("path")
-	if err != nil {
-		return nil, err
-	}
-	delimiter, err := c.delimiterOf()
+	p, delimiter, err := c.tableOf()
 	if err != nil {
 		return nil, err
 	}

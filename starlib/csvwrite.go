@@ -24,7 +24,7 @@ type csvWriter struct {
 }
 
 func csvWrite(c *call) (starlark.Value, error) {
-	p, err := c.file("path")
+	p, delimiter, err := c.tableOf()
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +32,8 @@ func csvWrite(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &csvWriter{call: c}
+	w := &csvWriter{call: c, delimiter: delimiter}
 	if w.header, err = c.headerOf(); err != nil {
-		return nil, err
-	}
-	if w.delimiter, err = c.delimiterOf(); err != nil {
 		return nil, err
 	}
 	if w.newline, err = c.text("newline", "\r\n"); err != nil {
