@@ -245,19 +245,31 @@ func (s *service) sweep(ctx context.Context, cfg *config) {
 	}
 }
 
-// logEvent logs one step of a publication.
+// logEvent logs one step of a publication. What became of it in the end, the
+// engine logs.
 func logEvent(log *slog.Logger, e workspace.Event) {
 	level := slog.LevelInfo
 	switch e.Kind {
+	case workspace.EventPublished, workspace.EventAdopted:
+		return
+	case workspace.EventBranched, workspace.EventMerging:
+		level = slog.LevelDebug
 	case workspace.EventUnfenced, workspace.EventLeft:
 		level = slog.LevelWarn
 	case workspace.EventLost:
 		level = slog.LevelError
 	}
 	attempt := engine.Attempt{Task: e.Task.Name, WorkflowID: e.Task.WorkflowID, TaskID: e.Task.TaskID, Retry: e.Task.Retry}
-	attrs := append(attempt.LogAttrs(),
-		"repository", e.Ref.Repository, "branch", e.Ref.Branch, "from", e.Ref.Commit, "staging", e.Branch, "to", e.Commit,
-		"puts", e.Puts, "copies", e.Copies, "deletes", e.Drops, "bytes", e.Bytes, "ms", float64(e.Took.Microseconds())/1000)
+	attrs := append(attempt.LogAttrs(), "repository", e.Ref.Repository, "branch", e.Ref.Branch, "staging", e.Branch)
+	if e.Kind == workspace.EventStaged {
+		attrs = append(attrs, "commit", e.Commit, "puts", e.Puts, "copies", e.Copies, "deletes", e.Drops, "bytes", e.Bytes)
+	}
+	if e.Kind == workspace.EventLost {
+		attrs = append(attrs, "from", e.Ref.Commit, "to", e.Commit)
+	}
+	if e.Took > 0 {
+		attrs = append(attrs, "ms", milliseconds(e.Took))
+	}
 	if e.Err != nil {
 		attrs = append(attrs, "error", e.Err.Error())
 	}
