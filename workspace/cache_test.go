@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -103,8 +104,8 @@ func TestCacheKeepsWhatIsInUse(t *testing.T) {
 	if held == nil {
 		t.Fatal("another process does not see what is kept")
 	}
-	used(t, c, "held", 1000)
 	for i := range 20 {
+		used(t, c, "held", 1000) // it is the first that would go
 		put(t, c, fmt.Sprint(i), 100)
 		if !has(c, "held", 4) {
 			t.Fatalf("what is in use went, after %d more", i)
@@ -279,37 +280,57 @@ func TestCacheFetchesOnce(t *testing.T) {
 // TestCacheCancelledFetch: who waits for a fetch that is cancelled does it
 // itself; a fetch that fails is an answer for all.
 func TestCacheCancelledFetch(t *testing.T) {
-	c := newCache(t, t.TempDir(), 0)
-	ctx, cancel := context.WithCancel(context.Background())
-	started := make(chan struct{})
-	var all sync.WaitGroup
-	all.Go(func() {
-		_, _, err := c.get(ctx, hashOf("k"), 1, func(f *os.File) error {
-			close(started)
-			<-ctx.Done()
-			return ctx.Err()
+	dir := t.TempDir()
+	down := errors.New("connection refused")
+	for _, failure := range []error{nil, down} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCache(t, dir, 0)
+			ctx, cancel := context.WithCancel(context.Background())
+			fail := make(chan struct{})
+			var all sync.WaitGroup
+			all.Go(func() {
+				_, _, err := c.get(ctx, hashOf("k"), 1, func(f *os.File) error {
+					select {
+					case <-ctx.Done():
+						return ctx.Err()
+					case <-fail:
+						return failure
+					}
+				})
+				if err == nil {
+					t.Error("the first gets something")
+				}
+			})
+			synctest.Wait()
+			all.Go(func() {
+				f, hit, err := c.get(context.Background(), hashOf("k"), 1, func(f *os.File) error {
+					_, err := f.WriteString("y")
+					return err
+				})
+				if !errors.Is(err, failure) || hit {
+					t.Errorf("the second gets hit %t, %v, want %v", hit, err, failure)
+				}
+				if err == nil {
+					f.Close()
+				}
+			})
+			waiting, stop := context.WithCancel(context.Background())
+			all.Go(func() {
+				if _, _, err := c.get(waiting, hashOf("k"), 1, nil); !errors.Is(err, context.Canceled) {
+					t.Errorf("who is cancelled while it waits gets %v", err)
+				}
+			})
+			synctest.Wait()
+			stop()
+			synctest.Wait()
+			if failure == nil {
+				cancel()
+			} else {
+				close(fail)
+			}
+			all.Wait()
+			cancel()
+			os.Remove(c.path(hashOf("k")))
 		})
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("the first gets %v", err)
-		}
-	})
-	<-started
-	all.Go(func() {
-		f, hit, err := c.get(context.Background(), hashOf("k"), 1, func(f *os.File) error {
-			_, err := f.WriteString("y")
-			return err
-		})
-		if err != nil || hit {
-			t.Errorf("the second gets hit %t, %v", hit, err)
-			return
-		}
-		f.Close()
-	})
-	waiting, stop := context.WithCancel(context.Background())
-	stop()
-	if _, _, err := c.get(waiting, hashOf("k"), 1, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("who is cancelled while it waits gets %v", err)
 	}
-	cancel()
-	all.Wait()
 }

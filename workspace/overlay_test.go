@@ -350,3 +350,32 @@ func TestOverlayDropsReplacedContent(t *testing.T) {
 		t.Errorf("the upper layer holds %d files (%v), want 1", len(entries), err)
 	}
 }
+
+// TestBackWhereItWas: what is moved away and back is the object it was.
+func TestBackWhereItWas(t *testing.T) {
+	ctx := context.Background()
+	o := openOverlay(t, &shelf{files: map[string]string{"d/a": "a"}}, Spec{})
+	before, err := o.Stat(ctx, "d/a")
+	if err != nil || before.Checksum == "" {
+		t.Fatalf("got %+v, %v", before, err)
+	}
+	if err := errors.Join(o.Rename(ctx, "d", "e"), o.Copy(ctx, "e/a", "x")); err != nil {
+		t.Fatal(err)
+	}
+	if moved, err := o.Stat(ctx, "e/a"); err != nil || moved.Checksum != "" {
+		t.Errorf("what this attempt wrote is %+v, %v, want no checksum", moved, err)
+	}
+	staged, err := o.Staged(ctx)
+	if err != nil || len(staged) != 3 || staged[1].From != "d/a" || staged[2].From != "d/a" || staged[1].Open != nil {
+		t.Errorf("staged is %+v, %v, want two copies of d/a", staged, err)
+	}
+	if err := o.Rename(ctx, "e", "d"); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := o.Stat(ctx, "d/a"); after != before || err != nil {
+		t.Errorf("got %+v, %v, want %+v", after, err, before)
+	}
+	if u := o.Usage(); u.ObjectsFetched != 0 {
+		t.Errorf("copies and moves fetched: %+v", u)
+	}
+}

@@ -175,6 +175,33 @@ func TestEscapes(t *testing.T) {
 	}
 }
 
+// TestLinkedFolders: nothing is below a link, whoever asks.
+func TestLinkedFolders(t *testing.T) {
+	ctx := context.Background()
+	s := open(t, oddFolder(t))
+	for _, path := range []string{"raw/up/raw/a.csv", "folder-out/secret.txt", "chain-folder/secret.txt"} {
+		if p, err := s.Probe(ctx, "", "", path); p.File || p.Below != "" || err != nil {
+			t.Errorf("Probe(%s) is %+v, %v", path, p, err)
+		}
+		if f, err := s.Open(ctx, "", "", path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Open(%s) is %v, %v", path, f, err)
+		}
+	}
+	for o, err := range s.List(ctx, "", "", "raw/up/") {
+		t.Errorf("List below a link has %+v, %v", o, err)
+	}
+	dir, err := s.openFolder("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	for _, name := range []string{"folder-out", "chain-folder", "chain-1"} {
+		if f, err := openFolder(dir, name); !missing(err) {
+			t.Errorf("openFolder(%s) is %v, %v", name, f, err)
+		}
+	}
+}
+
 // TestChangedBetweenCheckAndUse swaps what was listed for what leads out.
 func TestChangedBetweenCheckAndUse(t *testing.T) {
 	ctx := context.Background()
