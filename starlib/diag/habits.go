@@ -23,7 +23,7 @@ type habit struct {
 // habits returns the findings in a source in their order.
 func habits(tokens []token) []habit {
 	h := &hunter{tokens: tokens}
-	for i := 0; i < len(tokens); i++ {
+	for i := 0; i < len(tokens) && len(h.found) <= mostPerFile; i++ {
 		if found, ok := h.at(i); ok {
 			if found.code != "" {
 				h.found = append(h.found, found)
@@ -80,9 +80,13 @@ func (h *hunter) starts(i int) bool {
 	return before == ";" || before == ":" && h.opensSuite(i-1)
 }
 
+// farthest bounds how many tokens of one line are looked at for one finding: a
+// line of a million would be looked at a million times.
+const farthest = 500
+
 // opensSuite says whether the colon at i ends the head of a compound statement.
 func (h *hunter) opensSuite(i int) bool {
-	for j := i; j >= 0; j-- {
+	for j := i; j >= max(0, i-farthest); j-- {
 		if h.tokens[j].first {
 			switch h.tokens[j].text {
 			case "if", "elif", "else", "for", "while", "def", "try", "except", "finally", "with", "class":
@@ -96,7 +100,8 @@ func (h *hunter) opensSuite(i int) bool {
 
 // lineEnd is the index of the last token of the logical line of i.
 func (h *hunter) lineEnd(i int) int {
-	for i+1 < len(h.tokens) && h.tokens[i+1].kind != newline && h.tokens[i+1].kind != end {
+	most := i + farthest
+	for i+1 < len(h.tokens) && i < most && h.tokens[i+1].kind != newline && h.tokens[i+1].kind != end {
 		i++
 	}
 	return i

@@ -60,20 +60,22 @@ func imported(line []token) string {
 	return "name"
 }
 
+// plainFormat stands for an f-string that is not simple enough to be rewritten.
+const plainFormat = "`\"{} is {}\".format(a, b)` or `\"%s is %s\" % (a, b)`"
+
 // formatHint rewrites an f-string, when it is simple enough to be worth showing.
 func formatHint(t token) string {
-	const plain = "`\"{} is {}\".format(a, b)` or `\"%s is %s\" % (a, b)`"
 	quote := strings.IndexAny(t.text, "\"'")
 	body := t.text[quote:]
 	if !t.closed || strings.HasPrefix(body, `"""`) || strings.HasPrefix(body, "'''") || len(body) > 70 || strings.ContainsAny(body, "\n\r") {
-		return plain
+		return plainFormat
 	}
 	out, args, ok := splitFormat(body[1 : len(body)-1])
 	if !ok || len(args) == 0 {
 		if ok {
 			return "`" + body + "`"
 		}
-		return plain
+		return plainFormat
 	}
 	return "`" + body[:1] + out + body[:1] + ".format(" + strings.Join(args, ", ") + ")`"
 }

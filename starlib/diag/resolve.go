@@ -1,19 +1,11 @@
 package diag
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 )
-
-func sortByPlace(list List) {
-	slices.SortStableFunc(list, func(a, b *Diagnostic) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-}
 
 // fromResolveOne turns one error of the resolver.
 func (s *Sources) fromResolveOne(e resolve.Error) *Diagnostic {

@@ -1,7 +1,8 @@
 package diag
 
 import (
-	"fmt"
+	"cmp"
+	"slices"
 	"strings"
 
 	"go.starlark.net/resolve"
@@ -47,7 +48,7 @@ func (s *Sources) bound(list List) List {
 		return list
 	}
 	rest := *list[mostPerFile]
-	rest.Code, rest.Message = "P1000", fmt.Sprintf("and %d more errors from here on", len(list)-mostPerFile)
+	rest.Code, rest.Message = "P1000", "and more errors from here on"
 	rest.Found, rest.Wanted, rest.Hint = "", "", ""
 	return append(list[:mostPerFile:mostPerFile], &rest)
 }
@@ -176,30 +177,27 @@ type resolveKey struct {
 	code Code
 }
 
-// fromResolve turns all errors of the resolver.
+// fromResolve turns all errors of the resolver, in the order of their places.
 func (s *Sources) fromResolve(errs resolve.ErrorList) List {
+	errs = slices.Clone(errs)
+	slices.SortStableFunc(errs, func(a, b resolve.Error) int {
+		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
+	})
 	var list List
 	seen := map[resolveKey]bool{}
 	headless := map[int]bool{} // lines with a top-level if or for: what they say of __name__ is no news
 	for _, e := range errs {
+		if len(list) == mostPerFile {
+			return append(list, s.at(e.Pos, "P1000", "and more errors from here on"))
+		}
 		d := s.fromResolveOne(e)
 		key := resolveKey{placeOf(e.Pos), d.Code}
-		if seen[key] {
+		if seen[key] || headless[d.Line] && strings.HasPrefix(e.Msg, "undefined: __name__") {
 			continue
 		}
 		seen[key] = true
-		if d.Code == "P1203" {
-			headless[d.Line] = true
-		}
+		headless[d.Line] = headless[d.Line] || d.Code == "P1203"
 		list = append(list, d)
 	}
-	kept := list[:0]
-	for _, d := range list {
-		if headless[d.Line] && d.Code == "P1201" && strings.Contains(d.Message, "__name__") {
-			continue
-		}
-		kept = append(kept, d)
-	}
-	sortByPlace(kept)
-	return s.bound(kept)
+	return list
 }
