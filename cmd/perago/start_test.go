@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"perago/workspace"
+)
+
+const plainTask = `task(name = "start.example", owner_email = "a@example.com", params = schema(forever = field(bool, default = False)))
+
+def run(params):
+    log.info("running")
+    for i in range(1 << 60):
+        if not params.forever:
+            return {"ok": True}
+`
+
+const workspaceTask = `task(name = "start.files", owner_email = "a@example.com", workspace = workspace_spec())
+
+def run(workspace, params):
+    return {}
+`
+
+// lockedBuffer is a stderr that may be read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// session is one perago in this process, in a folder with two task files.
+type session struct {
+	*app
+	out     bytes.Buffer
+	err     lockedBuffer
+	signals chan os.Signal
+	caches  string
+}
+
+func newSession(t *testing.T, environ ...string) *session {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"plain.star": plainTask, "files.star": workspaceTask, "twin.star": plainTask} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &session{signals: make(chan os.Signal, 2), caches: t.TempDir()}
+	t.Setenv("XDG_CACHE_HOME", s.caches)
+	s.app = &app{stdin: strings.NewReader(""), stdout: &results{w: &s.out}, stderr: &s.err, environ: environ, signals: s.signals}
+	return s
+}
+
+func (s *session) mustSay(t *testing.T, code int, args string, says ...string) {
+	t.Helper()
+	s.out.Reset()
+	s.err = lockedBuffer{}
+	got := s.run(t.Context(), strings.Fields(args))
+	text := s.out.String() + s.err.String()
+	if got != code {
+		t.Errorf("perago %s: exit %d, want %d\n%s", args, got, code, text)
+	}
+	for _, want := range says {
+		if !strings.Contains(text, want) {
+			t.Errorf("perago %s: got\n%s\nwithout %q", args, text, want)
+		}
+	}
+	if strings.Contains(text, "hush") {
+		t.Errorf("perago %s shows a secret:\n%s", args, text)
+	}
+}
+
+func TestStartWithoutAServer(t *testing.T) {
+	html := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Write([]byte("<!doctype html><title>Welcome</title>"))
+	}))
+	defer html.Close()
+	locked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"message": "not allowed"}`, http.StatusUnauthorized)
+	}))
+	defer locked.Close()
+
+	newSession(t).mustSay(t, exitEnvironment, "start plain.star", "perago: configuration: CONDUCTOR_SERVER_URL is missing", "hint: set it")
+	newSession(t, "CONDUCTOR_SERVER_URL=http://127.0.0.1:1/api").mustSay(t, exitEnvironment, "start plain.star", "127.0.0.1:1", "refused")
+	newSession(t, "CONDUCTOR_SERVER_URL="+html.URL+"/api").mustSay(t, exitEnvironment, "start plain.star", "perago: check Conductor: ", html.URL)
+	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustSay(t, exitEnvironment, "start plain.star", "401")
+	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustSay(t, exitEnvironment, "register plain.star", "401")
+	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustSay(t, exitEnvironment, "doctor plain.star", "FAIL  Conductor", "401",
+		"ok    task file       plain.star declares start.example")
+}
+
+func TestStartRefusals(t *testing.T) {
+	f := newFakeConductor(t)
+	s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url)
+	s.mustSay(t, exitEnvironment, "start plain.star", "perago: Conductor has no TaskDef of start.example", "hint: `perago register plain.star`, or start with --register")
+	s.mustSay(t, exitInvalid, "start plain.star twin.star", "twin.star:1:", "the task start.example is declared by plain.star as well")
+	s.mustSay(t, exitInvalid, "start nowhere.star", "nowhere.star: error P1301")
+	s.mustSay(t, exitEnvironment, "start files.star", "LAKECTL_SERVER_ENDPOINT_URL is missing, and the task has a workspace")
+	s.mustSay(t, exitUsage, "start plain.star --http-addr 127.0.0.1:99999", "want HOST:PORT or :PORT")
+
+	root, err := workspace.OpenRoot(filepath.Join(s.caches, "perago", "workspaces"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	s.mustSay(t, exitEnvironment, "start plain.star", "perago: another worker holds this workspace root", "hint: give every worker a root of its own: --workspace-root DIR")
+
+	down := newSession(t, "CONDUCTOR_SERVER_URL="+f.url, "LAKECTL_SERVER_ENDPOINT_URL=http://127.0.0.1:1",
+		"LAKECTL_CREDENTIALS_ACCESS_KEY_ID=hush", "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY=hush")
+	down.mustSay(t, exitEnvironment, "start files.star", "127.0.0.1:1", "refused")
+	down.mustSay(t, exitEnvironment, "fence status songs", "127.0.0.1:1", "refused")
+	down.mustSay(t, exitEnvironment, "doctor files.star", "FAIL  lakeFS", "FAIL  TaskDef", "repair: perago register files.star")
+}
+
+func TestRegister(t *testing.T) {
+	f := newFakeConductor(t)
+	s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url)
+	s.mustSay(t, exitDone, "register --dry-run plain.star", "would be created: start.example  plain.star")
+	if len(f.defs) != 0 {
+		t.Errorf("a dry run registered %v", f.defs)
+	}
+	s.mustSay(t, exitDone, "register plain.star files.star", "created: start.example  plain.star", "created: start.files  files.star")
+	s.mustSay(t, exitDone, "register plain.star", "unchanged: start.example  plain.star")
+	changed := strings.Replace(plainTask, "owner_email =", "controls = controls(retry = retry(count = 7)), owner_email =", 1)
+	if err := os.WriteFile("plain.star", []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.mustSay(t, exitDone, "register plain.star --dry-run", "would be updated: start.example  plain.star", "  retryCount: 3 -> 7")
+	s.mustSay(t, exitDone, "doctor plain.star", "note  TaskDef         start.example differs from the file in [retryCount]", "repair: perago register plain.star")
+	s.mustSay(t, exitDone, "register plain.star", "updated: start.example  plain.star")
+	s.mustSay(t, exitDone, "doctor plain.star", "ok    TaskDef         start.example is registered as the file says")
+}
+
+// working runs `perago start` until the test is done with it.
+func (s *session) working(t *testing.T, args string) (code <-chan int) {
+	t.Helper()
+	done := make(chan int, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	go func() { done <- s.run(ctx, strings.Fields("start --register "+args)) }()
+	return done
+}
+
+func wantExit(t *testing.T, done <-chan int, want int, s *session) {
+	t.Helper()
+	select {
+	case got := <-done:
+		if got != want {
+			t.Errorf("exit: got %d, want %d\n%s", got, want, s.err.String())
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("still there after 30 s\n%s", s.err.String())
+	}
+}
+
+// TestStartServes: an attempt is polled, run and reported; SIGTERM ends an idle worker with 0.
+func TestStartServes(t *testing.T) {
+	for _, mode := range []string{"process", "thread"} {
+		t.Run(mode, func(t *testing.T) {
+			f := newFakeConductor(t)
+			s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url, "PERAGO_EXECUTION_MODE="+mode, "PERAGO_LOG_LEVL=x")
+			f.queue("start.example", `{"params": {}}`)
+			done := s.working(t, "plain.star -j 2")
+			if got := <-f.reported; got.Status != "COMPLETED" {
+				t.Errorf("got %+v, want COMPLETED", got)
+			}
+			s.signals <- syscall.SIGTERM
+			wantExit(t, done, exitDone, s)
+			for _, want := range []string{"worker started", "attempt finished", "worker stopped", "PERAGO_LOG_LEVL (environment) is not a variable"} {
+				if !strings.Contains(s.err.String(), want) {
+					t.Errorf("the log lacks %q:\n%s", want, s.err.String())
+				}
+			}
+			logs, err := filepath.Glob(filepath.Join(s.caches, "perago", "logs", "start.example", "plain-*.jsonl"))
+			if err != nil || len(logs) != 1 {
+				t.Errorf("log files: got %q, %v, want one", logs, err)
+			}
+		})
+	}
+}
+
+// TestStartSecondSignal: a running attempt is kept by the first signal and ended
+// by the second; a second Ctrl-C is an interruption, a second SIGTERM is not.
+func TestStartSecondSignal(t *testing.T) {
+	for _, tt := range []struct {
+		signal syscall.Signal
+		want   int
+	}{{syscall.SIGINT, exitInterrupted}, {syscall.SIGTERM, exitDone}} {
+		t.Run(tt.signal.String(), func(t *testing.T) {
+			f := newFakeConductor(t)
+			s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url)
+			f.queue("start.example", `{"params": {"forever": true}}`)
+			done := s.working(t, "plain.star -j 1")
+			waitUntil(t, func() bool { return strings.Contains(s.err.String(), "msg=running") })
+			s.signals <- tt.signal
+			waitUntil(t, func() bool { return strings.Contains(s.err.String(), "worker draining") })
+			select {
+			case r := <-f.reported:
+				t.Fatalf("the first signal ended the attempt: %+v", r)
+			default:
+			}
+			s.signals <- tt.signal
+			if got := <-f.reported; got.Status != "FAILED" || !strings.Contains(got.Reason, "told to stop at once") {
+				t.Errorf("got %+v, want FAILED with the reason", got)
+			}
+			wantExit(t, done, tt.want, s)
+		})
+	}
+}
+
+// waitUntil asks until it is so.
+func waitUntil(t *testing.T, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-ctx.Done():
+			t.Fatal("not so after 30 s")
+		case <-tick.C:
+		}
+	}
+}
+
+// TestStartStatusPage: health, readiness, figures and the page.
+func TestStartStatusPage(t *testing.T) {
+	f := newFakeConductor(t)
+	s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url)
+	done := s.working(t, "plain.star --http-addr 127.0.0.1:0")
+	<-f.polled
+	_, rest, ok := strings.Cut(s.err.String(), `msg="status page" addr=`)
+	if !ok {
+		t.Fatalf("the log does not say where the page is:\n%s", s.err.String())
+	}
+	addr := strings.Fields(rest)[0]
+	for path, want := range map[string]string{
+		"/healthz": "ok\n", "/readyz": "ok\n", "/metrics": "perago_running 0\n", "/": "1 tasks, 0 of",
+	} {
+		resp, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body bytes.Buffer
+		body.ReadFrom(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK || !strings.Contains(body.String(), want) {
+			t.Errorf("%s: got %s %q, want %q in it", path, resp.Status, &body, want)
+		}
+	}
+	s.signals <- syscall.SIGINT
+	wantExit(t, done, exitDone, s)
+}
+
+// TestRunInterrupted: Ctrl-C ends a run with 130.
+func TestRunInterrupted(t *testing.T) {
+	s := newSession(t)
+	done := make(chan int, 1)
+	go func() { done <- s.run(context.Background(), []string{"run", "plain.star", "--params", `{"forever": true}`}) }()
+	waitUntil(t, func() bool { return strings.Contains(s.err.String(), "running") })
+	s.signals <- syscall.SIGINT
+	wantExit(t, done, exitInterrupted, s)
+	if !strings.HasSuffix(s.err.String(), "perago: interrupted\n") || s.out.Len() > 0 {
+		t.Errorf("got %q on stdout and %q on stderr", &s.out, s.err.String())
+	}
+}
