@@ -182,16 +182,48 @@ func (d *disk) unopened(name, asked string, err error) *diag.Problem {
 			return p
 		}
 	}
-	if abs, err := filepath.Abs(filepath.Dir(filepath.FromSlash(name))); err == nil {
-		if rel, err := filepath.Rel(d.abs, abs); err == nil {
-			if folder, err := d.below.Open(rel); err == nil {
-				entries, _ := folder.ReadDir(1000) // what can be read of it is enough for a hint
-				folder.Close()
-				p.Hint = nearFile(asked, path.Base(asked), entries)
+	p.Hint = d.nearest(name, asked)
+	return p
+}
+
+// nearest proposes another path in the words of a load statement: the first part
+// of it that is not there, replaced by the nearest that is.
+func (d *disk) nearest(name, asked string) string {
+	abs, err := filepath.Abs(filepath.FromSlash(name))
+	if err != nil {
+		return ""
+	}
+	rel, err := filepath.Rel(d.abs, abs)
+	if err != nil {
+		return ""
+	}
+	parts := strings.Split(filepath.ToSlash(rel), "/")
+	for i := range parts {
+		if _, err := d.below.Stat(path.Join(parts[:i+1]...)); err == nil {
+			continue
+		}
+		folder, err := d.below.Open(path.Join(append([]string{"."}, parts[:i]...)...))
+		if err != nil {
+			return ""
+		}
+		entries, _ := folder.ReadDir(1000) // what can be read of it is enough for a hint
+		folder.Close()                     // it was only read
+		if i == len(parts)-1 {
+			return nearFile(asked, parts[i], entries)
+		}
+		var folders []string
+		for _, e := range entries {
+			if e.IsDir() {
+				folders = append(folders, e.Name())
 			}
 		}
+		rest := strings.Join(parts[i:], "/")
+		if near := diag.Nearest(parts[i], folders); near != "" && strings.HasSuffix(asked, rest) {
+			return "did you mean `" + strings.TrimSuffix(asked, rest) + near + strings.TrimPrefix(rest, parts[i]) + "`?"
+		}
+		return ""
 	}
-	return p
+	return ""
 }
 
 // nearFile proposes the nearest file of a folder in the words of the asker.

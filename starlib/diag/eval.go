@@ -35,17 +35,27 @@ func FromError(err error, s *Sources) List {
 	case errors.As(err, &list):
 		return s.Locate(list)
 	case errors.As(err, &parse):
-		return s.fromSyntax(parse)
+		return terse(s.fromSyntax(parse))
 	case errors.As(err, &resolved):
-		return s.fromResolve(resolved)
+		return terse(s.fromResolve(resolved))
 	case errors.As(err, &single):
-		return s.fromResolve(resolve.ErrorList{single})
+		return terse(s.fromResolve(resolve.ErrorList{single}))
 	case errors.As(err, &eval):
 		return List{s.fromEval(err, innermost(eval))}
 	case errors.As(err, &problem):
 		return List{problem.Diagnostic()}
 	}
 	return List{{Code: "P4200", Severity: Error, Message: err.Error()}}
+}
+
+// terse cuts what a name of a thousand letters would blow up.
+func terse(list List) List {
+	for _, d := range list {
+		for _, field := range []*string{&d.Message, &d.Found, &d.Wanted, &d.Hint} {
+			*field = shorten(*field, 400)
+		}
+	}
+	return list
 }
 
 // Diagnostic is the Problem as an error, without a place.
@@ -102,6 +112,10 @@ func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 	} else {
 		d = s.at(pos, "P4200", plainMessage(err, e))
 		argument = s.reword(d, builtin)
+		d.Found = shorten(d.Found, 80)
+		if d.Code != "P4200" {
+			terse(List{d})
+		}
 	}
 	switch {
 	case depth == 0:
@@ -140,7 +154,7 @@ func (s *Sources) place(d *Diagnostic, pos syntax.Position) {
 		return
 	}
 	d.File, d.Line, d.Column = pos.Filename(), int(pos.Line), int(pos.Col)
-	d.Source = s.line(d.File, d.Line)
+	d.Source = s.source(d.File, d.Line, d.Column)
 }
 
 // aim moves a Diagnostic from the parenthesis of a call to the argument at

@@ -280,7 +280,7 @@ func (h *hunter) number(i int) (habit, bool) {
 	}
 	switch last := t[len(t)-1]; {
 	case (last == 'j' || last == 'J') && !strings.HasPrefix(t, "0x"):
-		return habit{i, "P1124", "there are no complex numbers", "", i}, true
+		return habit{i, "P1124", "there are no complex numbers", "numbers are ints and floats; keep the two parts in a struct", i}, true
 	case (last == 'L' || last == 'l') && len(t) > 1:
 		return habit{i, "P1124", "a number has no suffix", "`" + t[:len(t)-1] + "`: ints have no bound", i}, true
 	}
@@ -327,7 +327,7 @@ func (h *hunter) operator(i int) (habit, bool) {
 		if t.first && next.kind == name {
 			return habit{i, "P1126", "there are no decorators", "wrap the function by hand: `def f(x): ...` and then `g = wrapper(f)`", h.lineEnd(i)}, true
 		}
-		return one("P1126", "there is no operator `@`", "")
+		return one("P1126", "there is no operator `@`", "numbers are multiplied by `*`")
 	case "&&":
 		return one("P1127", "there is no `&&`", "`and`")
 	case "||":

@@ -54,6 +54,26 @@ func (s *Sources) line(file string, n int) string {
 	return lines[n-1]
 }
 
+// longestSource bounds the source line in a Diagnostic, in runes.
+const longestSource = 4096
+
+// source is the line of a place as a Diagnostic shows it: "" when the place is
+// so far out that a cut line would not reach it.
+func (s *Sources) source(file string, n, column int) string {
+	line := s.line(file, n)
+	if len(line) <= longestSource {
+		return line
+	}
+	runes := []rune(line)
+	switch {
+	case len(runes) <= longestSource:
+		return line
+	case column >= longestSource:
+		return ""
+	}
+	return string(runes[:longestSource-1]) + "…"
+}
+
 func splitLines(text string) []string {
 	var lines []string
 	for {
@@ -72,7 +92,7 @@ func (s *Sources) at(pos syntax.Position, code Code, message string) *Diagnostic
 	if pos.IsValid() {
 		d.File = pos.Filename()
 		d.Line, d.Column = int(pos.Line), int(pos.Col)
-		d.Source = s.line(d.File, d.Line)
+		d.Source = s.source(d.File, d.Line, d.Column)
 	}
 	return d
 }
@@ -81,7 +101,7 @@ func (s *Sources) at(pos syntax.Position, code Code, message string) *Diagnostic
 func (s *Sources) Locate(list List) List {
 	for _, d := range list {
 		if d.Source == "" && d.Line > 0 {
-			d.Source = s.line(d.File, d.Line)
+			d.Source = s.source(d.File, d.Line, d.Column)
 		}
 	}
 	return list

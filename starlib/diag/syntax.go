@@ -81,7 +81,7 @@ func (s *Sources) fault(tokens []token, e syntax.Error) fault {
 		d.Message, d.Found, d.Wanted = "syntax error", describe(got, t), wanted(want)
 	}
 	explain(d, tokens, i, e.Msg)
-	d.Source = s.line(file, d.Line) // it may point at another line now
+	d.Source = s.source(file, d.Line, d.Column) // it may point at another line now
 	return fault{i, d}
 }
 

@@ -80,7 +80,8 @@ func (l *linter) unusedLocals(stmt syntax.Stmt) {
 	})
 }
 
-// names finds names that hide one of the language's, and names that look like others.
+// names finds names that hide one of the language's, and names that look like
+// others. A word that is wholly of another alphabet is what it looks like.
 func (l *linter) names() {
 	said := map[string]bool{}
 	for first, all := range l.binds {
@@ -93,7 +94,7 @@ func (l *linter) names() {
 		if !ok || said[id.Name] {
 			return true
 		}
-		if plain, letter := skeleton(id.Name); letter != 0 {
+		if plain, letter := skeleton(id.Name); letter != 0 && (isASCII(plain) || strings.ContainsFunc(id.Name, isLatin)) {
 			said[id.Name] = true
 			l.warn(id.NamePos, "P5013", fmt.Sprintf("`%s` holds the letter %q (U+%04X), which looks like another", id.Name, letter, letter),
 				"write `"+plain+"`")
@@ -101,6 +102,12 @@ func (l *linter) names() {
 		return true
 	})
 }
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
+}
+
+func isLatin(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
 // skeleton replaces letters that look like ones of the Latin alphabet. letter is
 // the first of them, 0 when there is none.
