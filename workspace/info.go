@@ -53,7 +53,7 @@ type Usage struct {
 	ListCached     bool  // every listing came from the cache
 	ObjectsRead    int   // distinct lower objects whose content was opened
 	BytesRead      int64 // their sizes, in bytes
-	ObjectsFetched int   // of these, how many came over the wire; the rest were cache hits
+	ObjectsFetched int   // objects that came over the wire, read-ahead included: may exceed ObjectsRead
 	BytesFetched   int64
 }
 
