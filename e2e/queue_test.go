@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"perago/e2e/servers"
 	"perago/engine"
@@ -18,7 +19,7 @@ import (
 // TestQueueOnConductor holds the adapter, and with it a real server, to what the
 // queue in memory does.
 func TestQueueOnConductor(t *testing.T) {
-	c := conductor.New(conductor.Options{URL: shared.API(), WorkerID: "e2e"})
+	c := conductor.New(conductor.Options{URL: shared.API(), WorkerID: "e2e", Timeout: 2 * time.Minute})
 	queuetest.Run(t, queuetest.Backend{Queue: c, Leaser: c, Server: conductorServer{shared}})
 	t.Run("TaskDef", func(t *testing.T) { taskDef(t, c) })
 	t.Run("check", func(t *testing.T) {

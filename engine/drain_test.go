@@ -174,10 +174,10 @@ func TestGraceEndsTheAttempts(t *testing.T) {
 func TestForcedWorkerGivesUpItsReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, lasting(time.Hour), "a")
+		s.queue.onReport = func(engine.Report) error { return errors.New("connection refused") }
 		s.start(t, "a")
 		s.run(t)
 		pass(time.Minute)
-		s.queue.onReport = func(engine.Report) error { return errors.New("connection refused") }
 		s.drain()
 		begin := time.Now()
 		s.force()

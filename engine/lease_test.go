@@ -154,6 +154,54 @@ func TestHungExtensionLosesTheLease(t *testing.T) {
 	})
 }
 
+// A publication asks again when the server does not answer, and believes it when
+// it does.
+func TestCurrentIsAskedAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answers []error // the last stays
+		want    error
+		asked   int
+	}{
+		"lost twice": {[]error{errDown, errDown, nil}, nil, 3},
+		"down":       {[]error{errDown}, errDown, 4},
+		"gone":       {[]error{engine.ErrGone}, engine.ErrGone, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &scripted{answers: tt.answers}
+				var got error
+				s := newSite(t, func(ctx context.Context, a engine.Attempt, h engine.Hooks) engine.Result {
+					got = h.Current(ctx)
+					return done(ctx, a, h)
+				}, "a")
+				l.Leaser = s.Leaser
+				s.Leaser = l
+				s.start(t, "a")
+				s.run(t)
+				pass(9 * time.Second) // the lease asks for itself at 10 s
+				s.stop(t)
+				if got != tt.want || l.asked != tt.asked {
+					t.Errorf("got %v after asking %d times, want %v after %d", got, l.asked, tt.want, tt.asked)
+				}
+			})
+		})
+	}
+}
+
+var errDown = errors.New("connection refused")
+
+// scripted answers Current from a list.
+type scripted struct {
+	engine.Leaser
+	answers []error
+	asked   int
+}
+
+func (s *scripted) Current(context.Context, engine.Attempt) error {
+	s.asked++
+	return s.answers[min(s.asked, len(s.answers))-1]
+}
+
 // hung answers no extension.
 type hung struct{ engine.Leaser }
 

@@ -213,7 +213,7 @@ func (l *life) one(m *Module, a Attempt, since time.Time) (next *Attempt) {
 	lines := new(taskLog)
 	lease := l.keepLease(ctx, a, lines, end)
 	res := l.RunAttempt(ctx, m, a, Hooks{
-		Current: func(ctx context.Context) error { return l.Leaser.Current(ctx, a) },
+		Current: func(ctx context.Context) error { return l.current(ctx, a) },
 		Record:  lines.add,
 		Progress: func(p starlib.Progress) {
 			lines.setProgress(p)
@@ -226,6 +226,21 @@ func (l *life) one(m *Module, a Attempt, since time.Time) (next *Attempt) {
 		lines.addStory(res.Story)
 	}
 	return l.deliver(res, lease, lines, since)
+}
+
+// currentTries is how often the server is asked before a publication is given up
+// because it does not answer.
+const currentTries = 4
+
+// current asks whether the server still counts on an attempt. To ask again is
+// safe, and a publication should not fail for one lost answer.
+func (l *life) current(ctx context.Context, a Attempt) error {
+	for try, pause := 1, reportPause; ; try, pause = try+1, 4*pause {
+		err := l.Leaser.Current(ctx, a)
+		if err == nil || errors.Is(err, ErrGone) || try == currentTries || !pauseFor(ctx, pause) {
+			return err
+		}
+	}
 }
 
 // WorkerID is what a worker is called at the server and in the log:
