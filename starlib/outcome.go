@@ -80,9 +80,6 @@ func messageOf(err error) string {
 	if errors.As(err, &gaveUp) {
 		return gaveUp.Message
 	}
-	var at *starlark.EvalError
-	if errors.As(err, &at) {
-		return at.Msg
-	}
-	return err.Error()
+	d := diag.FromError(err, nil)[0] // the interpreter's words, said as they are to an author
+	return (&diag.Problem{Message: d.Message, Found: d.Found, Wanted: d.Wanted}).Error()
 }
