@@ -28,7 +28,7 @@ func (s *service) openLogs(a *app, cfg *config, workerID string) error {
 		level = max(level, slog.LevelWarn)
 	}
 	console := slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})
-	s.log = slog.New(slog.NewMultiHandler(logs.Handler(), console))
+	s.log = slog.New(withFaults(slog.NewMultiHandler(logs.Handler(), console)))
 	for _, sentence := range cfg.Unknown {
 		s.log.Warn(sentence)
 	}

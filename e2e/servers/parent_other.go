@@ -4,4 +4,4 @@ package servers
 
 import "os/exec"
 
-func withParent(*exec.Cmd) {}
+func WithParent(*exec.Cmd) {}

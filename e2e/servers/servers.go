@@ -84,7 +84,7 @@ func (p *Process) start(ctx context.Context, cmd *exec.Cmd, health func(context.
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, p.Dir
-	withParent(cmd)
+	WithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		return err
 	}
