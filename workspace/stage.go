@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,11 +43,6 @@ func wait(ctx context.Context, d time.Duration) error {
 // stage makes S and C. ErrNoChanges: what was written is what the input holds.
 func (s *session) stage(ctx context.Context, changes []Staged) error {
 	began := time.Now()
-	for _, c := range changes {
-		if first, _, _ := strings.Cut(c.Path, "/"); slices.Contains(reserved[:], first) {
-			return pathError("publish", c.Path, ErrReserved)
-		}
-	}
 	if err := s.createBranch(ctx); err != nil {
 		return err
 	}
@@ -217,7 +210,7 @@ func (s *session) inspect(ctx context.Context) error {
 	}
 	state, err := fenceAt(ctx, s.Store, s.Ref.Repository, s.staged.ID)
 	if err == nil && state != FenceInstalled {
-		err = fmt.Errorf("commit %s: the hook is %s", s.staged.ID, state)
+		err = fmt.Errorf("commit %s: %s is not what was put there (%s)", s.staged.ID, FencePath, state)
 	}
 	return err
 }
