@@ -33,7 +33,7 @@ const (
 type Publisher struct {
 	Store       Store
 	Level       FenceLevel  // "" is FenceAuto
-	Concurrency int         // uploads at once; 0 is 16
+	Concurrency int         // uploads at once of one publication; 0 is 16
 	Events      func(Event) // told each step; nil: nobody. Called from any goroutine
 
 	fences fenceMemory

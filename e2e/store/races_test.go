@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	raceRounds = 50
-	publishers = 16
-	foreigners = 2
-	retryRound = 30
-	retriers   = 8
+	raceRounds    = 50
+	controlRounds = 10 // enough to show what the fence prevents
+	publishers    = 16
+	foreigners    = 2
+	retryRounds   = 30
+	retriers      = 8
 )
 
 // field is a repository in which attempts and other people race.
@@ -172,14 +173,14 @@ type figures struct {
 
 // race lets publishers of different tasks start from one input commit, round
 // after round, while people commit to the same branch.
-func race(t *testing.T, store workspace.Store, level workspace.FenceLevel) figures {
+func race(t *testing.T, store workspace.Store, level workspace.FenceLevel, rounds int) figures {
 	f := newField(t, store)
 	pub := &workspace.Publisher{Store: store, Level: level}
 	var total figures
 	reported := make(map[string]string)   // commit -> the file it brought
 	publishing := make(map[string]string) // the same, of people
 	var mu sync.Mutex
-	for round := range raceRounds {
+	for round := range rounds {
 		input := f.head()
 		var all sync.WaitGroup
 		before := total.completed
@@ -241,14 +242,14 @@ func race(t *testing.T, store workspace.Store, level workspace.FenceLevel) figur
 	f.noDebris()
 	t.Logf("%d rounds of %d publishers and %d foreign writers: %d completed, %d refused because the branch moved, %d lost races reported, %d other failures; "+
 		"%d rounds with more than one winner, %d publications not on their input, %d foreign commits, %d acknowledged commits lost",
-		raceRounds, publishers, foreigners, total.completed, total.moved, total.lost, total.other,
+		rounds, publishers, foreigners, total.completed, total.moved, total.lost, total.other,
 		total.rounds, total.astray, total.foreign, total.gone)
 	return total
 }
 
 func TestRaceFenced(t *testing.T) {
 	t.Parallel()
-	got := race(t, server.store, workspace.FenceServer)
+	got := race(t, server.store, workspace.FenceServer, raceRounds)
 	if got.rounds != 0 || got.astray != 0 || got.lost != 0 || got.gone != 0 {
 		t.Errorf("with the fence: %+v, want no round with two winners, nothing astray, nothing lost", got)
 	}
@@ -259,7 +260,7 @@ func TestRaceFenced(t *testing.T) {
 
 func TestRaceClientLevel(t *testing.T) {
 	t.Parallel()
-	got := race(t, server.store, workspace.FenceClient)
+	got := race(t, server.store, workspace.FenceClient, raceRounds)
 	// A lost race can happen; it is never reported as completed, and undoes nothing.
 	if got.gone != 0 {
 		t.Errorf("without the fence: %d acknowledged commits are gone, want 0", got.gone)
@@ -273,7 +274,7 @@ func TestRaceClientLevel(t *testing.T) {
 // taken out: it has to show what the fence prevents.
 func TestRaceControl(t *testing.T) {
 	t.Parallel()
-	got := race(t, storetest.Neutered{Store: server.store}, workspace.FenceServer)
+	got := race(t, storetest.Neutered{Store: server.store}, workspace.FenceServer, controlRounds)
 	if got.astray == 0 {
 		t.Errorf("the control shows no violation: %+v", got)
 	}
@@ -287,7 +288,7 @@ func TestRetriesOfOneTask(t *testing.T) {
 	pub := &workspace.Publisher{Store: server.store, Level: workspace.FenceServer}
 	var attempts atomic.Int64
 	commits := 0
-	for round := range retryRound {
+	for round := range retryRounds {
 		input := f.head()
 		var retry atomic.Int64
 		reports := make([]string, retriers)
@@ -325,10 +326,10 @@ func TestRetriesOfOneTask(t *testing.T) {
 			}
 		}
 	}
-	if commits != retryRound {
-		t.Errorf("%d rounds made %d commits, want one each", retryRound, commits)
+	if commits != retryRounds {
+		t.Errorf("%d rounds made %d commits, want one each", retryRounds, commits)
 	}
 	f.noDebris()
 	t.Logf("%d rounds of %d workers at one task: %d attempts, %.2f commits a round, all reports agree",
-		retryRound, retriers, attempts.Load(), float64(commits)/retryRound)
+		retryRounds, retriers, attempts.Load(), float64(commits)/retryRoundss)
 }
