@@ -331,5 +331,5 @@ func TestRetriesOfOneTask(t *testing.T) {
 	}
 	f.noDebris()
 	t.Logf("%d rounds of %d workers at one task: %d attempts, %.2f commits a round, all reports agree",
-		retryRounds, retriers, attempts.Load(), float64(commits)/retryRoundss)
+		retryRounds, retriers, attempts.Load(), float64(commits)/retryRounds)
 }
