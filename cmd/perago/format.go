@@ -22,14 +22,19 @@ func format(name string, source []byte) ([]byte, error) {
 	}
 	source = bytes.TrimPrefix(source, []byte("\ufeff"))
 	source = bytes.ReplaceAll(source, []byte("\r\n"), []byte("\n"))
+	source = bytes.ReplaceAll(source, []byte("\r"), []byte("\n")) // alone it ends a line, too
+	sources := &diag.Sources{Text: map[string][]byte{name: source}, Trees: map[string]*syntax.File{}}
+	if d := sources.CheckSource(name); d != nil {
+		return nil, diag.List{d}
+	}
 	before, err := dialect.Parse(name, source, syntax.RetainComments)
 	if err != nil {
-		return nil, diag.FromError(err, &diag.Sources{Text: map[string][]byte{name: source}, Trees: map[string]*syntax.File{}})
+		return nil, diag.FromError(err, sources)
 	}
 	text, literals := hideBytesLiterals(source, before)
 	file, err := build.ParseDefault(name, text)
 	if err != nil {
-		return nil, &failure{exitInvalid, fmt.Errorf("format %w", err), ""}
+		return nil, &failure{exitInvalid, err, "`perago check " + name + "` says more"}
 	}
 	formatted := build.FormatWithoutRewriting(file)
 	for i, literal := range literals {

@@ -91,6 +91,9 @@ func fromSurroundings(r engine.Result) bool {
 
 // tellStory writes to stderr: what went wrong, or what changed; then the figures.
 func (a *app) tellStory(r engine.Result, o *runOptions) {
+	if errors.Is(r.Err, errInterrupted) {
+		return // whoever pressed Ctrl-C knows
+	}
 	if r.Status != engine.Completed {
 		diag.WriteText(a.stderr, r.Diagnostics, a.textOptions())
 		fmt.Fprintln(a.stderr, verdict(r.Status))

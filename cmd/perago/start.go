@@ -79,8 +79,7 @@ func (a *app) start(ctx context.Context, cfg *config, files []string, o startOpt
 		return serverError(err)
 	}
 	worker := s.worker(client, cfg, o.slots)
-	seen := a.watch(worker, s)
-	defer seen.stop()
+	defer s.watch(worker)()
 	if err := s.listen(cfg.HTTPAddr, worker); err != nil {
 		return err
 	}
@@ -97,6 +96,7 @@ type service struct {
 	root    *workspace.Root
 	logs    *engine.Logs
 	log     *slog.Logger
+	screen  *screen
 	lake    *lakefs.Store // nil: no task has a workspace
 	closers []func() error
 }

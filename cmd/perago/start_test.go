@@ -257,7 +257,7 @@ func TestStartStatusPage(t *testing.T) {
 	}
 	addr := strings.Fields(rest)[0]
 	for path, want := range map[string]string{
-		"/healthz": "ok\n", "/readyz": "ok\n", "/metrics": "perago_running 0\n", "/": "1 tasks, 0 of",
+		"/healthz": "ok\n", "/readyz": "ok\n", "/metrics": "perago_running 0\n", "/": "1 task, 0 of",
 	} {
 		resp, err := http.Get("http://" + addr + path)
 		if err != nil {
@@ -278,7 +278,9 @@ func TestStartStatusPage(t *testing.T) {
 func TestRunInterrupted(t *testing.T) {
 	s := newSession(t)
 	done := make(chan int, 1)
-	go func() { done <- s.run(context.Background(), []string{"run", "plain.star", "--params", `{"forever": true}`}) }()
+	go func() {
+		done <- s.run(context.Background(), []string{"run", "plain.star", "--params", `{"forever": true}`})
+	}()
 	waitUntil(t, func() bool { return strings.Contains(s.err.String(), "running") })
 	s.signals <- syscall.SIGINT
 	wantExit(t, done, exitInterrupted, s)

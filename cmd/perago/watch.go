@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,10 +23,11 @@ func (s *service) openLogs(a *app, cfg *config, workerID string) error {
 	s.logs = logs
 	s.closers = append(s.closers, logs.Close)
 	level := cfg.LogLevel
-	if isTerminal(a.stderr) {
+	if a.colorful(a.stderr) {
 		level = max(level, slog.LevelWarn)
 	}
-	console := slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})
+	s.screen = &screen{w: a.stderr, drawn: a.colorful(a.stderr)}
+	console := slog.NewTextHandler(s.screen, &slog.HandlerOptions{Level: level})
 	s.log = slog.New(withFaults(slog.NewMultiHandler(logs.Handler(), console)))
 	for _, sentence := range cfg.Unknown {
 		s.log.Warn(sentence)
@@ -35,53 +35,72 @@ func (s *service) openLogs(a *app, cfg *config, workerID string) error {
 	return nil
 }
 
-// watcher keeps a short table of a worker on a terminal.
-type watcher struct {
-	w      io.Writer
-	lines  int // of the table that stands there now
-	done   chan struct{}
-	drawer sync.WaitGroup
+// screen is stderr: log lines, and below them, on a terminal, a table that is
+// drawn anew. It is safe for concurrent use.
+type screen struct {
+	w     io.Writer
+	drawn bool // there is a terminal to draw on
+
+	mu    sync.Mutex
+	lines []string // of the table that stands there now
 }
 
-// watch starts the table; it does nothing where stderr is no terminal.
-func (a *app) watch(worker *engine.Worker, s *service) *watcher {
-	t := &watcher{w: a.stderr, done: make(chan struct{})}
-	if !a.colorful(a.stderr) {
-		return t
+// Write puts a log line above the table.
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
+	n, err := s.w.Write(p)
+	s.put()
+	return n, err
+}
+
+// draw replaces the table.
+func (s *screen) draw(lines []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
+	s.lines = lines
+	s.put()
+}
+
+func (s *screen) erase() {
+	if len(s.lines) > 0 {
+		fmt.Fprintf(s.w, "\x1b[%dA\x1b[J", len(s.lines))
+	}
+}
+
+func (s *screen) put() {
+	for _, line := range s.lines {
+		io.WriteString(s.w, line+"\n")
+	}
+}
+
+// watch draws the table of a worker twice a second, until stop is called.
+func (s *service) watch(worker *engine.Worker) (stop func()) {
+	if !s.screen.drawn {
+		return func() {}
 	}
 	started := time.Now()
-	t.drawer.Go(func() {
+	done := make(chan struct{})
+	var drawer sync.WaitGroup
+	drawer.Go(func() {
 		tick := time.NewTicker(500 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			t.draw(table(worker.Snapshot(), s.modules, time.Since(started)))
+			s.screen.draw(table(worker.Snapshot(), s.modules, time.Since(started)))
 			select {
-			case <-t.done:
+			case <-done:
 				return
 			case <-tick.C:
 			}
 		}
 	})
-	return t
-}
-
-func (t *watcher) stop() {
-	close(t.done)
-	t.drawer.Wait()
-}
-
-// draw replaces the table that stands there.
-func (t *watcher) draw(lines []string) {
-	var b strings.Builder
-	if t.lines > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", t.lines)
+	return func() {
+		close(done)
+		drawer.Wait()
+		s.screen.draw(table(worker.Snapshot(), s.modules, time.Since(started)))
 	}
-	b.WriteString("\x1b[J")
-	for _, line := range lines {
-		b.WriteString(line + "\n")
-	}
-	t.lines = len(lines)
-	io.WriteString(t.w, b.String())
 }
 
 // table is what a worker is doing, in a few lines.
@@ -91,8 +110,8 @@ func table(s engine.Snapshot, modules []*engine.Module, up time.Duration) []stri
 		state = "draining"
 	}
 	c := s.Counts
-	lines := []string{fmt.Sprintf("%s for %s: %d tasks, %d of %d slots busy, %d done, %d failed, %d failed for good",
-		state, up.Round(time.Second), len(modules), len(s.Running), s.Slots, c.Completed, c.Failed, c.FailedTerminal)}
+	lines := []string{fmt.Sprintf("%s for %s: %s, %d of %d slots busy, %d done, %d failed, %d failed for good",
+		state, up.Round(time.Second), counted(len(modules), "task"), len(s.Running), s.Slots, c.Completed, c.Failed, c.FailedTerminal)}
 	if c.Undelivered > 0 {
 		lines[0] += fmt.Sprintf(", %d results not delivered", c.Undelivered)
 	}
@@ -111,4 +130,12 @@ func table(s engine.Snapshot, modules []*engine.Module, up time.Duration) []stri
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// counted is "1 task", "2 tasks".
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
