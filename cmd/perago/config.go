@@ -54,21 +54,31 @@ type config struct {
 	Unknown []string
 }
 
-// configFlags adds --env-file and the flags of the settings table to fs, and
-// returns what reads the configuration once fs is parsed.
-func (a *app) configFlags(fs *flag.FlagSet) func() (*config, error) {
+// configFlags adds --env-file and the flags of the settings of these commands to
+// fs, and returns what reads the configuration once fs is parsed.
+func (a *app) configFlags(fs *flag.FlagSet, on scope) func() (*config, error) {
 	envFile := fs.String("env-file", "", "read `FILE` instead of .env")
 	given := map[string]string{}
 	for _, s := range settings() {
-		if s.flag == "" {
-			continue
+		if s.flag != "" && s.on&on != 0 {
+			fs.Var(settingFlag{s, given}, s.flag, s.rule)
 		}
-		fs.Func(s.flag, fmt.Sprintf("`VALUE` over %s: %s", s.name, s.rule), func(v string) error {
-			given[s.name] = v
-			return s.set(&config{}, v)
-		})
 	}
 	return func() (*config, error) { return a.readConfig(*envFile, given) }
+}
+
+// settingFlag is the flag that stands over a variable.
+type settingFlag struct {
+	setting
+	given map[string]string // by the name of the variable
+}
+
+func (f settingFlag) String() string { return f.usual }
+
+// Set implements flag.Value.
+func (f settingFlag) Set(v string) error {
+	f.given[f.name] = v
+	return f.set(&config{}, v)
 }
 
 // envFileFlag is for commands that only look whether the configuration is whole.

@@ -22,7 +22,7 @@ func configure(t *testing.T, environ []string, dotenv string, args ...string) (*
 	}
 	a := &app{environ: environ, stderr: io.Discard}
 	fs := newFlagSet("test")
-	read := a.configFlags(fs)
+	read := a.configFlags(fs, serving)
 	if err := fs.Parse(args); err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func (a *app) doctorCommand() *ffcli.Command {
 	repository := flags.String("repository", "", "look at the fence of this lakeFS `REPO` as well")
 	branch := flags.String("branch", "main", "the `BRANCH` of --repository")
 	root := rootFlag(flags)
-	readConfig := a.configFlags(flags)
+	readConfig := a.configFlags(flags, serving)
 	return &ffcli.Command{
 		Name:       "doctor",
 		ShortUsage: "perago doctor [FILE...] [flags]",

@@ -32,7 +32,7 @@ type fenceDone func(ctx context.Context, store workspace.Store, repo, branch str
 func (a *app) fenceAction(name, help string, do fenceDone) *ffcli.Command {
 	flags := newFlagSet(name)
 	branch := flags.String("branch", "main", "the `BRANCH` that is meant")
-	readConfig := a.configFlags(flags)
+	readConfig := a.configFlags(flags, fencing)
 	return &ffcli.Command{
 		Name:       name,
 		ShortUsage: "perago fence " + name + " REPO [flags]",

@@ -13,7 +13,7 @@ import (
 
 // rootFlag adds --root, what "//" means in a load.
 func rootFlag(fs *flag.FlagSet) *string {
-	return fs.String("root", "", "the `DIR` that // means in load(\"//…\"): by default the current one when the file is inside it, else the file's own")
+	return fs.String("root", "", "what // means in load(\"//…\"): a `DIR`; by default the current one, or the file's own when that is elsewhere")
 }
 
 func (a *app) textOptions() diag.TextOptions {

@@ -16,7 +16,7 @@ func (a *app) registerCommand() *ffcli.Command {
 	flags := newFlagSet("register")
 	dryRun := flags.Bool("dry-run", false, "change nothing; show what would change")
 	root := rootFlag(flags)
-	readConfig := a.configFlags(flags)
+	readConfig := a.configFlags(flags, registering)
 	return &ffcli.Command{
 		Name:       "register",
 		ShortUsage: "perago register FILE... [flags]",

@@ -39,7 +39,7 @@ func (a *app) runCommand() *ffcli.Command {
 	flags.BoolVar(&o.publish, "publish", false, "publish to the branch that the input names")
 	format := choiceFlag(flags, "format", "how the outcome is written", []string{"text", "json"})
 	root := rootFlag(flags)
-	o.config = a.configFlags(flags)
+	o.config = a.configFlags(flags, running)
 	return &ffcli.Command{
 		Name:       "run",
 		ShortUsage: "perago run FILE [flags]",

@@ -10,12 +10,23 @@ import (
 // setting is one variable of the configuration.
 type setting struct {
 	name   string
-	flag   string // of the commands that serve or run; "" has none
+	flag   string // "" has none
+	on     scope  // the commands that have the flag
 	usual  string // the default, as it would be written; "" is none
 	secret bool
 	rule   string // what is wanted, for people
 	set    func(c *config, value string) error
 }
+
+// scope is a set of commands.
+type scope int
+
+const (
+	serving     scope = 1 << iota // start, doctor
+	running                       // run
+	registering                   // register
+	fencing                       // fence
+)
 
 // credentialGroups are variables that are given together or not at all.
 func credentialGroups() [][]string {
@@ -28,60 +39,60 @@ func credentialGroups() [][]string {
 // settings is the table of every variable; docs/operations.md shows it.
 func settings() []setting {
 	return []setting{
-		{name: "CONDUCTOR_SERVER_URL", flag: "conductor-url", rule: "an http(s) URL that ends in /api",
+		{name: "CONDUCTOR_SERVER_URL", flag: "conductor-url", on: serving | registering, rule: "an http(s) URL that ends in /api",
 			set: func(c *config, v string) error { return setURL(&c.Conductor.URL, v, endsInAPI) }},
 		{name: "CONDUCTOR_AUTH_KEY", secret: true, rule: "the key of Conductor's application",
 			set: func(c *config, v string) error { c.Conductor.Key = engine.NewSecret(v); return nil }},
 		{name: "CONDUCTOR_AUTH_SECRET", secret: true, rule: "the secret that belongs to CONDUCTOR_AUTH_KEY",
 			set: func(c *config, v string) error { c.Conductor.Secret = engine.NewSecret(v); return nil }},
-		{name: "LAKECTL_SERVER_ENDPOINT_URL", flag: "lakefs-url", rule: "an http(s) URL, with or without /api/v1",
+		{name: "LAKECTL_SERVER_ENDPOINT_URL", flag: "lakefs-url", on: serving | running | fencing, rule: "an http(s) URL, with or without /api/v1",
 			set: func(c *config, v string) error { return setURL(&c.LakeFS.URL, v, withoutAPIVersion) }},
 		{name: "LAKECTL_CREDENTIALS_ACCESS_KEY_ID", secret: true, rule: "lakeFS's access key id",
 			set: func(c *config, v string) error { c.LakeFS.Key = engine.NewSecret(v); return nil }},
 		{name: "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", secret: true, rule: "lakeFS's secret access key",
 			set: func(c *config, v string) error { c.LakeFS.Secret = engine.NewSecret(v); return nil }},
-		{name: "PERAGO_WORKSPACE_ROOT", flag: "workspace-root", rule: "a folder, made when missing",
+		{name: "PERAGO_WORKSPACE_ROOT", flag: "workspace-root", on: serving | running, rule: "a folder, made when missing",
 			set: func(c *config, v string) error { return setFolder(&c.WorkspaceRoot, v) }},
-		{name: "PERAGO_LOG_ROOT", flag: "log-root", rule: "a folder, made when missing",
+		{name: "PERAGO_LOG_ROOT", flag: "log-root", on: serving, rule: "a folder, made when missing",
 			set: func(c *config, v string) error { return setFolder(&c.LogRoot, v) }},
-		{name: "PERAGO_CACHE_ROOT", flag: "cache-root", rule: "a folder, made when missing",
+		{name: "PERAGO_CACHE_ROOT", flag: "cache-root", on: serving | running, rule: "a folder, made when missing",
 			set: func(c *config, v string) error { return setFolder(&c.CacheRoot, v) }},
-		{name: "PERAGO_CACHE_MAX_SIZE", flag: "cache-max-size", usual: "10GB", rule: sizeRule,
+		{name: "PERAGO_CACHE_MAX_SIZE", flag: "cache-max-size", on: serving | running, usual: "10GB", rule: sizeRule,
 			set: func(c *config, v string) error { return setSize(&c.CacheMax, v) }},
-		{name: "PERAGO_TRANSFER_CONCURRENCY", flag: "transfer-concurrency", usual: "16", rule: "a whole number, at least 1",
+		{name: "PERAGO_TRANSFER_CONCURRENCY", flag: "transfer-concurrency", on: serving | running | fencing, usual: "16", rule: "a whole number, at least 1",
 			set: func(c *config, v string) error { return setInt(&c.TransferConcurrency, v, 1) }},
-		{name: "PERAGO_LOG_FILE_MAX_SIZE", flag: "log-file-max-size", usual: "100MB", rule: sizeRule,
+		{name: "PERAGO_LOG_FILE_MAX_SIZE", flag: "log-file-max-size", on: serving, usual: "100MB", rule: sizeRule,
 			set: func(c *config, v string) error { return setSize(&c.LogFileMax, v) }},
-		{name: "PERAGO_LOG_RETENTION", flag: "log-retention", usual: "30d", rule: durationRule,
+		{name: "PERAGO_LOG_RETENTION", flag: "log-retention", on: serving, usual: "30d", rule: durationRule,
 			set: func(c *config, v string) error { return setDuration(&c.LogRetention, v, time.Second) }},
-		{name: "PERAGO_LOG_LEVEL", flag: "log-level", usual: "info", rule: "debug, info, warning or error",
+		{name: "PERAGO_LOG_LEVEL", flag: "log-level", on: serving, usual: "info", rule: "debug, info, warning or error",
 			set: func(c *config, v string) error { return setLevel(&c.LogLevel, v) }},
-		{name: "PERAGO_WORKER_ID_PREFIX", flag: "worker-id-prefix", rule: "letters, digits, - and _, at most 100",
+		{name: "PERAGO_WORKER_ID_PREFIX", flag: "worker-id-prefix", on: serving, rule: "letters, digits, - and _, at most 100",
 			set: func(c *config, v string) error { return setPrefix(&c.WorkerIDPrefix, v) }},
-		{name: "PERAGO_EXECUTION_MODE", flag: "execution-mode", usual: "process", rule: "process or thread",
+		{name: "PERAGO_EXECUTION_MODE", flag: "execution-mode", on: serving | running, usual: "process", rule: "process or thread",
 			set: func(c *config, v string) error { return setWord(&c.ExecutionMode, v, "process", "thread") }},
-		{name: "PERAGO_MEMORY_MAX", flag: "memory-max", usual: "2GB", rule: sizeRule,
+		{name: "PERAGO_MEMORY_MAX", flag: "memory-max", on: serving | running, usual: "2GB", rule: sizeRule,
 			set: func(c *config, v string) error { return setSize(&c.MemoryMax, v) }},
-		{name: "PERAGO_BODY_SECONDS_MAX", flag: "body-seconds-max", usual: "0", rule: "whole seconds, 0 for no ceiling",
+		{name: "PERAGO_BODY_SECONDS_MAX", flag: "body-seconds-max", on: serving | running, usual: "0", rule: "whole seconds, 0 for no ceiling",
 			set: func(c *config, v string) error { return setInt(&c.BodySecondsMax, v, 0) }},
-		{name: "PERAGO_WORKSPACE_GC_TTL", flag: "workspace-gc-ttl", usual: "24h", rule: durationRule,
+		{name: "PERAGO_WORKSPACE_GC_TTL", flag: "workspace-gc-ttl", on: serving, usual: "24h", rule: durationRule,
 			set: func(c *config, v string) error { return setDuration(&c.GCTTL, v, 0) }},
-		{name: "PERAGO_WORKSPACE_GC_INTERVAL", flag: "workspace-gc-interval", usual: "1h", rule: durationRule,
+		{name: "PERAGO_WORKSPACE_GC_INTERVAL", flag: "workspace-gc-interval", on: serving, usual: "1h", rule: durationRule,
 			set: func(c *config, v string) error { return setDuration(&c.GCInterval, v, time.Second) }},
-		{name: "PERAGO_KEEP_FAILED", flag: "keep-failed", usual: "0", rule: "0 or 1",
+		{name: "PERAGO_KEEP_FAILED", flag: "keep-failed", on: serving, usual: "0", rule: "0 or 1",
 			set: func(c *config, v string) error { return setBit(&c.KeepFailed, v) }},
-		{name: "PERAGO_SHUTDOWN_FORCE_KILL_AFTER", flag: "shutdown-force-kill-after", rule: durationRule,
+		{name: "PERAGO_SHUTDOWN_FORCE_KILL_AFTER", flag: "shutdown-force-kill-after", on: serving, rule: durationRule,
 			set: func(c *config, v string) error {
 				c.ForceKillAfter = new(time.Duration)
 				return setDuration(c.ForceKillAfter, v, 0)
 			}},
-		{name: "PERAGO_FAILURE_REASON_MAX_LENGTH", flag: "failure-reason-max-length", usual: "500", rule: "a whole number, at least 50",
+		{name: "PERAGO_FAILURE_REASON_MAX_LENGTH", flag: "failure-reason-max-length", on: serving | running, usual: "500", rule: "a whole number, at least 50",
 			set: func(c *config, v string) error { return setInt(&c.ReasonMax, v, 50) }},
-		{name: "PERAGO_POLL_INTERVAL_MAX", flag: "poll-interval-max", usual: "1s", rule: durationRule,
+		{name: "PERAGO_POLL_INTERVAL_MAX", flag: "poll-interval-max", on: serving, usual: "1s", rule: durationRule,
 			set: func(c *config, v string) error { return setDuration(&c.PollIntervalMax, v, time.Millisecond) }},
-		{name: "PERAGO_FENCE", flag: "fence", usual: "auto", rule: "auto, server or client",
+		{name: "PERAGO_FENCE", flag: "fence", on: serving | running, usual: "auto", rule: "auto, server or client",
 			set: func(c *config, v string) error { return setWord(&c.Fence, v, "auto", "server", "client") }},
-		{name: "PERAGO_HTTP_ADDR", flag: "http-addr", rule: "HOST:PORT or :PORT",
+		{name: "PERAGO_HTTP_ADDR", flag: "http-addr", on: serving, rule: "HOST:PORT or :PORT",
 			set: func(c *config, v string) error { return setAddr(&c.HTTPAddr, v) }},
 	}
 }

@@ -33,7 +33,7 @@ func (a *app) startCommand() *ffcli.Command {
 	slots := countFlag(flags, "j", "run up to `N` attempts at once, shared by all the files", runtime.NumCPU())
 	register := flags.Bool("register", false, "create the TaskDefs that Conductor does not have")
 	root := rootFlag(flags)
-	readConfig := a.configFlags(flags)
+	readConfig := a.configFlags(flags, serving)
 	return &ffcli.Command{
 		Name:       "start",
 		ShortUsage: "perago start FILE... [flags]",

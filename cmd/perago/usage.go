@@ -25,31 +25,46 @@ func usage(cmd *ffcli.Command) string {
 		tw.Flush()
 		fmt.Fprintf(&b, "\n`%s <command> --help` tells more of one.\n", commandPath(cmd))
 	}
-	if flags := flagLines(cmd.FlagSet); len(flags) > 0 {
-		b.WriteString("\nflags:\n")
-		tw := tabwriter.NewWriter(&b, 0, 2, 2, ' ', 0)
-		for _, line := range flags {
-			fmt.Fprintln(tw, line)
-		}
-		tw.Flush()
-	}
+	own, settings := flagLines(cmd.FlagSet)
+	section(&b, "flags", own)
+	section(&b, "configuration, each over its variable", settings)
 	return b.String()
 }
 
-func flagLines(fs *flag.FlagSet) []string {
-	var lines []string
+func section(b *strings.Builder, title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s:\n", title)
+	tw := tabwriter.NewWriter(b, 0, 2, 2, ' ', 0)
+	for _, line := range lines {
+		fmt.Fprintln(tw, line)
+	}
+	tw.Flush()
+}
+
+// flagLines are the flags of a command: its own, and those of the configuration.
+func flagLines(fs *flag.FlagSet) (own, settings []string) {
 	fs.VisitAll(func(f *flag.Flag) {
 		argument, text := flag.UnquoteUsage(f)
+		switch v := f.Value.(type) {
+		case settingFlag:
+			argument, text = "VALUE", v.name+"\t"+text
+		case *choice:
+			argument = strings.Join(v.words, "|")
+		}
 		if isSwitch(f) {
 			argument = ""
-		} else if c, ok := f.Value.(*choice); ok {
-			argument = strings.Join(c.words, "|")
 		}
 		line := "  " + strings.TrimRight(dashed(f.Name)+" "+argument, " ") + "\t" + text
 		if f.DefValue != "" && f.DefValue != "false" {
 			line += " (default " + f.DefValue + ")"
 		}
-		lines = append(lines, line)
+		if _, ok := f.Value.(settingFlag); ok {
+			settings = append(settings, line)
+		} else {
+			own = append(own, line)
+		}
 	})
-	return lines
+	return own, settings
 }
