@@ -247,3 +247,39 @@ func TestWindowOfLines(t *testing.T) {
 		t.Errorf("of an unknown file: got %q", got)
 	}
 }
+
+// TestRewordTakesOnlyTheInterpreters: an error of a server or a disk, and text of
+// the author's in a message, are not taken for what they resemble.
+func TestRewordTakesOnlyTheInterpreters(t *testing.T) {
+	for _, tt := range []struct {
+		err        error
+		code, text string
+	}{
+		{fmt.Errorf("upload a.csv: %w", errors.New("entity too large")), "P4200", "upload a.csv: entity too large"},
+		{errors.New("invalid float literal: 5 out of range"), "P4219", "`float`: the text is no number: got 5 out of range, want a number, such as 1.5"},
+		{errors.New("int: invalid literal with base 16: a frozen x"), "P4219", "`int`: the text is no whole number: got a frozen x, want digits of base 16"},
+		{errors.New("something else"), "P4200", "something else"},
+	} {
+		_, list := run(t, "x = boom()\n", tt.err)
+		p := Problem{Message: list[0].Message, Found: list[0].Found, Wanted: list[0].Wanted}
+		if got := p.Error(); string(list[0].Code) != tt.code || got != tt.text {
+			t.Errorf("%v: got %s %q, want %s %q", tt.err, list[0].Code, got, tt.code, tt.text)
+		}
+	}
+}
+
+// TestLongNamesAreCut: a name of the author's can be as long as the file.
+func TestLongNamesAreCut(t *testing.T) {
+	long := strings.Repeat("x", 100_000)
+	src := long + " = 1\ny = z" + long + "\n"
+	tree, err := (&syntax.FileOptions{}).Parse("a.star", src, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = starlark.FileProgram(tree, func(string) bool { return false })
+	for _, d := range FromError(err, &Sources{Text: map[string][]byte{"a.star": []byte(src)}}) {
+		if n := len(d.Message) + len(d.Hint) + len(d.Source); n > 6000 {
+			t.Errorf("%s has %d bytes", d.Code, n)
+		}
+	}
+}

@@ -111,7 +111,9 @@ func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 		s.place(d, pos)
 	} else {
 		d = s.at(pos, "P4200", plainMessage(err, e))
-		argument = s.reword(d, builtin)
+		if errors.Unwrap(e.Unwrap()) == nil { // else it is of a server or a disk, and says what it is
+			argument = s.reword(d, builtin)
+		}
 		d.Found = shorten(d.Found, 80)
 		if d.Code != "P4200" {
 			terse(List{d})

@@ -12,98 +12,96 @@ import (
 
 const cancelled = "Starlark computation cancelled: "
 
-// wording is one message of the interpreter: how it is recognised and said anew.
-type wording struct {
-	match func(msg string) bool
-	say   func(s *Sources, d *Diagnostic, msg string)
-}
-
-func starts(prefix string) func(string) bool {
-	return func(msg string) bool { return strings.HasPrefix(msg, prefix) }
-}
-
-func contains(part string) func(string) bool {
-	return func(msg string) bool { return strings.Contains(msg, part) }
-}
-
-func ends(suffix string) func(string) bool {
-	return func(msg string) bool { return strings.HasSuffix(msg, suffix) }
-}
-
-// as gives a message a code and a hint and leaves its text.
-func as(code Code, hint string) func(*Sources, *Diagnostic, string) {
-	return func(_ *Sources, d *Diagnostic, _ string) { d.Code, d.Hint = code, hint }
-}
-
-// reword applies the first wording that fits. builtin is what was called, ""
+// reword says a message of the interpreter anew. builtin is what was called, ""
 // when an operator or a statement failed. It returns the argument at fault, as
 // Problem.Argument has it, where the message tells.
 func (s *Sources) reword(d *Diagnostic, builtin string) (argument string) {
-	defer func() {
-		d.Message = strings.ReplaceAll(d.Message, "NoneType", "None")
-		d.Found = strings.ReplaceAll(d.Found, "NoneType", "None")
-	}()
 	msg := d.Message
-	for _, w := range wordings() {
-		if w.match(msg) {
-			w.say(s, d, msg)
-			return ""
-		}
+	rest, ok := strings.CutPrefix(msg, builtin+": ")
+	if !s.say(d, msg) && ok && builtin != "" {
+		argument = sayBuiltin(d, builtin, rest)
 	}
-	if rest, ok := strings.CutPrefix(msg, builtin+": "); ok && builtin != "" {
-		return sayBuiltin(d, builtin, rest)
-	}
-	return ""
+	d.Message = strings.ReplaceAll(d.Message, "NoneType", "None")
+	d.Found = strings.ReplaceAll(d.Found, "NoneType", "None")
+	return argument
 }
 
-func wordings() []wording {
-	return []wording{
-		{starts(cancelled), func(_ *Sources, d *Diagnostic, msg string) {
-			d.Code, d.Message = "P4224", "stopped: "+strings.TrimPrefix(msg, cancelled)
-		}},
-		{starts("unknown binary op: "), sayBinary},
-		{starts("unknown unary op: "), sayUnary},
-		{ends(" not implemented"), sayOrder},
-		{contains(" field or method"), sayAttribute},
-		{starts("key "), sayKey},
-		{contains(" out of range"), sayRange},
-		{contains("values to unpack"), sayUnpack},
-		{ends("in sequence assignment"), sayUnpack},
-		{contains(" frozen "), sayFixed},
-		{contains(" during iteration"), sayFixed},
-		{contains(" value is not iterable"), sayIterable},
-		{ends("want iterable"), sayIterable},
-		{starts("invalid call of non-function"), sayCall},
-		{ends("division by zero"), sayZero},
-		{ends("modulo by zero"), sayZero},
-		{ends("referenced before assignment"), sayUnassigned},
-		{ends("called recursively"), sayRecursion},
-		{starts("unhashable"), sayUnhashable},
-		{contains("format spec features not supported"), sayFormat},
-		{starts("unknown conversion %"), sayFormat},
-		{contains(" format requires "), as("P4216", "`%d` takes an int, `%f` a number, `%s` anything")},
-		{contains("arguments for format string"), as("P4216", "each `%` of the text takes one argument: `\"%s %s\" % (a, b)`; a tuple needs `(t,)`; `%%` is a percent sign")},
-		{contains("incomplete format"), as("P4216", "`%%` is a percent sign")},
-		{starts("format: keyword "), sayKeyword},
-		{starts("format: "), as("P4216", "`{}` takes the arguments in their order, `{name}` the keyword of that name; `{{` is a brace")},
-		{starts("comparison exceeded"), as("P4218", "compare the parts, or their json.encode(...)")},
-		{contains("invalid literal with base"), sayNumber},
-		{contains("invalid float literal"), sayNumber},
-		{starts("cannot convert "), as("P4219", "")},
-		{contains("too large"), as("P4220", "")},
-		{contains("excessive repeat"), as("P4220", "")},
-		{ends("does not support item assignment"), sayItem},
-		{starts("can't assign to ."), sayField},
-		{starts("unhandled index operation"), sayIndex},
-		{contains(" index: "), sayIndex},
-		{starts("invalid slice operand"), sayIndex},
-		{starts("argument after *"), as("P4217", "`*` spreads a list or a tuple, `**` a dict with string keys")},
-		{starts("keywords must be strings"), as("P4217", "`**` spreads a dict with string keys")},
-		{starts("duplicate key: "), as("P4223", "give each key once")},
-		{starts("join: in list"), sayJoin},
-		{starts("'in "), sayIn},
-		{ends(" has no len"), sayLen},
+// say says a message of the interpreter anew; false when it is none of those
+// that are known. The order counts: the first that fits wins.
+func (s *Sources) say(d *Diagnostic, msg string) bool {
+	switch {
+	case strings.HasPrefix(msg, cancelled):
+		d.Code, d.Message = "P4224", "stopped: "+strings.TrimPrefix(msg, cancelled)
+	case strings.HasPrefix(msg, "int: invalid literal with base"), strings.HasPrefix(msg, "invalid float literal"):
+		sayNumber(s, d, msg)
+	case strings.HasPrefix(msg, "unknown binary op: "):
+		sayBinary(s, d, msg)
+	case strings.HasPrefix(msg, "unknown unary op: "):
+		sayUnary(s, d, msg)
+	case strings.HasSuffix(msg, " not implemented"):
+		sayOrder(s, d, msg)
+	case strings.Contains(msg, " field or method"):
+		sayAttribute(s, d, msg)
+	case strings.HasPrefix(msg, "key "):
+		sayKey(s, d, msg)
+	case strings.Contains(msg, " out of range"):
+		sayRange(s, d, msg)
+	case strings.Contains(msg, "values to unpack"), strings.HasSuffix(msg, "in sequence assignment"):
+		sayUnpack(s, d, msg)
+	case strings.Contains(msg, " frozen "), strings.Contains(msg, " during iteration"):
+		sayFixed(s, d, msg)
+	case strings.Contains(msg, " value is not iterable"), strings.HasSuffix(msg, "want iterable"):
+		sayIterable(s, d, msg)
+	case strings.HasPrefix(msg, "invalid call of non-function"):
+		sayCall(s, d, msg)
+	case strings.HasSuffix(msg, "division by zero"), strings.HasSuffix(msg, "modulo by zero"):
+		sayZero(s, d, msg)
+	case strings.HasSuffix(msg, "referenced before assignment"):
+		sayUnassigned(s, d, msg)
+	case strings.HasSuffix(msg, "called recursively"):
+		sayRecursion(s, d, msg)
+	case strings.HasPrefix(msg, "unhashable"):
+		sayUnhashable(s, d, msg)
+	case strings.Contains(msg, "format spec features not supported"), strings.HasPrefix(msg, "unknown conversion %"):
+		sayFormat(s, d, msg)
+	case strings.Contains(msg, " format requires "):
+		d.Code, d.Hint = "P4216", "`%d` takes an int, `%f` a number, `%s` anything"
+	case strings.Contains(msg, "arguments for format string"):
+		d.Code, d.Hint = "P4216", "each `%` of the text takes one argument: `\"%s %s\" % (a, b)`; a tuple needs `(t,)`; `%%` is a percent sign"
+	case strings.Contains(msg, "incomplete format"):
+		d.Code, d.Hint = "P4216", "`%%` is a percent sign"
+	case strings.HasPrefix(msg, "format: keyword "):
+		sayKeyword(s, d, msg)
+	case strings.HasPrefix(msg, "format: "):
+		d.Code, d.Hint = "P4216", "`{}` takes the arguments in their order, `{name}` the keyword of that name; `{{` is a brace"
+	case strings.HasPrefix(msg, "comparison exceeded"):
+		d.Code, d.Hint = "P4218", "compare the parts, or their json.encode(...)"
+	case strings.HasPrefix(msg, "cannot convert "):
+		d.Code = "P4219"
+	case strings.Contains(msg, "too large"), strings.Contains(msg, "excessive repeat"):
+		d.Code = "P4220"
+	case strings.HasSuffix(msg, "does not support item assignment"):
+		sayItem(s, d, msg)
+	case strings.HasPrefix(msg, "can't assign to ."):
+		sayField(s, d, msg)
+	case strings.HasPrefix(msg, "unhandled index operation"), strings.Contains(msg, " index: "), strings.HasPrefix(msg, "invalid slice operand"):
+		sayIndex(s, d, msg)
+	case strings.HasPrefix(msg, "argument after *"):
+		d.Code, d.Hint = "P4217", "`*` spreads a list or a tuple, `**` a dict with string keys"
+	case strings.HasPrefix(msg, "keywords must be strings"):
+		d.Code, d.Hint = "P4217", "`**` spreads a dict with string keys"
+	case strings.HasPrefix(msg, "duplicate key: "):
+		d.Code, d.Hint = "P4223", "give each key once"
+	case strings.HasPrefix(msg, "join: in list"):
+		sayJoin(s, d, msg)
+	case strings.HasPrefix(msg, "'in "):
+		sayIn(s, d, msg)
+	case strings.HasSuffix(msg, " has no len"):
+		sayLen(s, d, msg)
+	default:
+		return false
 	}
+	return true
 }
 
 // sayBinary explains `x op y`.

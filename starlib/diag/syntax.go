@@ -163,7 +163,12 @@ func wanted(want string) string {
 
 // shorten cuts a text for a message, at most n runes, on one line.
 func shorten(s string, n int) string {
-	s = strings.NewReplacer("\r\n", "⏎", "\n", "⏎", "\r", "⏎").Replace(s)
+	if strings.ContainsAny(s, "\r\n") {
+		s = strings.NewReplacer("\r\n", "⏎", "\n", "⏎", "\r", "⏎").Replace(s)
+	}
+	if len(s) <= n {
+		return s
+	}
 	runes := []rune(s)
 	if len(runes) <= n {
 		return s
