@@ -33,7 +33,7 @@ func TestIdleWorkerStops(t *testing.T) {
 // runs for as long as that takes, and reports it.
 func TestWorkerDrains(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, quick)
+	s := newScene(t, strings.ReplaceAll(quick, "response_seconds = 3", "response_seconds = 5"))
 	root := s.root()
 	env, held := s.fault("step ran", "hold")
 	p := s.worker(root, env...)
@@ -41,8 +41,9 @@ func TestWorkerDrains(t *testing.T) {
 	eventually(t, "the attempt runs", func() bool { return exists(held) })
 	p.signal(syscall.SIGTERM)
 	p.logs("worker draining")
+	<-time.After(4 * time.Second) // a poll that was open at the signal has ended
 	second := s.start()
-	<-time.After(8 * time.Second) // more than two leases
+	<-time.After(7 * time.Second) // more than two leases, in all
 	if w, err := site.conductor.Workflow(t.Context(), first); err != nil || len(w.Tasks) != 1 || w.Tasks[0].Status != "IN_PROGRESS" {
 		t.Errorf("after two leases: got %+v, %v, want the first attempt to be in progress", w, err)
 	}
