@@ -245,13 +245,10 @@ func (s *service) sweep(ctx context.Context, cfg *config) {
 	}
 }
 
-// logEvent logs one step of a publication. What became of it in the end, the
-// engine logs.
+// logEvent logs one step of a publication.
 func logEvent(log *slog.Logger, e workspace.Event) {
 	level := slog.LevelInfo
 	switch e.Kind {
-	case workspace.EventPublished, workspace.EventAdopted:
-		return
 	case workspace.EventBranched, workspace.EventMerging:
 		level = slog.LevelDebug
 	case workspace.EventUnfenced, workspace.EventLeft:
@@ -264,7 +261,8 @@ func logEvent(log *slog.Logger, e workspace.Event) {
 	if e.Kind == workspace.EventStaged {
 		attrs = append(attrs, "commit", e.Commit, "puts", e.Puts, "copies", e.Copies, "deletes", e.Drops, "bytes", e.Bytes)
 	}
-	if e.Kind == workspace.EventLost {
+	switch e.Kind {
+	case workspace.EventPublished, workspace.EventAdopted, workspace.EventLost:
 		attrs = append(attrs, "from", e.Ref.Commit, "to", e.Commit)
 	}
 	if e.Took > 0 {

@@ -65,7 +65,11 @@ func TestSleptThroughItsLease(t *testing.T) {
 			if again := s.publishedOnce(id, s.ends(id)); again != commit {
 				t.Errorf("commit: got %s, then %s", commit, again)
 			}
-			for _, claim := range claims(first.log() + second.log()) {
+			claimed := claims(first.log() + second.log())
+			if len(claimed) == 0 {
+				t.Error("no worker logged the publication")
+			}
+			for _, claim := range claimed {
 				if claim != commit {
 					t.Errorf("a worker claims %s, and main has %s", claim, commit)
 				}
