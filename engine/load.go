@@ -24,7 +24,10 @@ import (
 const (
 	// loadSteps bounds the top level of one file, in steps of the interpreter: a
 	// fraction of a second.
-	loadSteps = 20_000_000
+	loadSteps = 10_000_000
+
+	// maxUnknown is how many undefined names of one file are looked at.
+	maxUnknown = 100
 
 	// maxFiles bounds what one task file may load, itself included.
 	maxFiles = 500
@@ -184,7 +187,7 @@ func (l *loader) enter(name string, text []byte, asked []diag.Frame) *unit {
 // compile resolves tree, which stays as it was written, and compiles the same
 // text with the bounds of operators in it.
 func (l *loader) compile(tree *syntax.File, name string, text []byte) (*starlark.Program, error) {
-	if err := resolve.File(tree, l.names.Has, starlark.Universe.Has); err != nil {
+	if err := resolve.File(tree, l.known(), starlark.Universe.Has); err != nil {
 		return nil, err
 	}
 	bounded, err := dialect().Parse(name, text, 0)
@@ -193,6 +196,23 @@ func (l *loader) compile(tree *syntax.File, name string, text []byte) (*starlark
 	}
 	l.module.bounds.Rewrite(bounded)
 	return starlark.FileProgram(bounded, l.bounded.Has)
+}
+
+// known tells the resolver which names there are. It spells every name that is
+// not known against all that are, which takes minutes for a large file of
+// nonsense: after some hundred such names it is told that it knows them all. By
+// then the file has its errors, and is not run.
+func (l *loader) known() func(string) bool {
+	unknown := 0
+	return func(name string) bool {
+		if l.names.Has(name) || unknown > maxUnknown {
+			return true
+		}
+		if !starlark.Universe.Has(name) {
+			unknown++
+		}
+		return false
+	}
 }
 
 // follow does one load statement, as far as it can be done without running it.

@@ -299,6 +299,8 @@ func TestLoadTakesItsTime(t *testing.T) {
 		"lambdas":    {"task.star": []byte(fill("x = ", "lambda:", "1\n"))},
 		"blocks":     {"task.star": []byte(blocks(900))},
 		"undefined":  {"task.star": []byte(fill("", "q\n", ""))},
+		"names":      {"task.star": []byte(names(10_000))},
+		"long name":  {"task.star": []byte(fill("", "x", " = 1\ny = z"))},
 		"habits":     {"task.star": []byte(fill("", "import os\n", ""))},
 		"f-strings":  {"task.star": []byte(fill("x = [", "f'',", "]"))},
 		"rows":       {"task.star": []byte(fill(plainTask+"_ROWS = [\n", "[1, \"a\"],\n", "]\n"))},
@@ -331,6 +333,15 @@ func TestLoadTakesItsTime(t *testing.T) {
 			}
 		})
 	}
+}
+
+// names defines n names and uses n others.
+func names(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "n%d = m%d\n", i, i)
+	}
+	return b.String()
 }
 
 // blocks nests functions n deep.

@@ -20,18 +20,18 @@ const (
 
 // CheckSource refuses a text that the parser would misread, or that would cost
 // it its stack: bytes that are no UTF-8, a NUL, which the parser takes for the
-// end of the file, and endless chains. nil when there is nothing to refuse.
-// The text must be in s under name.
-func (s *Sources) CheckSource(name string) *Diagnostic {
-	src := string(s.Text[name])
+// end of the file, endless chains and endless names. nil when there is nothing to refuse.
+// The text must be in s under the name of the file.
+func (s *Sources) CheckSource(file string) *Diagnostic {
+	src := string(s.Text[file])
 	if i := invalidUTF8(src); i >= 0 {
-		d := s.atOffset(name, i, "P1304", "the file is not UTF-8")
+		d := s.atOffset(file, i, "P1304", "the file is not UTF-8")
 		d.Found = fmt.Sprintf("the byte 0x%02x at offset %d", src[i], i)
 		d.Hint = "save the file as UTF-8"
 		return d
 	}
 	if i := strings.IndexByte(src, 0); i >= 0 {
-		d := s.atOffset(name, i, "P1305", "the file holds a NUL byte")
+		d := s.atOffset(file, i, "P1305", "the file holds a NUL byte")
 		d.Found = fmt.Sprintf("0x00 at offset %d", i)
 		d.Hint = "is it a text? Write `\\x00` for one in a string"
 		return d
@@ -39,8 +39,17 @@ func (s *Sources) CheckSource(name string) *Diagnostic {
 	if len(src) < deepBytes {
 		return nil
 	}
-	if t, ok := chained(scan(src)); ok {
-		d := s.at(syntax.MakePosition(&name, int32(t.line), int32(t.column)), "P1006", "one expression goes on for too long")
+	tokens := scan(src)
+	for _, t := range tokens {
+		if t.kind == name && len(t.text) > longestName {
+			d := s.at(syntax.MakePosition(&file, int32(t.at.line), int32(t.at.column)), "P1009", "the name is too long")
+			d.Found, d.Wanted = fmt.Sprintf("%d bytes", len(t.text)), fmt.Sprintf("at most %d", longestName)
+			d.Hint = "choose a shorter one"
+			return d
+		}
+	}
+	if t, ok := chained(tokens); ok {
+		d := s.at(syntax.MakePosition(&file, int32(t.line), int32(t.column)), "P1006", "one expression goes on for too long")
 		d.Wanted = fmt.Sprintf("at most %d operators, calls or branches in a row", longChain)
 		d.Hint = "data belongs in a file of the workspace; name parts of an expression by assigning them first"
 		return d

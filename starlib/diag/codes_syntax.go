@@ -18,6 +18,7 @@ func readingStories() []Story {
 		{"P1006", "nested too deeply", "Brackets, operators and branches may nest and follow each other only so far: the interpreter walks them by recursion. Data that is written down as one huge expression belongs in a file of the workspace.", ""},
 		{"P1007", "an escape that is none", "In a string a backslash starts one of the escapes \\n, \\t, \\\\, \\\", \\', \\xhh, \\uhhhh, \\Uhhhhhhhh and \\ooo. A regular expression is best written as a raw string, in which a backslash is only that.", "re.compile(\"\\d+\")\n\nre.compile(r\"\\d+\")"},
 		{"P1008", "brackets that do not match", "Every bracket that is opened must be closed by its like. The line named is the one where it was opened.", "f(a, [b)\n\nf(a, [b])"},
+		{"P1009", "a name that is too long", "A name has at most 200 bytes.", ""},
 	}
 }
 
@@ -90,7 +91,7 @@ func loadStories() []Story {
 		{"P1407", "files that load each other", "The message shows the chain. Put what both need into a third file.", ""},
 		{"P1408", "too many files", "One task file loads at most 499 others.", ""},
 		{"P1501", "no task", "The top level of a task file calls task(...) exactly once. The place shown is the end of the file.", "def run(params):\n    return {}\n\ntask(name = \"songs.count\", result = schema(n = int))\n\ndef run(params):\n    return {\"n\": 1}"},
-		{"P1502", "the top level takes too long", "The top level declares; it has a bound of 20 million steps, a fraction of a second. Work belongs in run.", ""},
+		{"P1502", "the top level takes too long", "The top level declares; it has a bound of 10 million steps, a fraction of a second. Work belongs in run.", ""},
 		{"P1503", "no body", "The body is the module's own `def run`: run(workspace, params) when the task declares a workspace, run(params) when it does not.", "task(name = \"songs.count\")\n\ntask(name = \"songs.count\")\n\ndef run(params):\n    return {}"},
 		{"P1504", "a body that is not the module's own def", "run must be written as a def in the task file itself, not as a lambda or a loaded name. It may of course call what was loaded.", "run = lambda params: {}\n\ndef run(params):\n    return {}"},
 		{"P1505", "the signature of run", "The declaration fixes it: run(workspace, params) when `workspace =` is given to task, run(params) when it is not. No other names, no defaults, no * and no **.", "def run(params, workspace):\n    ...\n\ndef run(workspace, params):\n    ..."},

@@ -21,7 +21,11 @@ func Nearest(name string, candidates []string) string {
 		if len(c) > longestName {
 			continue
 		}
-		if d := distance(want, fold(c)); d <= limit && d < len(want) && c != name {
+		have := fold(c)
+		if len(have) > len(want)+limit || len(want) > len(have)+limit {
+			continue // each rune more or less is one of distance
+		}
+		if d := distance(want, have); d <= limit && d < len(want) && c != name {
 			if d < limit || best == "" {
 				best, limit = c, d
 			}
