@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,12 +43,25 @@ func serverError(err error) error {
 	if err == nil || errors.As(err, &f) || errors.Is(err, errInterrupted) {
 		return err
 	}
-	hint := ""
 	var refused *conductor.Error
 	if errors.As(err, &refused) {
-		hint = refused.Hint
+		return &failure{exitEnvironment, err, refused.Hint}
 	}
-	return &failure{exitEnvironment, err, hint}
+	return &failure{exitEnvironment, err, lakeHint(err)}
+}
+
+// lakeHint is what to do about an error of lakeFS; "" when that is not known.
+func lakeHint(err error) string {
+	var unreached net.Error
+	switch {
+	case errors.Is(err, lakefs.ErrDenied):
+		return "LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY must be a key pair that this server knows"
+	case errors.Is(err, lakefs.ErrNotLakeFS):
+		return "LAKECTL_SERVER_ENDPOINT_URL is the address of lakeFS, as in http://localhost:8000"
+	case errors.As(err, &unreached):
+		return "is lakeFS running, and is LAKECTL_SERVER_ENDPOINT_URL right?"
+	}
+	return ""
 }
 
 // loadOne loads one file; the module is nil when there is a complaint that is

@@ -106,6 +106,11 @@ func TestStartWithoutAServer(t *testing.T) {
 	newSession(t, "CONDUCTOR_SERVER_URL="+html.URL+"/api").mustSay(t, exitEnvironment, "start plain.star", "perago: check Conductor: ", html.URL)
 	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustSay(t, exitEnvironment, "start plain.star", "401")
 	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustSay(t, exitEnvironment, "register plain.star", "401")
+	for url, hint := range map[string]string{html.URL: "hint: LAKECTL_SERVER_ENDPOINT_URL is the address",
+		locked.URL: "hint: LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY must be"} {
+		newSession(t, "LAKECTL_SERVER_ENDPOINT_URL="+url, "LAKECTL_CREDENTIALS_ACCESS_KEY_ID=AKIA",
+			"LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY=hush").mustSay(t, exitEnvironment, "fence status songs", url, hint)
+	}
 	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustSay(t, exitEnvironment, "doctor plain.star", "FAIL  Conductor", "401",
 		"ok    task file       plain.star declares start.example")
 }
@@ -128,8 +133,8 @@ func TestStartRefusals(t *testing.T) {
 
 	down := newSession(t, "CONDUCTOR_SERVER_URL="+f.url, "LAKECTL_SERVER_ENDPOINT_URL=http://127.0.0.1:1",
 		"LAKECTL_CREDENTIALS_ACCESS_KEY_ID=hush", "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY=hush")
-	down.mustSay(t, exitEnvironment, "start files.star", "127.0.0.1:1", "refused")
-	down.mustSay(t, exitEnvironment, "fence status songs", "127.0.0.1:1", "refused")
+	down.mustSay(t, exitEnvironment, "start files.star", "127.0.0.1:1", "refused", "hint: is lakeFS running, and is LAKECTL_SERVER_ENDPOINT_URL right?")
+	down.mustSay(t, exitEnvironment, "fence status songs", "127.0.0.1:1", "refused", "hint: is lakeFS running")
 	down.mustSay(t, exitEnvironment, "doctor files.star", "FAIL  lakeFS", "FAIL  TaskDef", "repair: perago register files.star")
 }
 
