@@ -31,6 +31,16 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// columns is the width of the terminal w, 80 when it does not tell.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 20 {
+			return width
+		}
+	}
+	return 80
+}
+
 // writeJSON writes v as two-space indented JSON with a newline at its end, text as it is.
 func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)

@@ -121,7 +121,7 @@ func (a *app) runTask(ctx context.Context, file string, o *runOptions) error {
 		return a.told(r.Refused(attempt, complaints), o)
 	}
 	shown := a.showProgress(o.format)
-	b, err := a.openBench(m, cfg, o, shown)
+	b, err := a.openBench(ctx, m, cfg, o, shown)
 	if err != nil {
 		return err
 	}

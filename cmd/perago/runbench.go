@@ -26,7 +26,7 @@ func (b *bench) close() {
 }
 
 // openBench opens what the task and the flags ask for, and nothing else.
-func (a *app) openBench(m *engine.Module, cfg *config, o *runOptions, shown *meter) (*bench, error) {
+func (a *app) openBench(ctx context.Context, m *engine.Module, cfg *config, o *runOptions, shown *meter) (*bench, error) {
 	body, closeBody := cfg.body(-1)
 	b := &bench{closers: []func() error{closeBody}, runner: &engine.Runner{Body: body, Ceiling: cfg.ceiling(),
 		ReasonMax: cfg.ReasonMax, Transfers: cfg.TransferConcurrency}}
@@ -48,7 +48,18 @@ func (a *app) openBench(m *engine.Module, cfg *config, o *runOptions, shown *met
 		b.close()
 		return nil, err
 	}
+	b.sweep(ctx, root, cfg)
 	return b, nil
+}
+
+// sweep removes what runs that were killed have left. Where something stays, the
+// next run or worker on this root tries again.
+func (b *bench) sweep(ctx context.Context, root *workspace.Root, cfg *config) {
+	o := workspace.SweepOptions{KeepFor: cfg.GCTTL}
+	if lake, ok := b.runner.Store.(meteredLake); ok {
+		o.DropBranch = lake.DeleteBranch
+	}
+	root.Sweep(ctx, o)
 }
 
 // openFolder makes a plain folder the workspace.

@@ -27,7 +27,7 @@ func (a *app) runAttempt(o *runOptions) (engine.Attempt, diag.List, error) {
 			return attempt, nil, err
 		}
 		attempt.Input = data
-		return attempt, notJSON("the input", data), nil
+		return attempt, notJSON("the input", `want {"workspace": {…}, "params": {…}}, as Conductor hands it out`, data), nil
 	}
 	data := []byte(o.params)
 	if name, isFile := strings.CutPrefix(o.params, "@"); isFile {
@@ -36,7 +36,7 @@ func (a *app) runAttempt(o *runOptions) (engine.Attempt, diag.List, error) {
 			return attempt, nil, err
 		}
 	}
-	if complaints := notJSON("--params", data); complaints != nil {
+	if complaints := notJSON("--params", "quote it for the shell: --params '{\"name\": \"value\"}', or put it in a file: --params @FILE", data); complaints != nil {
 		return attempt, complaints, nil
 	}
 	attempt.Input = slices.Concat([]byte(`{"params": `), data, []byte("}"))
@@ -44,15 +44,14 @@ func (a *app) runAttempt(o *runOptions) (engine.Attempt, diag.List, error) {
 }
 
 // notJSON complains about data that is no JSON value.
-func notJSON(what string, data []byte) diag.List {
+func notJSON(what, hint string, data []byte) diag.List {
 	data = bytes.TrimSpace(data)
-	var any json.RawMessage
-	err := json.Unmarshal(data, &any)
+	var value json.RawMessage
+	err := json.Unmarshal(data, &value)
 	if err == nil {
 		return nil
 	}
-	d := &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is not JSON: " + err.Error(),
-		Hint: "quote it for the shell: --params '{\"name\": \"value\"}', or put it in a file: --params @FILE"}
+	d := &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is not JSON: " + err.Error(), Hint: hint}
 	if len(data) == 0 {
 		d.Message, d.Found, d.Wanted = what, "nothing", "a JSON object"
 	}

@@ -85,8 +85,7 @@ func (a *app) told(r engine.Result, o *runOptions) error {
 
 // fromSurroundings: it was not the task that failed, but a server, the network or a disk.
 func fromSurroundings(r engine.Result) bool {
-	var complaints diag.List
-	return !errors.As(r.Err, &complaints)
+	return len(r.Diagnostics) > 0 && r.Diagnostics[0].Code == "P4901"
 }
 
 // tellStory writes to stderr: what went wrong, or what changed; then the figures.

@@ -71,7 +71,11 @@ func (s *screen) erase() {
 }
 
 func (s *screen) put() {
+	width := columns(s.w)
 	for _, line := range s.lines {
+		if r := []rune(line); len(r) > width { // a line that wraps would be two to erase
+			line = string(r[:width-1]) + "…"
+		}
 		io.WriteString(s.w, line+"\n")
 	}
 }
