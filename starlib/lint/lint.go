@@ -78,88 +78,108 @@ func variable(id *syntax.Ident) *syntax.Ident {
 	return nil
 }
 
-// collect tells reads from bindings.
+// collector sorts the identifiers of a file.
+type collector struct {
+	*linter
+	binding map[*syntax.Ident]bool // those that bind a variable
+	skip    map[*syntax.Ident]bool // those that are no variables: keywords of calls, attributes
+}
+
+// collect tells reads from bindings. The walk comes to a statement before it
+// comes to the identifiers in it.
 func (l *linter) collect() {
-	binding := map[*syntax.Ident]bool{}
-	skip := map[*syntax.Ident]bool{} // names that are no variables: keywords of calls, attributes
-	var bind func(e syntax.Expr)
-	bind = func(e syntax.Expr) {
-		switch e := e.(type) {
-		case *syntax.Ident:
-			binding[e] = true
-		case *syntax.ParenExpr:
-			bind(e.X)
-		case *syntax.TupleExpr:
-			for _, x := range e.List {
-				bind(x)
-			}
-		case *syntax.ListExpr:
-			for _, x := range e.List {
-				bind(x)
-			}
-		}
-	}
-	parameters := func(params []syntax.Expr) {
-		for _, p := range params {
-			switch p := p.(type) {
-			case *syntax.BinaryExpr:
-				bind(p.X)
-			case *syntax.UnaryExpr:
-				if p.X != nil {
-					bind(p.X)
-				}
-			default:
-				bind(p)
-			}
-		}
-	}
+	c := &collector{linter: l, binding: map[*syntax.Ident]bool{}, skip: map[*syntax.Ident]bool{}}
 	syntax.Walk(l.Tree, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.AssignStmt:
-			if n.Op == syntax.EQ {
-				bind(n.LHS)
-			}
-		case *syntax.ForStmt:
-			bind(n.Vars)
-		case *syntax.ForClause:
-			bind(n.Vars)
-		case *syntax.DefStmt:
-			binding[n.Name] = true
-			parameters(n.Params)
-		case *syntax.LambdaExpr:
-			parameters(n.Params)
-		case *syntax.LoadStmt:
-			for i, to := range n.To {
-				binding[to] = true
-				if n.From[i] != to {
-					skip[n.From[i]] = true
-				}
-			}
-		case *syntax.DotExpr:
-			skip[n.Name] = true
-		case *syntax.CallExpr:
-			for _, arg := range n.Args {
-				if kw, ok := arg.(*syntax.BinaryExpr); ok && kw.Op == syntax.EQ {
-					if id, ok := kw.X.(*syntax.Ident); ok {
-						skip[id] = true
-					}
-				}
-			}
-		case *syntax.Ident:
-			v := variable(n)
-			if binding[n] && v == nil {
-				v = n // a parameter or a loaded name may be left unresolved when nothing reads it
-			}
-			switch {
-			case skip[n] || v == nil:
-			case binding[n]:
-				l.binds[v] = append(l.binds[v], n)
-			default:
-				l.reads[v]++
-			}
+		c.sort(n)
+		if id, ok := n.(*syntax.Ident); ok {
+			c.count(id)
 		}
 		return true
 	})
+}
+
+// sort notes which identifiers of a node bind, and which are no variables.
+func (c *collector) sort(n syntax.Node) {
+	switch n := n.(type) {
+	case *syntax.AssignStmt:
+		if n.Op == syntax.EQ {
+			c.bind(n.LHS)
+		}
+	case *syntax.ForStmt:
+		c.bind(n.Vars)
+	case *syntax.ForClause:
+		c.bind(n.Vars)
+	case *syntax.DefStmt:
+		c.binding[n.Name] = true
+		c.parameters(n.Params)
+	case *syntax.LambdaExpr:
+		c.parameters(n.Params)
+	case *syntax.LoadStmt:
+		for i, to := range n.To {
+			c.binding[to] = true
+			if n.From[i] != to {
+				c.skip[n.From[i]] = true
+			}
+		}
+	case *syntax.DotExpr:
+		c.skip[n.Name] = true
+	case *syntax.CallExpr:
+		for _, arg := range n.Args {
+			if kw, ok := arg.(*syntax.BinaryExpr); ok && kw.Op == syntax.EQ {
+				if id, ok := kw.X.(*syntax.Ident); ok {
+					c.skip[id] = true
+				}
+			}
+		}
+	}
+}
+
+// count counts one identifier for its variable.
+func (c *collector) count(id *syntax.Ident) {
+	v := variable(id)
+	if c.binding[id] && v == nil {
+		v = id // a parameter or a loaded name may be left unresolved when nothing reads it
+	}
+	switch {
+	case c.skip[id] || v == nil:
+	case c.binding[id]:
+		c.binds[v] = append(c.binds[v], id)
+	default:
+		c.reads[v]++
+	}
+}
+
+// bind notes the names that stand where an assignment binds.
+func (c *collector) bind(e syntax.Expr) {
+	switch e := e.(type) {
+	case *syntax.Ident:
+		c.binding[e] = true
+	case *syntax.ParenExpr:
+		c.bind(e.X)
+	case *syntax.TupleExpr:
+		for _, x := range e.List {
+			c.bind(x)
+		}
+	case *syntax.ListExpr:
+		for _, x := range e.List {
+			c.bind(x)
+		}
+	}
+}
+
+func (c *collector) parameters(params []syntax.Expr) {
+	for _, p := range params {
+		switch p := p.(type) {
+		case *syntax.BinaryExpr:
+			c.bind(p.X)
+		case *syntax.UnaryExpr:
+			if p.X != nil {
+				c.bind(p.X)
+			}
+		default:
+			c.bind(p)
+		}
+	}
 }
 
 // heeded leaves out what a directive silences, and complains of directives that
