@@ -27,13 +27,16 @@ type scene struct {
 	tasks []string // their names
 	input string   // commit
 	roots int
+
+	branch   string   // that its workflows publish to
+	branches []string // that were made of it, beside main
 }
 
 // newScene makes a workflow of the tasks, one after another, each given as the
 // source of its file with NAME for its name, and a commit with in.txt.
 func newScene(t *testing.T, sources ...string) *scene {
 	t.Helper()
-	s := &scene{t: t, name: fmt.Sprintf("scene-%d", site.scenes.Add(1))}
+	s := &scene{t: t, name: fmt.Sprintf("scene-%d", site.scenes.Add(1)), branch: "main"}
 	must(t, site.lakefs.CreateRepository(t.Context(), s.name))
 	fixture := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(fixture, "in.txt"), []byte("in\n"), 0o600))
@@ -58,6 +61,17 @@ func newScene(t *testing.T, sources ...string) *scene {
 	return s
 }
 
+// on makes a branch from the input commit and returns the scene whose workflows
+// publish there.
+func (s *scene) on(branch string) *scene {
+	s.t.Helper()
+	must(s.t, site.store.CreateBranch(s.t.Context(), s.name, branch, s.input))
+	s.branches = append(s.branches, branch)
+	there := *s
+	there.branch = branch
+	return &there
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -73,7 +87,7 @@ type envelope struct {
 }
 
 func (s *scene) envelope() envelope {
-	return envelope{Workspace: map[string]string{"repository": s.name, "branch": "main", "refType": "commit", "ref": s.input},
+	return envelope{Workspace: map[string]string{"repository": s.name, "branch": s.branch, "refType": "commit", "ref": s.input},
 		Params: map[string]any{}}
 }
 
@@ -105,7 +119,12 @@ func (s *scene) start() string {
 // ends waits for a workflow.
 func (s *scene) ends(id string) servers.Workflow {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	return s.endsWithin(patience, id)
+}
+
+func (s *scene) endsWithin(d time.Duration, id string) servers.Workflow {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), d)
 	defer cancel()
 	w, err := site.conductor.Await(ctx, id)
 	must(s.t, err)
@@ -161,8 +180,11 @@ func (s *scene) nothingLeft(roots ...string) {
 	s.t.Helper()
 	branches, err := site.lakefs.Branches(s.t.Context(), s.name)
 	must(s.t, err)
-	if !reflect.DeepEqual(branches, []string{"main"}) {
-		s.t.Errorf("branches: got %q, want main alone", branches)
+	want := append([]string{"main"}, s.branches...)
+	slices.Sort(want)
+	slices.Sort(branches)
+	if !reflect.DeepEqual(branches, want) {
+		s.t.Errorf("branches: got %q, want %q", branches, want)
 	}
 	for _, root := range roots {
 		if left := s.attempts(root); len(left) > 0 {
@@ -171,10 +193,10 @@ func (s *scene) nothingLeft(roots ...string) {
 	}
 }
 
-// history is main since the input commit along first parents, oldest first.
+// history is the branch since the input commit along first parents, oldest first.
 func (s *scene) history() []servers.Commit {
 	s.t.Helper()
-	all, err := site.lakefs.FirstParents(s.t.Context(), s.name, "main")
+	all, err := site.lakefs.FirstParents(s.t.Context(), s.name, s.branch)
 	must(s.t, err)
 	for i, c := range all {
 		if c.ID == s.input {
@@ -183,7 +205,7 @@ func (s *scene) history() []servers.Commit {
 			return made
 		}
 	}
-	s.t.Fatalf("the input commit is no longer on main: %v", all)
+	s.t.Fatalf("the input commit is no longer on %s: %v", s.branch, all)
 	return nil
 }
 
@@ -198,7 +220,7 @@ func (s *scene) read(commit, path string) string {
 	return string(data)
 }
 
-// publishedOnce: the workflow completed, and main holds its result exactly once.
+// publishedOnce: the workflow completed, and the branch holds its result exactly once.
 func (s *scene) publishedOnce(id string, w servers.Workflow) (commit string) {
 	s.t.Helper()
 	if w.Status != "COMPLETED" {
