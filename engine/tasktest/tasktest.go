@@ -101,9 +101,16 @@ func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 	s := &suite{file: file, module: m, root: root, loadRoot: o.Root, tasks: map[string]*engine.Module{}}
 	for _, fn := range tests(globals, o.Match) {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			break
 		}
-		each(s.one(ctx, fn))
+		r := s.one(ctx, fn)
+		if ctx.Err() != nil {
+			break // it was ended, not tried
+		}
+		each(r)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return nil
 }
