@@ -51,8 +51,8 @@ type doctor struct {
 	root   string
 	cfg    *config // nil: it is not usable
 	tasks  []*engine.Module
-	broken int
-	faulty bool // a task file is
+	broken int // checks that do not hold
+	faults int // of these, complaints about task files
 }
 
 // say prints the line of one check: "ok", "note" or "FAIL".
@@ -94,7 +94,7 @@ func (d *doctor) modules() {
 	}
 	for _, c := range complaints {
 		d.broken++
-		d.faulty = true
+		d.faults++
 		d.say("FAIL", "task file", c.Line1(), c.Hint)
 	}
 }
@@ -257,7 +257,7 @@ func (d *doctor) verdict() error {
 	switch {
 	case d.broken == 0:
 		return nil
-	case d.faulty && d.broken == 1:
+	case d.broken == d.faults:
 		return told(exitInvalid)
 	}
 	return told(exitEnvironment)

@@ -55,16 +55,16 @@ func (m *meter) progress(p starlib.Progress) {
 	if !m.shown {
 		return
 	}
-	total := int64(p.Total)
-	if total <= 0 {
-		total = -1
+	total, done := int64(-1), int64(p.Done)
+	if p.Total > 0 { // in thousandths: what a body counts in need not be whole
+		total, done = 1000, int64(1000*min(p.Done/p.Total, 1))
 	}
 	if !m.told || m.max != total {
 		m.replaceBar(total)
 		m.told = true
 	}
 	m.bar.Describe(cut(p.Message))
-	m.bar.Set64(int64(p.Done))
+	m.bar.Set64(done)
 }
 
 // moved counts bytes that the attempt read or wrote.
@@ -87,7 +87,7 @@ func (m *meter) replaceBar(total int64, more ...progressbar.Option) {
 	}
 	m.max = total
 	m.bar = progressbar.NewOptions64(total, append(more, progressbar.OptionSetWriter(m.w), progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(), progressbar.OptionShowCount(), progressbar.OptionSetWidth(30))...)
+		progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(30))...)
 }
 
 // finish takes the bar away.

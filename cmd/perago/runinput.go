@@ -76,5 +76,5 @@ func (a *app) readArgument(name, file string) ([]byte, error) {
 	if len(data) > maxInput {
 		return nil, environmentError("", "%s: %s is larger than %d MiB", name, file, maxInput>>20)
 	}
-	return data, nil
+	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
 }

@@ -42,8 +42,7 @@ type usageFigures struct {
 }
 
 func outcomeOf(r engine.Result) outcome {
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	p := r.Phases
+	ms, p := milliseconds, r.Phases
 	return outcome{
 		Status: r.Status, Reason: r.Reason, Output: r.Output, Changes: r.Changes, Diagnostics: r.Diagnostics,
 		Phases: phases{ms(p.Load), ms(p.List), ms(p.Pre), ms(p.Body), ms(p.Post), ms(p.Publish)},

@@ -40,7 +40,8 @@ func (c *config) workerID(files []string) string {
 // serverError makes an error of a server one of the environment, its advice kept.
 func serverError(err error) error {
 	var f *failure
-	if err == nil || errors.As(err, &f) || errors.Is(err, errInterrupted) {
+	var complaints diag.List
+	if err == nil || errors.As(err, &f) || errors.As(err, &complaints) || errors.Is(err, errInterrupted) {
 		return err
 	}
 	var refused *conductor.Error
