@@ -81,6 +81,10 @@ func (s *session) createBranch(ctx context.Context) error {
 			s.branch = branch
 			return nil
 		}
+		var refused *RefusedError
+		if errors.As(err, &refused) {
+			return errors.Join(&HookError{Branch: branch, Hook: refused.Hook}, forget(s.Dir, s.Ref.Repository, branch))
+		}
 		if errors.Is(err, ErrUnknownCommit) || errors.Is(err, ErrUnknownRepository) || errors.Is(err, ErrProtected) {
 			return errors.Join(err, forget(s.Dir, s.Ref.Repository, branch))
 		}

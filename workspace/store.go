@@ -99,7 +99,7 @@ type CopyRequest struct {
 // Brancher makes and drops branches.
 type Brancher interface {
 	// CreateBranch makes branch at commit. ErrBranchExists, ErrUnknownCommit,
-	// ErrUnknownRepository, ErrProtected; any other error means that the answer
+	// ErrUnknownRepository, ErrProtected, *RefusedError; any other error means that the answer
 	// is not known. It is never repeated by a store.
 	CreateBranch(ctx context.Context, repo, branch, commit string) error
 	// DeleteBranch drops a branch; one that is not there is no error.

@@ -309,6 +309,12 @@ func (s *Store) Copy(ctx context.Context, repo, branch string, c workspace.CopyR
 	return &fs.PathError{Op: "copy", Path: c.From, Err: fs.ErrNotExist}
 }
 
+// What lakeFS says, with a 500, of an action file that it cannot read.
+const (
+	hookAborted = " hook aborted, run id "
+	badAction   = "invalid action"
+)
+
 // branchError says what a refused change of a branch means.
 func (s *Store) branchError(ctx context.Context, repo, branch string, err error) error {
 	switch status(err) {
@@ -324,6 +330,12 @@ func (s *Store) branchError(ctx context.Context, repo, branch string, err error)
 		return &workspace.RefusedError{Hook: e.Message}
 	case http.StatusConflict:
 		return fmt.Errorf("branch %s: %w", branch, workspace.ErrConflict)
+	}
+	var e *StatusError
+	if errors.As(err, &e) && strings.Contains(e.Message, hookAborted) && strings.Contains(e.Message, badAction) {
+		// Answered as a fault of the server, but it is the repository that has to
+		// be repaired.
+		return &workspace.RefusedError{Hook: e.Message}
 	}
 	if code := status(err); code == http.StatusTooManyRequests || code >= 500 {
 		return fmt.Errorf("%w: %w", workspace.ErrBusy, err)

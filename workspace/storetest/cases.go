@@ -25,6 +25,7 @@ func TestPublication(t *testing.T, s Subject) {
 		{"an attempt that is no longer current publishes nothing", testNotCurrent},
 		{"a cancelled attempt leaves nothing", testCancel},
 		{"another hook's refusal is final, with its text", testForeignHook},
+		{"so is one of the staging branch", testNoBranch},
 		{"uncommitted objects are waited for, then named", testDirtyTarget},
 		{"a protected branch is published to", testProtectedTarget},
 		{"an edited or missing hook is put back", testHookPutBack},
@@ -282,6 +283,31 @@ func testForeignHook(t *testing.T, w world) {
 		t.Error("it was published all the same")
 	}
 	w.noDebris()
+}
+
+// testNoBranch: a hook that refuses the staging branch is told at once.
+func testNoBranch(t *testing.T, w world) {
+	f := &unbranched{Store: w.Store}
+	_, err := w.attempt(f, "one", 0).run(t.Context())
+	var hook *workspace.HookError
+	if !errors.As(err, &hook) || !strings.Contains(hook.Error(), "policy: no branches") || f.asked != 1 {
+		t.Errorf("error %v after %d tries, want the hook's own text after one", err, f.asked)
+	}
+	w.noDebris()
+}
+
+// unbranched is a store with a hook of the repository's owner on new staging branches.
+type unbranched struct {
+	workspace.Store
+	asked int
+}
+
+func (u *unbranched) CreateBranch(ctx context.Context, repo, branch, commit string) error {
+	if strings.Contains(branch, "selftest") {
+		return u.Store.CreateBranch(ctx, repo, branch, commit)
+	}
+	u.asked++
+	return &workspace.RefusedError{Hook: "policy: no branches"}
 }
 
 // policy is a store with a hook of the repository's owner on main.
