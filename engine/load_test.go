@@ -13,7 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"perago/engine"
 	"perago/starlib/diag"
@@ -75,13 +74,9 @@ func TestLoadRefusesWhatIsNoTaskFile(t *testing.T) {
 		{"a\x00b", "P1301 a\x00b: this cannot be read: invalid argument"},
 		{"", "P1301 this cannot be read"},
 	} {
-		start := time.Now()
 		m, list := engine.Load(tt.file, nil)
 		if got := only(t, list); m != nil || !strings.HasPrefix(got, strings.TrimSuffix(tt.want, "this cannot be read")) {
 			t.Errorf("%q: got %v, want %s", tt.file, got, tt.want)
-		}
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%q: took %v", tt.file, took)
 		}
 	}
 	if _, list := engine.Load("taks.star", nil); list[0].Hint != "did you mean `task.star`?" {
@@ -278,7 +273,8 @@ func TestLoadReportsAllFiles(t *testing.T) {
 }
 
 // TestLoadTakesItsTime: sources that are made to exhaust a stack or the time of
-// whoever checks them.
+// whoever checks them. There is no bound on the time in the test itself: what
+// hangs, and what is quadratic at this size, runs into the time-out of the suite.
 func TestLoadTakesItsTime(t *testing.T) {
 	const size = 1 << 17 // what is quadratic takes minutes at this size already
 	fill := func(before, part, after string) string {
@@ -311,13 +307,9 @@ func TestLoadTakesItsTime(t *testing.T) {
 		"growth":     {"task.star": []byte(plainTask + "def f(n):\n    x = []\n    for i in range(n):\n        x = [x]\n    return x\nX = f(1 << 40)\n")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			start := time.Now()
 			m, list := engine.LoadSources("task.star", ".", files)
 			if m != nil {
 				list = engine.Lint(m)
-			}
-			if took := time.Since(start); took > 30*time.Second {
-				t.Errorf("took %v", took)
 			}
 			if len(list) > 500 {
 				t.Errorf("got %d diagnostics", len(list))

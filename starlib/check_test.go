@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // check is the diagnostics of params, or the params with defaults filled in.
@@ -150,13 +149,9 @@ func TestCheckParamsOfManyWrongKeys(t *testing.T) {
 		fmt.Fprintf(&b, `, "feild_%d": 0`, i)
 	}
 	b.WriteString("}")
-	start := time.Now()
 	_, list := task.CheckParams([]byte(b.String()))
 	if len(list) != maxComplaints+1 {
 		t.Errorf("got %d diagnostics, want %d", len(list), maxComplaints+1)
-	}
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("it took %v", took)
 	}
 }
 

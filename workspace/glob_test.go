@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestPatternMatch(t *testing.T) {
@@ -175,12 +174,8 @@ func TestPatternTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
 		if p.Match(subject) {
 			t.Errorf("%.20q… matches", pattern)
-		}
-		if took := time.Since(start); took > time.Second {
-			t.Errorf("%.20q… took %v", pattern, took)
 		}
 	}
 }
