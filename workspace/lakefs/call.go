@@ -157,7 +157,7 @@ func (s *Store) judge(a answer) error {
 	case a.status < 300 && (isJSON(a.header) || len(a.body) == 0 || a.plain && kind(a.header) == "text/plain"):
 		return nil
 	case a.status == http.StatusUnauthorized:
-		return fmt.Errorf("%s: %w (key %s at %s: %s)", a.what, ErrDenied, s.opts.Key, s.base, a.message())
+		return fmt.Errorf("%s: %w (%s: %s)", a.what, ErrDenied, s.base, a.message())
 	case !isJSON(a.header) && a.status < 500 && a.status != http.StatusTooManyRequests:
 		return fmt.Errorf("%s: %s %w (it answered %d with %s)", a.what, s.base, ErrNotLakeFS, a.status, kind(a.header))
 	}

@@ -186,7 +186,7 @@ func TestBadServers(t *testing.T) {
 		{"a redirect", map[string]http.HandlerFunc{branch: func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://elsewhere.example.com/x?signature=hush", http.StatusMovedPermanently)
 		}}, ErrNotLakeFS, "redirects to https://elsewhere.example.com/x)"},
-		{"a wrong key", map[string]http.HandlerFunc{branch: reply(401, `{"message": "error authenticating request"}`)}, ErrDenied, "key " + key},
+		{"a wrong key", map[string]http.HandlerFunc{branch: reply(401, `{"message": "error authenticating request"}`)}, ErrDenied, "authenticating"},
 		{"no such branch", nil, workspace.ErrUnknownBranch, "branch main of songs"},
 		{"no such repository", map[string]http.HandlerFunc{"GET /repositories/songs": reply(404, `{"message": "repository not found"}`)}, workspace.ErrUnknownRepository, "repository songs"},
 		{"a repository that is being deleted", map[string]http.HandlerFunc{branch: reply(410, `{"message": "repository in deletion"}`)}, workspace.ErrUnknownRepository, "songs"},
@@ -201,7 +201,7 @@ func TestBadServers(t *testing.T) {
 			if !errors.Is(err, c.is) || !strings.Contains(fmt.Sprint(err), c.says) {
 				t.Errorf("error %v, want %q, saying %q", err, c.is, c.says)
 			}
-			if text := fmt.Sprint(err); strings.Contains(text, "hush") || strings.Contains(text, secret) {
+			if text := fmt.Sprint(err); strings.Contains(text, "hush") || strings.Contains(text, secret) || strings.Contains(text, key) {
 				t.Errorf("error %v holds a secret", err)
 			}
 		})
