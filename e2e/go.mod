@@ -4,6 +4,7 @@ go 1.26.4
 
 require (
 	github.com/gofrs/flock v0.13.1
+	github.com/rogpeppe/go-internal v1.16.0
 	perago v0.0.0
 )
 

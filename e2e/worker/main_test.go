@@ -1,7 +1,8 @@
 //go:build linux
 
 // Package worker runs `perago start` as a process, between a real Conductor and
-// a real lakeFS, and lets it die, sleep and be told to stop.
+// a real lakeFS, and lets it die, sleep and be told to stop; and the other
+// commands, as scripts.
 package worker
 
 import (
