@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"syscall"
 
@@ -37,6 +38,15 @@ func usageError(hint, format string, args ...any) error {
 // environmentError is a complaint about what surrounds perago.
 func environmentError(hint, format string, args ...any) error {
 	return &failure{exitEnvironment, fmt.Errorf(format, args...), hint}
+}
+
+// fileError is a file that the command line names and that cannot be used.
+func fileError(op string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = fmt.Errorf("%s %s: %w", op, at.Path, at.Err)
+	}
+	return &failure{exitInvalid, err, ""}
 }
 
 // told ends a command whose story the user has already been told.

@@ -20,7 +20,11 @@ func (a *app) explainCommand() *ffcli.Command {
 			if len(args) != 1 {
 				return usageError("", "explain wants one code, such as P2103")
 			}
-			return a.explain(strings.ToUpper(args[0]))
+			code := strings.ToUpper(args[0])
+			if code != "" && strings.Trim(code, "0123456789") == "" {
+				code = "P" + code
+			}
+			return a.explain(code)
 		},
 	}
 }

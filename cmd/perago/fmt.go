@@ -94,7 +94,7 @@ func starFiles(args []string) (files []string, err error) {
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		if err != nil {
-			return nil, &failure{exitInvalid, err, ""}
+			return nil, fileError("format", err)
 		}
 		if !info.IsDir() {
 			files = append(files, arg)
@@ -145,6 +145,9 @@ func formatFile(file string, check bool) (changed bool, err error) {
 func replaceFile(path string, data []byte, mode fs.FileMode) (err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return environmentError("", "write %s: it is a folder", path)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return environmentError("", "write %s: %w", path, err)

@@ -34,7 +34,13 @@ is a function test_*(t); docs/language.md tells what t can do. Needs no server.`
 			}
 			files, err := tasktest.Files(args)
 			if err != nil {
-				return &failure{exitInvalid, err, ""}
+				return fileError("test", err)
+			}
+			for _, file := range files {
+				if !strings.HasSuffix(file, tasktest.Suffix) {
+					return usageError("its tests stand beside it: `perago test "+strings.TrimSuffix(file, ".star")+tasktest.Suffix+"`",
+						"%s is no test file, whose name ends in %s", file, tasktest.Suffix)
+				}
 			}
 			return a.test(ctx, files, *format, tasktest.Options{Root: *root, Match: pattern})
 		}),
