@@ -68,7 +68,8 @@ func TestBadNetwork(t *testing.T) {
 	toConductor, conductorURL := badNetwork(t, site.conductor.URL, 1)
 	toLakeFS, lakefsURL := badNetwork(t, site.lakefs.URL, 2)
 	root := s.root()
-	p := s.worker(root, "CONDUCTOR_SERVER_URL="+conductorURL+"/api", "LAKECTL_SERVER_ENDPOINT_URL="+lakefsURL)
+	p := s.worker(root, "CONDUCTOR_SERVER_URL="+conductorURL+"/api", "LAKECTL_SERVER_ENDPOINT_URL="+lakefsURL,
+		"PERAGO_WORKSPACE_GC_INTERVAL=5s") // what an attempt could not remove is the sweep's
 	p.logs("worker started")
 	began := time.Now()
 	var (
@@ -89,6 +90,7 @@ func TestBadNetwork(t *testing.T) {
 		commits = append(commits, flow.oneCommitEach(ids[i], w)...)
 	}
 	took := time.Since(began)
+	eventually(t, "the sweep has removed what the attempts left", func() bool { return len(s.attempts(root)) == 0 })
 	p.signal(syscall.SIGTERM)
 	p.exits(0)
 	claimed := claims(p.log())
