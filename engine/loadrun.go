@@ -18,22 +18,21 @@ func (l *loader) run(u *unit, main bool) diag.List {
 	thread := &starlark.Thread{Name: u.name, Load: func(_ *starlark.Thread, asked string) (starlark.StringDict, error) {
 		return u.loads[asked].globals, nil
 	}}
+	var guard loadGuard
+	stop := guard.watch(thread)
+	defer stop()
 	declared := &starlib.Declaration{Loaded: !main}
 	declared.Attach(thread)
-	top := topLevel{thread: thread}
 	var err error
-	u.globals, err = top.run(func() (starlark.StringDict, error) { return u.program.Init(thread, l.bounded) })
+	u.globals, err = u.program.Init(thread, l.bounded)
 	if err != nil {
 		list := l.module.Diagnose(err)
 		for _, d := range list {
-			switch {
-			case top.passed != nil:
-				d.Code, d.Message, d.Found, d.Wanted, d.Hint = top.passed.Code, top.passed.Message, "", top.passed.Wanted, top.passed.Hint
+			switch passed := guard.passed.Load(); {
+			case passed != nil:
+				d.Code, d.Message, d.Found, d.Wanted, d.Hint = passed.Code, passed.Message, "", passed.Wanted, passed.Hint
 			case d.Code == "P4224": // a builtin that had enough
 				d.Code = "P1502"
-			}
-			if d.File == "" {
-				d.File = u.name // stuck, and nothing says where
 			}
 			d.Stack = append(u.asked[:len(u.asked):len(u.asked)], d.Stack...)
 		}
