@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -29,6 +31,7 @@ func newGate(conductor string) (*gate, error) {
 	}
 	g := &gate{polled: make(chan time.Time, 1)}
 	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // a worker that stops leaves its last poll unanswered
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/tasks/poll/batch/") {
 			g.once.Do(func() { g.polled <- time.Now() })
@@ -55,11 +58,11 @@ func (s *site) startWorker(ctx context.Context, cache string, name string, args 
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(s.env(cache), "CONDUCTOR_SERVER_URL="+g.URL+"/api")
-	log, err := os.Create(filepath.Join(cache, filepath.Base(name)+".log"))
+	stderr, err := os.Create(filepath.Join(cache, filepath.Base(name)+".log"))
 	if err != nil {
 		return nil, err
 	}
-	cmd.Stderr = log
+	cmd.Stderr = stderr
 	begun := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -68,7 +71,7 @@ func (s *site) startWorker(ctx context.Context, cache string, name string, args 
 	case at := <-g.polled:
 		return &running{cmd: cmd, start: at.Sub(begun)}, nil
 	case <-time.After(30 * time.Second):
-		text, _ := os.ReadFile(log.Name())
+		text, _ := os.ReadFile(stderr.Name())
 		cmd.Process.Kill()
 		return nil, fmt.Errorf("%s did not poll within 30 s: %s", filepath.Base(name), text)
 	}
