@@ -19,7 +19,8 @@ import (
 //	PERAGO_FAULT_ONCE=FILE      is made first; when it is there, nothing happens
 //
 // The actions: kill and stop send the process that signal, hold makes whoever
-// logs wait until the file is removed.
+// logs wait until the file is removed, and then it may strike again, or has
+// something in it.
 
 // faulty looks for the point in what is logged, at any level.
 type faulty struct {
@@ -78,7 +79,7 @@ func (f faulty) strike() {
 		signalSelf(syscall.SIGSTOP)
 	case "hold":
 		for tick := time.Tick(10 * time.Millisecond); ; <-tick {
-			if _, err := os.Stat(f.once); err != nil {
+			if mark, err := os.Stat(f.once); err != nil || mark.Size() > 0 {
 				return
 			}
 		}
