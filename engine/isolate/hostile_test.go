@@ -216,7 +216,6 @@ func noChildren(t testing.TB) {
 func TestSilentChildEndsWithItsContext(t *testing.T) {
 	m := pure(t, "    for i in range(1 << 60):\n        pass\n    return {}\n")
 	p := New(Options{Spares: -1, Grace: 50 * time.Millisecond})
-	defer p.Close()
 	for _, stop := range []time.Duration{0, time.Millisecond, 20 * time.Millisecond} {
 		ctx, cancel := contextWithin(t, stop)
 		start := time.Now()
@@ -229,5 +228,6 @@ func TestSilentChildEndsWithItsContext(t *testing.T) {
 			t.Errorf("after %v: took %v", stop, took)
 		}
 	}
+	p.Close()
 	noChildren(t)
 }

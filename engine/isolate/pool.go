@@ -95,13 +95,28 @@ func (p *Processes) Close() error {
 	return nil
 }
 
-// Warm starts the spares ahead of the first attempt, which is expected to be
-// one of m.
-func (p *Processes) Warm(m *engine.Module) {
+// Warm starts the spares ahead of the next body, which is expected to be one of
+// m, and waits until they are ready. The error is that of the first that cannot
+// be.
+func (p *Processes) Warm(ctx context.Context, m *engine.Module) error {
 	p.mu.Lock()
 	p.last = m
 	p.mu.Unlock()
 	p.refill(m)
+	p.mu.Lock()
+	waiting := slices.Clone(p.waiting)
+	p.mu.Unlock()
+	for _, s := range waiting {
+		select {
+		case <-s.prepared:
+			if s.err != nil {
+				return s.err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // take returns a child that is ready to run m.

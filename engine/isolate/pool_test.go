@@ -124,7 +124,9 @@ func TestEveryBodyHasItsOwnProcess(t *testing.T) {
 	a, b := pure(t, "    return {\"m\": \"a\"}\n"), pure(t, "    return {\"m\": \"b\"}\n")
 	for _, spares := range []int{-1, 1, 3} {
 		p := New(Options{Spares: spares, command: &command{path, []string{"perago", childArgument}}})
-		p.Warm(a)
+		if err := p.Warm(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
 		seen := map[int]bool{}
 		for round, m := range []*engine.Module{a, a, b, a, b, b, b, a, a} {
 			child, err := p.take(t.Context(), m)

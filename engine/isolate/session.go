@@ -41,21 +41,40 @@ func (p *Processes) Run(ctx context.Context, m *engine.Module, call engine.Call)
 	if err != nil {
 		return nil, engine.Usage{}, err
 	}
-	defer child.note.Close()
-	defer child.bury()
+	defer p.part(child, call.Files != nil)
 	if err := fence(child.proc.Pid, call.Limits.Memory, forGood); err != nil {
 		return nil, engine.Usage{}, fmt.Errorf("bound the body's memory: %w", err)
 	}
 	s := &session{child: child, module: m, call: call, grace: p.grace, limit: make(chan struct{})}
 	done, err := s.run(ctx)
-	child.bury()
-	usage := done.Usage
 	if err != nil {
+		child.bury() // what the system says of its end is wanted
 		err = s.explain(ctx, err)
+		usage := done.Usage
 		usage.PeakBytes = readNote(child.note).Peak
 		return nil, usage, err
 	}
 	return s.outcome(ctx, done)
+}
+
+// part ends the child of a run. One that was handed files is gone when part
+// returns, so that nothing writes to what is published next; for any other one
+// nobody needs to wait, but Close.
+func (p *Processes) part(child *process, files bool) {
+	child.proc.Kill()
+	end := func() {
+		child.bury()
+		child.note.Close()
+	}
+	p.mu.Lock()
+	later := !files && !p.closed
+	if later {
+		p.busy.Go(end)
+	}
+	p.mu.Unlock()
+	if !later {
+		end()
+	}
 }
 
 // run talks to the child until it is done or gone. When it returns, nothing that

@@ -1,0 +1,45 @@
+package isolate
+
+import (
+	"testing"
+
+	"perago/engine"
+)
+
+// BenchmarkProcess is one attempt with a child that waits, BenchmarkBackToBack
+// one that has to wait for its child, BenchmarkThread one without.
+func BenchmarkProcess(b *testing.B) {
+	p := New(Options{})
+	defer p.Close()
+	m := pure(b, "    return {\"n\": 1}\n")
+	for b.Loop() {
+		b.StopTimer()
+		if err := p.Warm(b.Context(), m); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		once(b, p, m)
+	}
+}
+
+func BenchmarkBackToBack(b *testing.B) {
+	p := New(Options{})
+	defer p.Close()
+	m := pure(b, "    return {\"n\": 1}\n")
+	for b.Loop() {
+		once(b, p, m)
+	}
+}
+
+func BenchmarkThread(b *testing.B) {
+	m := pure(b, "    return {\"n\": 1}\n")
+	for b.Loop() {
+		once(b, engine.InProcess{}, m)
+	}
+}
+
+func once(b *testing.B, body engine.Body, m *engine.Module) {
+	if _, _, err := body.Run(b.Context(), m, silent(b, m, engine.Limits{})); err != nil {
+		b.Fatal(err)
+	}
+}
