@@ -38,7 +38,7 @@ type Processes struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
-	busy   sync.WaitGroup // of what prepares spares
+	busy   sync.WaitGroup // of what is done beside the bodies
 
 	mu      sync.Mutex
 	waiting []*spare       // oldest first
@@ -126,7 +126,6 @@ func (p *Processes) take(ctx context.Context, m *engine.Module) (*process, error
 		if err != nil {
 			return nil, err
 		}
-		p.refill(m)
 		err = s.ready(ctx, m)
 		if err == nil {
 			return s.process, nil
@@ -176,6 +175,37 @@ func (p *Processes) claim(m *engine.Module) (s *spare, waited bool, err error) {
 	}
 	s, err = p.start(m)
 	return s, false, err
+}
+
+// refillAfter is how long a body runs before the next spare is started beside
+// it; after a shorter one the spare is started then. To start one takes longer
+// than most bodies, and most of a core.
+const refillAfter = 5 * time.Millisecond
+
+// restock starts spares for what comes after a body of m, which is over when
+// over is closed.
+func (p *Processes) restock(m *engine.Module, over <-chan struct{}) {
+	p.beside(func() {
+		timer := time.NewTimer(refillAfter)
+		defer timer.Stop()
+		select {
+		case <-over:
+		case <-timer.C:
+		}
+		p.refill(m)
+	})
+}
+
+// beside does something beside the bodies, which Close waits for; false when it
+// is too late for that.
+func (p *Processes) beside(do func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.busy.Go(do)
+	return true
 }
 
 // refill starts spares after a body of m was asked for. When one of m was asked

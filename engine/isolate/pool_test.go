@@ -133,6 +133,7 @@ func TestEveryBodyHasItsOwnProcess(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			p.refill(m)
 			if seen[child.proc.Pid] {
 				t.Errorf("round %d: process %d a second time", round, child.proc.Pid)
 			}

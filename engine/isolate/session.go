@@ -42,6 +42,9 @@ func (p *Processes) Run(ctx context.Context, m *engine.Module, call engine.Call)
 		return nil, engine.Usage{}, err
 	}
 	defer p.part(child, call.Files != nil)
+	over := make(chan struct{})
+	defer close(over)
+	p.restock(m, over)
 	if err := fence(child.proc.Pid, call.Limits.Memory, forGood); err != nil {
 		return nil, engine.Usage{}, fmt.Errorf("bound the body's memory: %w", err)
 	}
@@ -66,13 +69,7 @@ func (p *Processes) part(child *process, files bool) {
 		child.bury()
 		child.note.Close()
 	}
-	p.mu.Lock()
-	later := !files && !p.closed
-	if later {
-		p.busy.Go(end)
-	}
-	p.mu.Unlock()
-	if !later {
+	if files || !p.beside(end) {
 		end()
 	}
 }
