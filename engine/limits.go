@@ -37,9 +37,9 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("the body passed its limit of %s: got %s, want %s", e.Limit, e.Found, e.Wanted)
 }
 
-// StepsError is a body that took too many steps.
-func StepsError(found, most uint64) *LimitError {
-	return &LimitError{Code: "P4001", Limit: "steps", Found: fmt.Sprint(found), Wanted: fmt.Sprintf("at most %d", most),
+// StepsError is a body that has taken all its steps, and has not ended.
+func StepsError(most uint64) *LimitError {
+	return &LimitError{Code: "P4001", Limit: "steps", Found: fmt.Sprintf("more than %d", most), Wanted: fmt.Sprintf("at most %d", most),
 		Hint: "raise resources(steps = ...), or do less in one attempt"}
 }
 
@@ -140,8 +140,8 @@ func (l *limiter) boundSteps() {
 	half := most / 2
 	l.thread.SetMaxExecutionSteps(max(half, 1))
 	l.thread.OnMaxSteps = func(thread *starlark.Thread) {
-		if steps := thread.ExecutionSteps(); steps >= most {
-			l.pass(StepsError(steps, most))
+		if thread.ExecutionSteps() >= most {
+			l.pass(StepsError(most))
 			return
 		}
 		l.thread.SetMaxExecutionSteps(most)

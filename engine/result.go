@@ -72,7 +72,25 @@ func diagnosticsOf(err error) diag.List {
 	if errors.As(err, &list) {
 		return list
 	}
-	return diag.List{{Code: codeOf(err), Severity: diag.Error, Message: err.Error()}}
+	return diag.List{{Code: codeOf(err), Severity: diag.Error, Message: err.Error(), Hint: hintOf(err)}}
+}
+
+// hintOf says what to do about the errors of the surroundings, where that is known.
+func hintOf(err error) string {
+	var moved *workspace.MovedError
+	switch {
+	case errors.Is(err, workspace.ErrUnknownRepository):
+		return "workspace.repository of the input names it: is this the lakeFS that has it?"
+	case errors.Is(err, workspace.ErrUnknownCommit):
+		return "workspace.ref of the input names it; take the `id` of a commit that this repository has"
+	case errors.Is(err, workspace.ErrUnknownBranch):
+		return "workspace.branch of the input is what is published to: make that branch, or name one that is there"
+	case errors.Is(err, workspace.ErrProtected):
+		return "perago stages on branches of its own, perago-*: protect only the branches that tasks publish to"
+	case errors.As(err, &moved):
+		return "start again from the commit that the branch is at; what publishes to one branch is best run one after another"
+	}
+	return ""
 }
 
 // codeOf gives the errors of the surroundings their stable codes.
