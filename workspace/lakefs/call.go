@@ -144,6 +144,9 @@ func (s *Store) unreachable(ctx context.Context, what string, err error) error {
 	if errors.As(err, &ue) {
 		err = ue.Err
 	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("the connection broke: %w", err)
+	}
 	return fmt.Errorf("%s: lakeFS at %s: %w", what, s.base, err)
 }
 
