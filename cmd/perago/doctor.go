@@ -215,7 +215,7 @@ func (d *doctor) fence(ctx context.Context, store workspace.Store, on workspace.
 		d.fail("fence", err, "")
 		return
 	}
-	err = d.cfg.publisher(store, nil).SelfTest(ctx, on.Repository, head, nil)
+	err = d.selfTest(ctx, store, workspace.Ref{Repository: on.Repository, Commit: head})
 	switch {
 	case errors.Is(err, workspace.ErrNoFence) && d.cfg.Fence != "server":
 		d.say("note", "fence", err.Error()+": publications fall back to the client level", "switch hooks on at the server: actions.enabled")
@@ -230,6 +230,22 @@ func (d *doctor) fence(ctx context.Context, store workspace.Store, on workspace.
 		return
 	}
 	d.say("ok", "fence", fmt.Sprintf("%s runs it; %s on %s", on.Repository, state, on.Branch), "")
+}
+
+// selfTest runs the test with its branches on record in the workspace root, so
+// that the next sweep removes them when this process is killed in the middle.
+func (d *doctor) selfTest(ctx context.Context, store workspace.Store, on workspace.Ref) error {
+	root, err := d.cfg.openRoot(&workspace.RootOptions{Shared: true})
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	dir, err := root.NewAttempt(workspace.AttemptRecord{Task: workspace.TaskKey{TaskID: "doctor"}})
+	if err != nil {
+		return err
+	}
+	err = d.cfg.publisher(store, nil).SelfTest(ctx, on.Repository, on.Commit, dir)
+	return errors.Join(err, dir.Close(workspace.Drop))
 }
 
 // isolation starts a child and asks what holds it in.

@@ -59,6 +59,10 @@ func lakeHint(err error) string {
 		return "LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY must be a key pair that this server knows"
 	case errors.Is(err, lakefs.ErrNotLakeFS):
 		return "LAKECTL_SERVER_ENDPOINT_URL is the address of lakeFS, as in http://localhost:8000"
+	case errors.Is(err, workspace.ErrUnknownRepository):
+		return "look at the name: this lakeFS has no such repository"
+	case errors.Is(err, workspace.ErrUnknownBranch):
+		return "name a branch that the repository has: --branch NAME"
 	case errors.As(err, &unreached):
 		return "is lakeFS running, and is LAKECTL_SERVER_ENDPOINT_URL right?"
 	}

@@ -18,7 +18,7 @@ func (s *service) openLogs(a *app, cfg *config, workerID string) error {
 	}
 	logs, err := engine.OpenLogs(cfg.LogRoot, workerID, &engine.LogOptions{MaxSize: cfg.LogFileMax, Retention: cfg.LogRetention, Level: cfg.LogLevel})
 	if err != nil {
-		return environmentError("name a folder that can be written with --log-root DIR", "%w", err)
+		return environmentError("name a folder that can be written: --log-root DIR", "%w", err)
 	}
 	s.logs = logs
 	s.closers = append(s.closers, logs.Close)
