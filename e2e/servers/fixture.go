@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -88,6 +89,25 @@ func (l *LakeFS) Branches(ctx context.Context, repo string) ([]string, error) {
 		names = append(names, b.ID)
 	}
 	return names, nil
+}
+
+// Protect makes a rule that protects the branches that a pattern names. It
+// takes the server some seconds to go by it.
+func (l *LakeFS) Protect(ctx context.Context, repo, pattern string) error {
+	rules, err := json.Marshal([]map[string]string{{"pattern": pattern}})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut,
+		l.URL+"/api/v1/repositories/"+url.PathEscape(repo)+"/settings/branch_protection", bytes.NewReader(rules))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if err := l.do(req, nil); err != nil {
+		return fmt.Errorf("protect %s: %w", pattern, err)
+	}
+	return nil
 }
 
 // do makes a call and fills out from its answer, unless out is nil.

@@ -29,8 +29,27 @@ type process struct {
 // launch starts perago; it is killed at the end of the test, if it is still there.
 func launch(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
+	return launchAs(t, exec.Command(site.perago, args...), env)
+}
+
+// launchOn starts perago with a disk of its own of 2 MiB, at a folder. Nobody
+// else sees what is there.
+func launchOn(t *testing.T, folder string, env []string, args ...string) *process {
+	t.Helper()
+	cmd := exec.Command("sh", append([]string{"-c", `mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"`, folder, site.perago}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	if uid := os.Geteuid(); uid != 0 { // a mount needs root, who may be the one of a namespace
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: uid, Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
+	}
+	return launchAs(t, cmd, env)
+}
+
+func launchAs(t *testing.T, cmd *exec.Cmd, env []string) *process {
+	t.Helper()
 	dir := t.TempDir()
-	p := &process{t: t, cmd: exec.Command(site.perago, args...), err: filepath.Join(dir, "stderr"), out: filepath.Join(dir, "stdout"),
+	p := &process{t: t, cmd: cmd, err: filepath.Join(dir, "stderr"), out: filepath.Join(dir, "stdout"),
 		ended: make(chan struct{})}
 	stderr, stdout := create(t, p.err), create(t, p.out)
 	defer stderr.Close()
@@ -55,7 +74,7 @@ func launch(t *testing.T, env []string, args ...string) *process {
 		p.cmd.Process.Kill() // an error means that it has ended already
 		<-p.ended
 		if t.Failed() {
-			t.Logf("%s\n%s", strings.Join(args, " "), p.log())
+			t.Logf("%s\n%s", strings.Join(cmd.Args, " "), p.log())
 		}
 	})
 	return p

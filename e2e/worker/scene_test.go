@@ -99,7 +99,13 @@ func (s *scene) envelope() envelope {
 // run out. The queues that people run it with do not.
 func (s *scene) start() string {
 	s.t.Helper()
-	id, err := site.conductor.StartWorkflow(s.t.Context(), s.name, s.envelope())
+	return s.startWith(s.envelope())
+}
+
+// startWith starts the workflow on an input.
+func (s *scene) startWith(input envelope) string {
+	s.t.Helper()
+	id, err := site.conductor.StartWorkflow(s.t.Context(), s.name, input)
 	must(s.t, err)
 	go func() {
 		tick := time.NewTicker(500 * time.Millisecond)
