@@ -32,15 +32,17 @@ func (o *Overlay) newBlob() (*os.File, error) {
 // copyChunk is how many bytes are copied between two looks at the context.
 const copyChunk = 8 << 20
 
-// copyAll copies until the end of from. Between two plain files the system does
-// it without moving the bytes through this process, where it can.
-func copyAll(ctx context.Context, to io.Writer, from io.Reader) (int64, error) {
+// copyAll copies until the end of from, where size bytes are expected. Between
+// two plain files the system does it without moving the bytes through this
+// process, where it can.
+func copyAll(ctx context.Context, to io.Writer, from io.Reader, size int64) (int64, error) {
+	chunk := min(copyChunk, max(size, 0)+1) // a small file takes a small buffer
 	var total int64
 	for {
 		if ctx.Err() != nil {
 			return total, context.Cause(ctx)
 		}
-		n, err := io.CopyN(to, from, copyChunk)
+		n, err := io.CopyN(to, from, chunk)
 		total += n
 		switch {
 		case err == io.EOF:

@@ -3,6 +3,7 @@ package workspace
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -30,7 +31,7 @@ import (
 //
 //	objects/3f/3f2c…   one file each, named by a hash of what tells its content
 //	tmp/               what is being fetched, locked by who fetches it
-//	size, lock         bytes in objects, and the lock to change them
+//	size, lock         bytes that objects may take, and the lock to change them
 type Cache struct {
 	dir string
 	max int64
@@ -38,7 +39,9 @@ type Cache struct {
 	mu      sync.Mutex
 	flights map[string]*flight // what is being fetched by this process
 	shared  map[string]weak.Pointer[listing]
-	room    sync.Mutex // taken with the file lock, which holds off other processes only
+
+	room     sync.Mutex // taken with the file lock, which holds off other processes only
+	reserved int64      // bytes that are in the accounts and not yet used by this process
 }
 
 // flight is one fetch that others may be waiting for.
@@ -52,6 +55,9 @@ type flight struct {
 type CacheOptions struct {
 	MaxSize int64 // bytes; 0 is 10 GiB
 }
+
+// usedStep is how exactly the time of use is kept.
+const usedStep = time.Second
 
 // blockSize is what the size of a file is rounded up to in the accounts.
 const blockSize = 4096
@@ -132,7 +138,7 @@ func (c *Cache) fly(ctx context.Context, key string, fill func(*os.File) error) 
 // open opens what is kept under key, nil when it is not there. A file of the
 // wrong size is what a crashed machine left.
 func (c *Cache) open(key string, size int64) *os.File {
-	f, err := os.Open(c.path(key))
+	f, err := openPlain(c.path(key), unix.O_RDONLY, 0)
 	if err != nil {
 		return nil
 	}
@@ -146,7 +152,9 @@ func (c *Cache) open(key string, size int64) *os.File {
 		f.Close()
 		return nil
 	}
-	os.Chtimes(f.Name(), time.Now(), time.Time{}) // the time of use; of no consequence when it fails
+	if now := time.Now(); now.Sub(time.Unix(st.Atim.Unix())) > usedStep {
+		os.Chtimes(f.Name(), now, time.Time{}) // of no consequence when it fails
+	}
 	return f
 }
 
@@ -163,16 +171,12 @@ func (c *Cache) fetch(ctx context.Context, key string, fill func(*os.File) error
 		os.Remove(name)
 		return nil, err
 	}
-	err = tmp.Chmod(0o400)
-	var f *os.File
-	if err == nil {
-		f, err = os.Open(name)
-	}
+	f, err := openPlain(name, unix.O_RDONLY, 0)
 	if err != nil {
 		os.Remove(name)
 		return nil, err
 	}
-	if err := c.keep(ctx, tmp, f, key); err != nil {
+	if err := c.keep(ctx, f, key); err != nil {
 		os.Remove(name)
 		if !errors.Is(err, errTooBig) {
 			f.Close()
@@ -182,23 +186,38 @@ func (c *Cache) fetch(ctx context.Context, key string, fill func(*os.File) error
 	return f, nil
 }
 
-// temporary makes a file to fetch into, locked.
+// temporary makes a file to fetch into, locked as one in use.
 func (c *Cache) temporary() (*os.File, error) {
-	f, err := os.CreateTemp(filepath.Join(c.dir, "tmp"), "")
+	name := filepath.Join(c.dir, "tmp", rand.Text())
+	f, err := openPlain(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o400)
 	if errors.Is(err, fs.ErrNotExist) { // someone emptied the cache by hand
-		if err = os.MkdirAll(filepath.Join(c.dir, "tmp"), 0o700); err == nil {
-			f, err = os.CreateTemp(filepath.Join(c.dir, "tmp"), "")
+		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
+			f, err = openPlain(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o400)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
 		f.Close()
 		os.Remove(f.Name())
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	return f, nil
+}
+
+// openPlain opens a plain file. os.OpenFile would offer it to the poller, which
+// takes five more system calls and never comes to anything.
+func openPlain(name string, flags int, mode uint32) (*os.File, error) {
+	for {
+		fd, err := unix.Open(name, flags|unix.O_CLOEXEC, mode)
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), name), nil
+		case err != unix.EINTR:
+			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+	}
 }
 
 // listing returns the listing kept under key, and has it read where there is

@@ -24,53 +24,65 @@ import (
 const lockWait = 2 * time.Second
 
 // keep moves a filled temporary file to its place, and makes room before; f is
-// the same file, open for reading. errTooBig when no room can be made.
-func (c *Cache) keep(ctx context.Context, tmp, f *os.File, key string) error {
+// that file, open for reading. errTooBig when no room can be made.
+func (c *Cache) keep(ctx context.Context, f *os.File, key string) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		return err
+	}
+	if err := c.reserve(ctx, charged(info.Size()), key); err != nil {
+		return err
+	}
+	path := c.path(key)
+	err = os.Rename(f.Name(), path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			err = os.Rename(f.Name(), path)
+		}
+	}
+	return err
+}
+
+// reserve takes room for a file of so many bytes that will be kept under key.
+// The accounts are asked for more than that at once, so that not every small
+// file costs a lock and two files; what a process never used of it is put right
+// when the cache is counted anew.
+func (c *Cache) reserve(ctx context.Context, charge int64, key string) error {
+	c.room.Lock()
+	defer c.room.Unlock()
+	if c.reserved >= charge {
+		c.reserved -= charge
+		return nil
 	}
 	unlock, err := c.lockRoom(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	charge := charged(info.Size())
-	path := c.path(key)
+	ask := max(charge, min(c.max/1024, 16<<20))
 	total, known := c.total()
-	if old, err := os.Stat(path); err == nil { // another process was faster, or it is broken
-		total -= charged(old.Size())
-	}
-	if total += charge; !known || total > c.max {
+	if total += ask; !known || total > c.max {
+		ask = charge
 		total = c.evict(c.max-charge, key) + charge
 	}
 	if total > c.max {
 		return errTooBig
 	}
-	// From alone to shared, then to the descriptor that stays. Eviction, which
-	// alone could come in between, needs the accounts that we hold.
-	if err := unix.Flock(int(tmp.Fd()), unix.LOCK_SH); err != nil {
-		return err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
-		return err
-	}
-	// The sum first: after a crash in between it is too high, and counted anew early.
 	if err := c.setTotal(total); err != nil {
 		return err
 	}
-	err = os.Rename(tmp.Name(), path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
-			err = os.Rename(tmp.Name(), path)
-		}
-	}
-	return err
+	c.reserved = ask - charge
+	return nil
 }
 
 // halve frees half of the cache, since the disk is full. It says whether it
 // freed anything.
 func (c *Cache) halve(ctx context.Context) bool {
+	c.room.Lock()
+	defer c.room.Unlock()
 	unlock, err := c.lockRoom(ctx)
 	if err != nil {
 		return false
@@ -84,14 +96,9 @@ func (c *Cache) halve(ctx context.Context) bool {
 
 func charged(size int64) int64 { return (size + blockSize - 1) / blockSize * blockSize }
 
-// lockRoom takes the accounts; errTooBig when they cannot be had in time.
+// lockRoom takes the accounts from other processes; errTooBig when they cannot
+// be had in time. The caller holds c.room.
 func (c *Cache) lockRoom(ctx context.Context) (unlock func(), err error) {
-	c.room.Lock()
-	defer func() {
-		if err != nil {
-			c.room.Unlock()
-		}
-	}()
 	f, err := os.OpenFile(filepath.Join(c.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -101,7 +108,7 @@ func (c *Cache) lockRoom(ctx context.Context) (unlock func(), err error) {
 	for deadline := time.Now().Add(lockWait); ; {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			return func() { f.Close(); c.room.Unlock() }, nil
+			return func() { f.Close() }, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
 			f.Close()

@@ -153,7 +153,7 @@ func (o *Overlay) sameContent(ctx context.Context, e *entry, old content) (bool,
 	defer written.Close()
 	if old.hashed {
 		sum := md5.New()
-		if _, err := copyAll(ctx, sum, written); err != nil {
+		if _, err := copyAll(ctx, sum, written, copyChunk); err != nil {
 			return false, err
 		}
 		return identity(sum.Sum(nil)) == old.id, nil

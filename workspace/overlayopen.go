@@ -172,7 +172,7 @@ func (o *Overlay) downloadOnce(ctx context.Context, c content, to *os.File) erro
 	}
 	// One byte more than there should be tells of more.
 	from := &bodyReader{from: io.LimitReader(body, c.size+1)}
-	n, err := copyAll(ctx, out, from)
+	n, err := copyAll(ctx, out, from, c.size)
 	switch {
 	case err != nil && from.err == nil:
 		return err // the disk's, or a cancel

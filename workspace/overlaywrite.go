@@ -69,7 +69,7 @@ func (d *draft) copyPresent(ctx context.Context) error {
 		return err
 	}
 	defer from.Close()
-	_, err = copyAll(ctx, d.file, from)
+	_, err = copyAll(ctx, d.file, from, copyChunk)
 	return err
 }
 
