@@ -31,18 +31,21 @@ type lower struct {
 	mu     sync.Mutex
 	lists  map[string]*listing // by folder of the workspace; none of them is below another
 	probes map[string]Probed
-	asked  map[string]int // paths asked for one by one, by each folder they are in
-	usage  Usage          // of listing
-	fresh  bool           // a listing came from the store
+	asked  map[string]asked // paths asked for one by one, by each folder they are in
+	usage  Usage            // of listing
+	fresh  bool             // a listing came from the store
 }
 
 func newLower(store Reader, ref Ref, prefix string, cache *Cache) *lower {
 	return &lower{
 		store: store, ref: ref, root: asPrefix(prefix), cache: cache,
 		oneStep: make(chan struct{}, 1),
-		lists:   map[string]*listing{}, probes: map[string]Probed{}, asked: map[string]int{},
+		lists:   map[string]*listing{}, probes: map[string]Probed{}, asked: map[string]asked{},
 	}
 }
+
+// asked counts paths of a folder: in it directly, and below it.
+type asked struct{ directly, below int }
 
 // fact is what the input commit has at one path.
 type fact struct {
@@ -250,8 +253,13 @@ func (l *lower) manyAsked(path string) (folder string, many bool) {
 	}
 	direct := parent(path)
 	for f := direct; ; f = parent(f) {
-		l.asked[f]++
-		if !many && (l.asked[f] > askedBelow || f == direct && l.asked[f] > askedDirectly) {
+		n := l.asked[f]
+		n.below++
+		if f == direct {
+			n.directly++
+		}
+		l.asked[f] = n
+		if !many && (n.below > askedBelow || n.directly > askedDirectly) {
 			folder, many = f, true
 		}
 		if f == "" {
