@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // SelfTest shows that the server runs the hook, on two throw-away branches that
@@ -23,25 +25,32 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *Atte
 	}()
 	id := randomName()
 	from, into := "perago-selftest-"+id+"-from", "perago-selftest-"+id+"-into"
-	for _, branch := range []string{from, into} {
-		if err := record(dir, repo, branch); err != nil {
-			return err
-		}
-		made := p.Store.CreateBranch(ctx, repo, branch, commit)
-		keep := dir
-		if made != nil {
-			keep = nil // it may yet come to be: it stays on record for the sweep
-		}
-		defer p.dropThrowaway(ctx, repo, branch, keep)
-		if made != nil {
-			return made
-		}
-	}
-	if err := putFence(ctx, p.Store, repo, from); err != nil {
+	if err := record(dir, repo, from, into); err != nil {
 		return err
 	}
-	// With the hook in place already there would be nothing to commit.
-	if _, err := p.Store.Put(ctx, repo, from, ownFolder+"selftest", stringContent(id)); err != nil {
+	made := beside(
+		func() error { return p.Store.CreateBranch(ctx, repo, from, commit) },
+		func() error { return p.Store.CreateBranch(ctx, repo, into, commit) },
+	)
+	keep := dir
+	if made != nil {
+		keep = nil // they may yet come to be: they stay on record for the sweep
+	}
+	defer beside(
+		func() error { return p.dropThrowaway(ctx, repo, from, keep) },
+		func() error { return p.dropThrowaway(ctx, repo, into, keep) },
+	)
+	if made != nil {
+		return made
+	}
+	err = beside(
+		func() error { return putFence(ctx, p.Store, repo, from) },
+		func() error { // with the hook in place already there would be nothing to commit
+			_, err := p.Store.Put(ctx, repo, from, ownFolder+"selftest", stringContent(id))
+			return err
+		},
+	)
+	if err != nil {
 		return err
 	}
 	c, err := p.Store.CommitBranch(ctx, repo, from, "perago fence self-test", nil)
@@ -64,9 +73,17 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *Atte
 	return err
 }
 
+// beside does both, whatever becomes of the other one.
+func beside(one, other func() error) error {
+	var group errgroup.Group
+	group.Go(one)
+	group.Go(other)
+	return group.Wait()
+}
+
 // dropThrowaway removes a branch of the self-test, and forgets it in dir where
 // that is not nil. One that stays is the sweep's.
-func (p *Publisher) dropThrowaway(ctx context.Context, repo, branch string, dir *AttemptDir) {
+func (p *Publisher) dropThrowaway(ctx context.Context, repo, branch string, dir *AttemptDir) error {
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
 	err := p.Store.DeleteBranch(ctx, repo, branch)
@@ -75,6 +92,28 @@ func (p *Publisher) dropThrowaway(ctx context.Context, repo, branch string, dir 
 	}
 	if err != nil && p.Events != nil {
 		p.Events(Event{Kind: EventLeft, Ref: Ref{Repository: repo}, Branch: branch, Err: err})
+	}
+	return err
+}
+
+// expectFence says whether a publication is to take the hook along: whether
+// merges may go through it, as far as that is known.
+func (p *Publisher) expectFence(repo string) bool {
+	holds, known := p.fences.of(repo).read()
+	return p.Level != FenceClient && (holds || !known)
+}
+
+// fenceBeside is fenceHolds beside the staging; verdict waits for what it says.
+func (p *Publisher) fenceBeside(ctx context.Context, pub Publication) (verdict func() (bool, error)) {
+	var holds bool
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		holds, err = p.fenceHolds(ctx, pub)
+		return err
+	})
+	return func() (bool, error) {
+		err := group.Wait()
+		return holds, err
 	}
 }
 
@@ -155,11 +194,11 @@ func (v *fenceVerdict) write(holds bool) {
 }
 
 // record and forget do without a folder: a test, or a look by hand, has none.
-func record(dir *AttemptDir, repo, branch string) error {
+func record(dir *AttemptDir, repo string, branches ...string) error {
 	if dir == nil {
 		return nil
 	}
-	return dir.RecordBranch(repo, branch)
+	return dir.RecordBranch(repo, branches...)
 }
 
 func forget(dir *AttemptDir, repo, branch string) error {

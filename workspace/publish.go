@@ -175,17 +175,20 @@ func (p *Publisher) Publish(ctx context.Context, pub Publication) (Published, er
 	if len(changes) == 0 {
 		return s.confirm(ctx, unchanged)
 	}
-	if s.fenced, err = p.fenceHolds(ctx, pub); err != nil {
-		return Published{}, err
-	}
 	defer s.drop(ctx)
+	s.fenced = p.expectFence(pub.Ref.Repository)
+	verdict := p.fenceBeside(ctx, pub)
 	err = s.stage(ctx, changes)
-	if errors.Is(err, ErrNoChanges) {
+	fenced, fenceErr := verdict()
+	switch {
+	case errors.Is(err, ErrNoChanges):
 		return s.confirm(ctx, unchanged)
-	}
-	if err != nil {
+	case err != nil:
 		return Published{}, err
+	case fenceErr != nil:
+		return Published{}, fenceErr
 	}
+	s.fenced = fenced
 	return s.advance(ctx)
 }
 

@@ -154,14 +154,16 @@ func (d *AttemptDir) Name() string { return filepath.Base(d.Path) }
 // Files is the folder of the upper layer.
 func (d *AttemptDir) Files() string { return filepath.Join(d.Path, "files") }
 
-// RecordBranch notes, before a branch is made, that it goes with this attempt.
-func (d *AttemptDir) RecordBranch(repo, branch string) error {
+// RecordBranch notes, before branches are made, that they go with this attempt.
+func (d *AttemptDir) RecordBranch(repo string, branches ...string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.record.Branches = append(d.record.Branches, RecordBranch{Repository: repo, Branch: branch})
+	for _, branch := range branches {
+		d.record.Branches = append(d.record.Branches, RecordBranch{Repository: repo, Branch: branch})
+	}
 	// The branch may outlive the machine's memory, so its name must too.
 	if err := writeRecord(d.Path, d.record, durable); err != nil {
-		return fmt.Errorf("record branch %s: %w", branch, err)
+		return fmt.Errorf("record branch %s: %w", strings.Join(branches, ", "), err)
 	}
 	return nil
 }
