@@ -27,7 +27,7 @@ func (b *bench) close() {
 
 // openBench opens what the task and the flags ask for, and nothing else.
 func (a *app) openBench(ctx context.Context, m *engine.Module, cfg *config, o *runOptions, shown *meter) (*bench, error) {
-	body, closeBody := cfg.body(-1)
+	body, closeBody := cfg.body(m)
 	b := &bench{closers: []func() error{closeBody}, runner: &engine.Runner{Body: body, Ceiling: cfg.ceiling(),
 		ReasonMax: cfg.ReasonMax, Transfers: cfg.TransferConcurrency}}
 	if m.Task.Workspace == nil {

@@ -131,13 +131,24 @@ func (c *config) publisher(store workspace.Store, events func(workspace.Event)) 
 	return &workspace.Publisher{Store: store, Level: workspace.FenceLevel(c.Fence), Concurrency: c.TransferConcurrency, Events: events}
 }
 
-// body is what runs bodies, as the execution mode says, and what ends it.
-// Spares are the children that wait for a body; below 0 is none.
-func (c *config) body(spares int) (engine.Body, func() error) {
+// bodies runs the bodies of a worker, as the execution mode says; what it
+// returns besides ends it.
+func (c *config) bodies() (engine.Body, func() error) {
 	if c.ExecutionMode == "thread" {
 		return engine.InProcess{}, func() error { return nil }
 	}
-	p := isolate.New(isolate.Options{Spares: spares})
+	p := isolate.New(isolate.Options{})
+	return p, p.Close
+}
+
+// body runs one body, of m: its process is started now, beside all that an
+// attempt does before.
+func (c *config) body(m *engine.Module) (engine.Body, func() error) {
+	if c.ExecutionMode == "thread" {
+		return engine.InProcess{}, func() error { return nil }
+	}
+	p := isolate.New(isolate.Options{Spares: -1})
+	p.Ahead(m)
 	return p, p.Close
 }
 

@@ -130,7 +130,7 @@ func (a *app) openService(cfg *config, modules []*engine.Module, workerID string
 	}
 	s.root = root
 	s.closers = append(s.closers, root.Close)
-	body, closeBody := cfg.body(1)
+	body, closeBody := cfg.bodies()
 	s.closers = append(s.closers, closeBody)
 	s.runner = &engine.Runner{Body: body, Ceiling: cfg.ceiling(), ReasonMax: cfg.ReasonMax,
 		Transfers: cfg.TransferConcurrency, Log: s.log}

@@ -119,6 +119,19 @@ func (p *Processes) Warm(ctx context.Context, m *engine.Module) error {
 	return nil
 }
 
+// Ahead starts the child of the next body, which will be one of m, beside
+// whatever comes before it.
+func (p *Processes) Ahead(m *engine.Module) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	if s, err := p.start(m); err == nil { // else the body tries again, and reports it
+		p.waiting = append(p.waiting, s)
+	}
+}
+
 // take returns a child that is ready to run m.
 func (p *Processes) take(ctx context.Context, m *engine.Module) (*process, error) {
 	for {
