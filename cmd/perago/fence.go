@@ -56,6 +56,9 @@ func (a *app) fence(ctx context.Context, readConfig func() (*config, error), do 
 	if err != nil {
 		return err
 	}
+	if err := checkLake(ctx, store); err != nil { // what is wrong with the server at all, soon
+		return serverError(err)
+	}
 	line, err := do(ctx, store, on.Repository, on.Branch)
 	if err != nil {
 		return serverError(err)

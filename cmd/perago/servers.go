@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,7 +52,6 @@ func serverError(err error) error {
 
 // lakeHint is what to do about an error of lakeFS; "" when that is not known.
 func lakeHint(err error) string {
-	var unreached net.Error
 	switch {
 	case errors.Is(err, lakefs.ErrDenied):
 		return "LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY must be a key pair that this server knows"
@@ -63,7 +61,7 @@ func lakeHint(err error) string {
 		return "look at the name: this lakeFS has no such repository"
 	case errors.Is(err, workspace.ErrUnknownBranch):
 		return "name a branch that the repository has: --branch NAME"
-	case errors.As(err, &unreached):
+	case errors.Is(err, lakefs.ErrUnreachable):
 		return "is lakeFS running, and is LAKECTL_SERVER_ENDPOINT_URL right?"
 	}
 	return ""

@@ -116,7 +116,7 @@ func (s *Store) once(ctx context.Context, r request) (answer, error) {
 	if r.long {
 		limit = s.opts.LongTimeout
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer in %s", limit))
+	ctx, cancel := s.bounded(ctx, limit)
 	defer cancel()
 	resp, err := r.send(ctx)
 	if err != nil {
@@ -134,6 +134,25 @@ func (s *Store) once(ctx context.Context, r request) (answer, error) {
 	return a, s.judge(a)
 }
 
+// bounded is ctx with a limit of time, in words.
+func (s *Store) bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer in %s", limit))
+}
+
+// unreachableError is a request without a whole answer.
+type unreachableError struct {
+	what, base string
+	cause      error
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("%s: lakeFS at %s: %v", e.what, e.base, e.cause)
+}
+
+func (e *unreachableError) Unwrap() error { return e.cause }
+
+func (e *unreachableError) Is(target error) bool { return target == ErrUnreachable }
+
 // unreachable names a request without a whole answer. The URL is in it, and no
 // query: what the request was for is said already.
 func (s *Store) unreachable(ctx context.Context, what string, err error) error {
@@ -147,7 +166,7 @@ func (s *Store) unreachable(ctx context.Context, what string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("the connection broke: %w", err)
 	}
-	return fmt.Errorf("%s: lakeFS at %s: %w", what, s.base, err)
+	return &unreachableError{what, s.base, err}
 }
 
 // judge turns an answer that is no success into an error.

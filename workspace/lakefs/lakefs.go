@@ -57,8 +57,9 @@ var _ workspace.Store = (*Store)(nil)
 
 // Errors of a server that cannot be worked with.
 var (
-	ErrDenied    = errors.New("the server does not accept this access key for this")
-	ErrNotLakeFS = errors.New("does not answer as lakeFS does; is the URL right?")
+	ErrDenied      = errors.New("the server does not accept this access key for this")
+	ErrNotLakeFS   = errors.New("does not answer as lakeFS does; is the URL right?")
+	ErrUnreachable = errors.New("no whole answer came") // the error says why
 )
 
 // New makes a Store; it sends nothing.
@@ -138,8 +139,18 @@ type Server struct {
 }
 
 // Check asks the server what it is, with the key. ErrDenied, ErrNotLakeFS, or
-// why it could not be reached.
+// why it could not be reached, after Options.Timeout at the most.
 func (s *Store) Check(ctx context.Context) (Server, error) {
+	within, cancel := s.bounded(ctx, s.opts.Timeout)
+	defer cancel()
+	server, err := s.check(within)
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		return Server{}, s.unreachable(within, "log in", err)
+	}
+	return server, err
+}
+
+func (s *Store) check(ctx context.Context) (Server, error) {
 	// Every user may ask who they are; the configuration is partly public.
 	if _, err := s.call(ctx, request{what: "log in", repeat: true,
 		send: func(ctx context.Context) (*http.Response, error) { return s.api.GetCurrentUser(ctx) }}); err != nil {

@@ -212,7 +212,7 @@ func TestNobodyListens(t *testing.T) {
 	f := serve(t, nil)
 	f.Close()
 	_, err := open(t, f.URL).Check(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "connection refused") || !strings.Contains(err.Error(), f.URL) {
+	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "connection refused") || !strings.Contains(err.Error(), f.URL) {
 		t.Errorf("error %v, want what failed and where", err)
 	}
 }
@@ -335,6 +335,25 @@ func TestTimeOut(t *testing.T) {
 	defer r.Close()
 	if _, err := io.ReadAll(r); err == nil {
 		t.Error("a download that stalls came to an end without an error")
+	}
+}
+
+// A person who waits for the answer is told after one time-out, not after one a try.
+func TestCheckOfASilentServer(t *testing.T) {
+	release := make(chan struct{})
+	f := serve(t, map[string]http.HandlerFunc{"GET /user": func(http.ResponseWriter, *http.Request) { <-release }})
+	defer close(release)
+	s, err := New(Options{URL: f.URL, Key: key, Secret: secret, Timeout: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, err = s.Check(t.Context())
+	if want := "log in: lakeFS at " + f.URL + ": no answer in 50ms"; !errors.Is(err, ErrUnreachable) || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if n := f.count("GET /user"); n > 1 {
+		t.Errorf("it was asked %d times, want once", n)
 	}
 }
 
