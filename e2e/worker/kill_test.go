@@ -5,6 +5,8 @@ package worker
 import (
 	"fmt"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"perago/e2e/wire"
 )
 
 // A worker that dies at any point of an attempt, and is started again, needs no
@@ -124,4 +128,37 @@ func list(t *testing.T, dir string) map[string]string {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// A doctor that dies in the middle of the fence's self-test leaves nothing that
+// the next worker on its root does not remove.
+func TestDoctorKilled(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, quick)
+	root := s.root()
+	merging, killed := make(chan struct{}), make(chan struct{})
+	lake := httptest.NewServer(&wire.Proxy{Target: site.lakefs.URL, Plan: func(_ int, req *http.Request) wire.Fate {
+		if !strings.Contains(req.URL.Path, "/merge/") {
+			return wire.Pass
+		}
+		close(merging)
+		<-killed
+		return wire.Dropped
+	}})
+	defer lake.Close()
+	doctor := launch(t, onRoot(root, "LAKECTL_SERVER_ENDPOINT_URL="+lake.URL), "doctor", "--repository", s.name)
+	<-merging
+	doctor.signal(syscall.SIGKILL)
+	doctor.wait()
+	close(killed)
+	left, err := site.lakefs.Branches(t.Context(), s.name)
+	must(t, err)
+	if len(left) != 3 || len(s.attempts(root)) != 1 {
+		t.Fatalf("branches %q, attempts %q, want the two of the self-test on record", left, s.attempts(root))
+	}
+	w := s.worker(root)
+	w.logs("msg=swept")
+	w.signal(syscall.SIGTERM)
+	w.exits(0)
+	s.nothingLeft(root)
 }
