@@ -51,6 +51,11 @@ type Limits struct {
 type Usage struct {
 	Steps     uint64
 	PeakBytes int64 // of live memory, as far as it was observed; 0 when it was not
+
+	// ProcessBytes is the most memory that the process of the body had, with
+	// garbage, the Go runtime and the program itself; 0 when the body had no
+	// process of its own, or that is not known.
+	ProcessBytes int64
 }
 
 // limitsOf is what holds for a task: the lowest of what the task declares and

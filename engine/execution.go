@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"perago/starlib"
@@ -223,15 +224,16 @@ func (x *execution) complete(ref *workspace.Ref, result json.RawMessage, err err
 // record logs one record of the body, without secrets.
 func (x *execution) record(r starlib.Record) {
 	attrs := []slog.Attr{slog.String("at", fmt.Sprintf("%s:%d", r.At.File, r.At.Line))}
-	line := fmt.Sprintf("%s %s:%d %s", r.Level, r.At.File, r.At.Line, x.redact.text(r.Message))
+	var line strings.Builder
+	fmt.Fprintf(&line, "%s %s:%d %s", r.Level, r.At.File, r.At.Line, x.redact.text(r.Message))
 	for _, f := range r.Fields {
 		value := x.redact.text(f.Value.String())
 		attrs = append(attrs, slog.Attr{Key: "field." + f.Key, Value: x.redactValue(f.Value, value)})
-		line += fmt.Sprintf(" %s=%s", f.Key, value)
+		fmt.Fprintf(&line, " %s=%s", f.Key, value)
 	}
 	x.log.LogAttrs(context.Background(), r.Level, x.redact.text(r.Message), attrs...)
 	if x.hooks.Record != nil {
-		x.hooks.Record(line)
+		x.hooks.Record(line.String())
 	}
 }
 
@@ -260,7 +262,7 @@ func (x *execution) logFinished() {
 		"status", string(res.Status), "reason", res.Reason, "story", res.Story,
 		"load_ms", milliseconds(p.Load), "list_ms", milliseconds(p.List), "pre_ms", milliseconds(p.Pre), "body_ms", milliseconds(p.Body),
 		"post_ms", milliseconds(p.Post), "publish_ms", milliseconds(p.Publish), "total_ms", milliseconds(time.Since(x.started)),
-		"steps", res.Body.Steps, "peak_bytes", res.Body.PeakBytes,
+		"steps", res.Body.Steps, "peak_bytes", res.Body.PeakBytes, "process_bytes", res.Body.ProcessBytes,
 		"objects_listed", res.Files.ObjectsListed, "objects_read", res.Files.ObjectsRead, "bytes_read", res.Files.BytesRead,
 		"objects_fetched", res.Files.ObjectsFetched, "bytes_fetched", res.Files.BytesFetched,
 		"memory_limit", res.Limits.Memory, "wall_limit_ms", milliseconds(res.Limits.Wall), "step_limit", res.Limits.Steps)

@@ -90,7 +90,7 @@ func (r heapReader) read() heap {
 func (l *limiter) prepareHeap() {
 	if most := l.limits.Memory; most > 0 {
 		l.bounds.SetMost(most / 2)
-		debug.SetMemoryLimit(most)
+		debug.SetMemoryLimit(most + most/4)
 	}
 }
 

@@ -25,7 +25,7 @@ func (b InProcess) Run(ctx context.Context, m *Module, call Call) (json.RawMessa
 	thread := &starlark.Thread{Name: m.Task.Name}
 	lim, ctx, release := limit(ctx, thread, m, call, b.Alone)
 	defer release()
-	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: time.Now}
+	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: time.Now, Bounds: &m.bounds}
 	if b.Alone != nil {
 		run.Enter = b.Alone.Enter
 	}

@@ -2,10 +2,10 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 
+	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
@@ -18,29 +18,30 @@ func (l *loader) run(u *unit, main bool) diag.List {
 	thread := &starlark.Thread{Name: u.name, Load: func(_ *starlark.Thread, asked string) (starlark.StringDict, error) {
 		return u.loads[asked].globals, nil
 	}}
-	tooLong := false
-	thread.SetMaxExecutionSteps(loadSteps)
-	thread.OnMaxSteps = func(thread *starlark.Thread) {
-		tooLong = true
-		thread.Cancel("the top level takes too long")
-	}
 	declared := &starlib.Declaration{Loaded: !main}
 	declared.Attach(thread)
+	top := topLevel{thread: thread}
 	var err error
-	u.globals, err = u.program.Init(thread, l.bounded)
+	u.globals, err = top.run(func() (starlark.StringDict, error) { return u.program.Init(thread, l.bounded) })
 	if err != nil {
 		list := l.module.Diagnose(err)
 		for _, d := range list {
 			switch {
-			case tooLong:
-				d.Code, d.Message, d.Wanted = "P1502", "the top level takes too long", fmt.Sprintf("at most %d steps", loadSteps)
-				d.Hint = "move the work into `def run`; the top level only declares"
+			case top.passed != nil:
+				d.Code, d.Message, d.Found, d.Wanted, d.Hint = top.passed.Code, top.passed.Message, "", top.passed.Wanted, top.passed.Hint
 			case d.Code == "P4224": // a builtin that had enough
 				d.Code = "P1502"
+			}
+			if d.File == "" {
+				d.File = u.name // stuck, and nothing says where
 			}
 			d.Stack = append(u.asked[:len(u.asked):len(u.asked)], d.Stack...)
 		}
 		return list
+	}
+	if name, problem := starlib.CheckFreezable(u.globals); problem != nil {
+		problem.Code = "P1502"
+		return diag.List{l.sources.At(bound(u.tree, name), problem)}
 	}
 	u.globals.Freeze()
 	l.module.units = append(l.module.units, u)
@@ -50,6 +51,16 @@ func (l *loader) run(u *unit, main bool) diag.List {
 		l.module.Task = declared.Task
 	}
 	return nil
+}
+
+// bound is where a file binds a global.
+func bound(tree *syntax.File, name string) syntax.Position {
+	for _, g := range tree.Module.(*resolve.Module).Globals {
+		if g.First.Name == name {
+			return g.First.NamePos
+		}
+	}
+	return syntax.Start(tree)
 }
 
 // body finds run and holds it against what the task declares.

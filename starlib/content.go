@@ -112,6 +112,9 @@ func (c *call) readWhole() (string, error) {
 	defer src.close()
 	var b strings.Builder
 	if info, err := src.file.Stat(); err == nil && info.Mode().IsRegular() {
+		if err := c.run.allow("content of "+shorten(p.String()), info.Size()); err != nil {
+			return "", err
+		}
 		b.Grow(int(min(info.Size(), maxItems)))
 	}
 	if _, err := io.CopyBuffer(&b, struct{ io.Reader }{src}, make([]byte, min(chunk, max(512, b.Cap())))); err != nil {

@@ -91,7 +91,17 @@ func (c *call) log(r Record) {
 }
 
 // plainer turns one field into what a log record holds.
-type plainer struct{ items int }
+type plainer struct {
+	items int
+	bytes int // of the texts in it; once they are fieldMax, the others are short
+}
+
+// text is v as text.
+func (p *plainer) text(v starlark.Value) string {
+	s := validUTF8(brief(v, max(fieldMax-p.bytes, 80)))
+	p.bytes += len(s)
+	return s
+}
 
 // plain is a value as a log record holds it: JSON-like, and never larger than
 // the reader can use: of lists and dicts beyond that, the start of their text.
@@ -121,7 +131,7 @@ func (p *plainer) plain(v starlark.Value, depth int) any {
 		}
 		m := make(map[string]any, v.Len())
 		for k, x := range v.Entries() {
-			m[validUTF8(brief(k, fieldMax))] = p.plain(x, depth+1)
+			m[p.text(k)] = p.plain(x, depth+1)
 		}
 		return m
 	case *starlark.List, starlark.Tuple:
@@ -135,7 +145,7 @@ func (p *plainer) plain(v starlark.Value, depth int) any {
 		}
 		return list
 	}
-	return validUTF8(brief(v, fieldMax))
+	return p.text(v)
 }
 
 func logProgress(c *call) (starlark.Value, error) {

@@ -23,6 +23,9 @@ type Run struct {
 	Progress func(Progress)
 	Now      func() time.Time
 
+	// Bounds are those of one value, the module's; nil is the default.
+	Bounds *Bounds
+
 	// Enter, when set, is told of every builtin just before it does its work, so
 	// that the death of a child can name the last one. It must be cheap.
 	Enter func(builtin string, at Position)
@@ -136,6 +139,14 @@ func (r *Run) recover() bool {
 		return false
 	}
 	return true
+}
+
+// allow says whether a value of that many bytes may be made at once.
+func (r *Run) allow(what string, bytes int64) error {
+	if r.Bounds == nil {
+		return new(Bounds).allow(what, bytes)
+	}
+	return r.Bounds.allow(what, bytes)
 }
 
 // hold remembers c until release, so that End closes it.

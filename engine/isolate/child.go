@@ -152,7 +152,11 @@ func (c *child) start(payload []byte) error {
 	c.cancel = cancel
 	c.body.Go(func() {
 		done := c.run(ctx, call)
-		if err := c.conn.send(kindDone, done, nil); err != nil {
+		var err error
+		if done.result != nil {
+			err = c.conn.send(kindResult, done.result, nil)
+		}
+		if err = errors.Join(err, c.conn.send(kindDone, done, nil)); err != nil {
 			fmt.Fprintln(os.Stderr, "send the outcome:", err)
 			c.conn.sock.Close() // which ends listen, and with it the process
 		}
@@ -165,11 +169,11 @@ func (c *child) run(ctx context.Context, call engine.Call) doneMessage {
 	alone := &engine.Alone{Enter: c.note.enter, Peak: c.note.peak, Stuck: c.note.stuck,
 		Passed: func(e *engine.LimitError) { c.conn.send(kindPassed, e, nil) }}
 	result, usage, err := engine.InProcess{Alone: alone}.Run(ctx, c.module, call)
-	done := doneMessage{Result: result, Usage: usage}
+	done := doneMessage{Usage: usage}
 	if err == nil {
+		done.result = result
 		return done
 	}
-	done.Result = nil
 	var body *engine.BodyError
 	var fault *engine.PanicError
 	switch {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"perago/engine"
 )
 
 // protocolVersion is told by the child before anything else. Both ends are the
@@ -33,7 +35,8 @@ const (
 	kindRecord   kind = 19
 	kindProgress kind = 20
 	kindPassed   kind = 21 // a limit was passed, the body was asked to stop
-	kindDone     kind = 22
+	kindResult   kind = 22 // what the body returned: JSON as it is, just before done
+	kindDone     kind = 23
 )
 
 // most is the longest payload of a kind, in bytes; 0 for a kind that is not one.
@@ -51,10 +54,10 @@ func (k kind) most() int {
 		return 64 << 10
 	case kindRecord:
 		return 1 << 20 // 64 KiB of text, every byte of it escaped
-	case kindLoaded:
-		return 1 << 20
-	case kindDone:
-		return 8 << 20
+	case kindLoaded, kindDone:
+		return 2 << 20
+	case kindResult:
+		return engine.MaxResultBytes
 	}
 	return 0
 }
@@ -109,10 +112,18 @@ const (
 // send writes one frame, with file attached when it is not nil. The caller
 // still owns file.
 func (c *conn) send(k kind, payload any, file *os.File) error {
-	body, err := json.Marshal(payload)
-	if err != nil {
-		return fmt.Errorf("encode message: %w", err)
+	body, plain := payload.(json.RawMessage)
+	if !plain {
+		var err error
+		if body, err = json.Marshal(payload); err != nil {
+			return fmt.Errorf("encode message: %w", err)
+		}
 	}
+	return c.sendBytes(k, body, file)
+}
+
+// sendBytes writes one frame.
+func (c *conn) sendBytes(k kind, body []byte, file *os.File) error {
 	if len(body) > k.most() {
 		return fmt.Errorf("message of %d bytes: at most %d fit", len(body), k.most())
 	}
@@ -123,7 +134,7 @@ func (c *conn) send(k kind, payload any, file *os.File) error {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	if file == nil {
-		_, err = c.sock.Write(frame)
+		_, err := c.sock.Write(frame)
 		return err
 	}
 	return c.sendWithFile(frame, file)

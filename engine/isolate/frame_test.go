@@ -133,7 +133,7 @@ func TestFrameRefused(t *testing.T) {
 }
 
 func TestDecodeRefused(t *testing.T) {
-	for _, payload := range []string{"", "[", "{} {}", `{"Unknown":1}`, `{"ID":-1}`, `{"Path":"x"}`, `{"Path":"~%"}`, "nul"} {
+	for _, payload := range []string{"", "[", "{} {}", `[]`, `{"ID":-1}`, `{"Path":"x"}`, `{"Path":"~%"}`, "nul"} {
 		var m callMessage
 		if err := decode([]byte(payload), &m); !errors.Is(err, errProtocol) {
 			t.Errorf("decode %q: got %v, want a broken protocol", payload, err)

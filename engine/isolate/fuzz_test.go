@@ -33,7 +33,7 @@ func frames(t testing.TB, messages ...any) []byte {
 func FuzzWorker(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(frames(f, kindRecord, recordMessage{Message: "x", Fields: []fieldMessage{{"a", "int", "1"}, {"b", "json", "[1]"}}},
-		kindProgress, map[string]int{"Done": 1}, kindDone, json.RawMessage(aResult)))
+		kindProgress, map[string]int{"Done": 1}, kindResult, json.RawMessage(`{"n":1}`), kindDone, json.RawMessage(aUsage)))
 	f.Add(frames(f, kindCall, callMessage{ID: 1, Op: opCreate, Path: "out/a"}, kindCall, callMessage{ID: 2, Op: opCommit, Path: "out/a", Draft: 1},
 		kindCall, callMessage{ID: 3, Op: opGlob, Other: "**"}, kindCall, callMessage{ID: 4, Op: opOpen, Path: "raw/a"}))
 	f.Add(frames(f, kindCall, callMessage{ID: 1, Op: opCreate, Path: "out/b"}, kindCall, callMessage{ID: 1, Op: opCreate, Path: "out/b"},

@@ -47,7 +47,7 @@ func (i intruder) obey() {
 	i.receive(anyKind)
 }
 
-const aResult = `{"Result":{"n":1},"Usage":{"Steps":1,"PeakBytes":0}}`
+const aUsage = `{"Usage":{"Steps":1,"PeakBytes":0}}`
 
 // tricks are what intruders do, before their process ends, and the code of the
 // failed attempt that becomes of it; "" is a child that could not be started.
@@ -63,13 +63,16 @@ func tricks() map[string]struct {
 		return trick{func(i intruder) { i.obey(); do(i) }, code}
 	}
 	saying := func(k kind, body string) trick { return running("P4012", func(i intruder) { i.say(k, body) }) }
+	returning := func(result string) trick {
+		return running("P4012", func(i intruder) { i.say(kindResult, result); i.say(kindDone, aUsage) })
+	}
 	forever := func(i intruder) { io.Copy(io.Discard, i.sock) }
 	return map[string]trick{
 		"nothing at all":       {func(intruder) {}, ""},
 		"garbage at once":      {func(i intruder) { i.sock.Write([]byte("GET / HTTP/1.1\r\n\r\n")) }, ""},
 		"another version":      {func(i intruder) { i.send(kindReady, readyMessage{Version: 99}, nil) }, ""},
 		"ready twice":          {func(i intruder) { i.say(kindReady, `{"Version":1}`); i.say(kindReady, `{"Version":1}`) }, ""},
-		"done before it began": {func(i intruder) { i.say(kindDone, aResult) }, ""},
+		"done before it began": {func(i intruder) { i.say(kindDone, aUsage) }, ""},
 		"many layers":          {func(i intruder) { i.say(kindReady, `{"Version":1,"Layers":[`+strings.Repeat(`{},`, 200)+`{}]}`) }, ""},
 		"will not load": {func(i intruder) {
 			i.send(kindReady, readyMessage{Version: protocolVersion}, nil)
@@ -87,19 +90,21 @@ func tricks() map[string]struct {
 		}),
 		"loud":                   running("P4010", func(intruder) { io.CopyN(os.Stderr, zeros{}, 64<<20); os.Exit(1) }),
 		"dies in a header":       running("P4010", func(i intruder) { i.sock.Write([]byte{1, 0, 0}) }),
-		"dies in a payload":      running("P4010", func(i intruder) { i.raw(byte(kindDone), 1000, `{"Result":`) }),
+		"dies in a payload":      running("P4010", func(i intruder) { i.raw(byte(kindDone), 1000, `{"Usage":`) }),
 		"announces 4 GiB":        running("P4012", func(i intruder) { i.raw(byte(kindDone), 1<<32-1, "") }),
 		"a kind of the worker's": saying(kindReply, `{}`),
 		"no kind":                saying(0, `{}`),
 		"ready again":            saying(kindReady, `{"Version":1}`),
 		"loaded again":           saying(kindLoaded, `{}`),
 		"garbage":                saying(kindDone, "\x00\xff\x00\xff"),
-		"two values":             saying(kindDone, aResult+aResult),
-		"unknown field":          saying(kindDone, `{"Result":1,"Rezult":2}`),
+		"two values":             saying(kindDone, aUsage+aUsage),
+		"another shape":          saying(kindDone, `{"Usage":[1,2]}`),
 		"no outcome":             saying(kindDone, `{}`),
 		"null":                   saying(kindDone, `null`),
-		"deep result":            saying(kindDone, `{"Result":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`}`),
-		"large result":           saying(kindDone, `{"Result":"`+strings.Repeat("a", engine.MaxResultBytes)+`"}`),
+		"deep result":            returning(strings.Repeat("[", 5000) + strings.Repeat("]", 5000)),
+		"no JSON":                returning(`{"n":1`),
+		"large result":           saying(kindResult, `"`+strings.Repeat("a", engine.MaxResultBytes)+`"`),
+		"two results":            running("P4012", func(i intruder) { i.say(kindResult, `{}`); i.say(kindResult, `{}`); i.say(kindDone, aUsage) }),
 		"no diagnostic":          saying(kindDone, `{"Diagnostics":[null]}`),
 		"a strange code":         saying(kindDone, `{"Diagnostics":[{"code":"<b>","severity":"error","message":"x"}]}`),
 		"a strange severity":     saying(kindDone, `{"Diagnostics":[{"code":"P4001","severity":"fun","message":"x"}]}`),

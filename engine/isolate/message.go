@@ -1,12 +1,10 @@
 package isolate
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"math"
@@ -147,15 +145,16 @@ type fieldMessage struct {
 	Text string
 }
 
-// doneMessage ends a run: Result, or what ended it.
+// doneMessage ends a run: after its result, or with what ended it.
 type doneMessage struct {
-	Result      json.RawMessage `json:",omitempty"`
-	Diagnostics diag.List       `json:",omitempty"` // of an engine.BodyError
-	Terminal    bool            `json:",omitempty"` // the same
-	Panic       string          `json:",omitempty"` // of an engine.PanicError
-	PanicStack  string          `json:",omitempty"`
-	Cancelled   bool            `json:",omitempty"` // the worker asked for it
+	Diagnostics diag.List `json:",omitempty"` // of an engine.BodyError
+	Terminal    bool      `json:",omitempty"` // the same
+	Panic       string    `json:",omitempty"` // of an engine.PanicError
+	PanicStack  string    `json:",omitempty"`
+	Cancelled   bool      `json:",omitempty"` // the worker asked for it
 	Usage       engine.Usage
+
+	result json.RawMessage // the frame before, nil when there was none
 }
 
 // fileError is an error of starlib.Files on its way to the child.
@@ -247,13 +246,8 @@ func (e *remoteError) Unwrap() []error { return e.within }
 
 // decode reads a payload that holds exactly one JSON value of v's shape.
 func decode(payload []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(payload))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	if err := json.Unmarshal(payload, v); err != nil {
 		return fmt.Errorf("%w: %v", errProtocol, err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: more than one value in a frame", errProtocol)
 	}
 	return nil
 }

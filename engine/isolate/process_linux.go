@@ -50,7 +50,7 @@ func fence(pid int, memory int64, mode fenceMode) error {
 	}
 	limit.Cur = limit.Max
 	if memory > 0 {
-		now, err := dataSize(pid)
+		now, err := sizeOf(pid, "VmData:")
 		if err != nil {
 			return err
 		}
@@ -62,17 +62,33 @@ func fence(pid int, memory int64, mode fenceMode) error {
 	return os.NewSyscallError("prlimit", unix.Prlimit(pid, unix.RLIMIT_DATA, &limit, nil))
 }
 
-// dataSize is what RLIMIT_DATA counts of a process, in bytes.
-func dataSize(pid int) (int64, error) {
+// residentOf is the most memory that a process has had so far, in bytes: one
+// that lives or, with state, one that ended. 0 is not known.
+func residentOf(pid int, state *os.ProcessState) int64 {
+	if state == nil {
+		peak, _ := sizeOf(pid, "VmHWM:")
+		return peak
+	}
+	// The system counts in what its starter had when it started it.
+	own, err := sizeOf(os.Getpid(), "VmHWM:")
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok && err == nil && usage.Maxrss<<10 > own {
+		return usage.Maxrss << 10
+	}
+	return 0
+}
+
+// sizeOf is a field of the status of a process, in bytes: VmData is what
+// RLIMIT_DATA counts, VmHWM the most that was in memory.
+func sizeOf(pid int, field string) (int64, error) {
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return 0, err
 	}
 	for line := range bytes.Lines(status) {
-		if rest, ok := bytes.CutPrefix(line, []byte("VmData:")); ok {
+		if rest, ok := bytes.CutPrefix(line, []byte(field)); ok {
 			kb, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
 			return kb << 10, err
 		}
 	}
-	return 0, fmt.Errorf("no VmData in the status of process %d", pid)
+	return 0, fmt.Errorf("no %s in the status of process %d", field, pid)
 }

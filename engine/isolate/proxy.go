@@ -2,7 +2,6 @@ package isolate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -32,8 +31,8 @@ func newProxy(c *conn) *proxy { return &proxy{conn: c, waiting: make(map[uint64]
 // for is closed.
 func (p *proxy) deliver(payload []byte, file *os.File) error {
 	a := answer{file: file}
-	if err := json.Unmarshal(payload, &a.replyMessage); err != nil {
-		return fmt.Errorf("%w: %v", errProtocol, err)
+	if err := decode(payload, &a.replyMessage); err != nil {
+		return err
 	}
 	p.mu.Lock()
 	ch := p.waiting[a.ID]

@@ -55,6 +55,7 @@ func (p *Processes) Run(ctx context.Context, m *engine.Module, call engine.Call)
 		err = s.explain(ctx, err)
 		usage := done.Usage
 		usage.PeakBytes = readNote(child.note).Peak
+		usage.ProcessBytes = residentOf(child.proc.Pid, child.state)
 		return nil, usage, err
 	}
 	return s.outcome(ctx, done)
@@ -95,18 +96,27 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	over := make(chan struct{})
 	defer close(over)
 	watching.Go(func() { s.watch(ctx, over) })
-	return s.listen()
+	done, err = s.listen()
+	done.Usage.ProcessBytes = residentOf(s.child.proc.Pid, nil) // while it lives
+	return done, err
 }
 
 // listen takes what the child says until it is done.
 func (s *session) listen() (done doneMessage, err error) {
+	var result json.RawMessage
 	for {
 		k, payload, _, err := s.child.conn.receive(kind.fromChild)
 		if err != nil {
 			return done, err
 		}
 		if k == kindDone {
-			return done, decode(payload, &done)
+			err = decode(payload, &done)
+			done.result = result
+			return done, err
+		}
+		if k == kindResult && result == nil {
+			result = payload
+			continue
 		}
 		if err := s.hear(k, payload); err != nil {
 			return done, err
@@ -235,10 +245,10 @@ func (s *session) outcome(ctx context.Context, done doneMessage) (json.RawMessag
 			return nil, usage, s.broken("an empty diagnostic")
 		}
 		return nil, usage, &engine.BodyError{Diagnostics: list, Terminal: done.Terminal}
-	case len(done.Result) == 0 || len(done.Result) > engine.MaxResultBytes || jsonDepth(done.Result) > maxDepth:
-		return nil, usage, s.broken("a result that is missing, too large or too deep")
+	case jsonDepth(done.result) > maxDepth:
+		return nil, usage, s.broken("a result that is missing, no JSON, or too deep")
 	}
-	return done.Result, usage, nil
+	return done.result, usage, nil
 }
 
 func isCode(c diag.Code) bool {
@@ -264,12 +274,12 @@ func (s *session) explain(ctx context.Context, err error) error {
 	switch {
 	case passed != nil:
 		return s.limitFailure(passed, words)
+	case strings.Contains(stderr, "goroutine stack exceeds"):
+		return s.failure("P4011", "a value nests too deep, and the body's process died of it", "", words)
 	case limits.Memory > 0 && fenceHit(stderr, words.Peak >= limits.Memory/2):
 		e := engine.MemoryError(max(words.Peak, limits.Memory), limits.Memory)
 		e.Found = "more than " + e.Found
 		return s.limitFailure(e, words)
-	case strings.Contains(stderr, "goroutine stack exceeds"):
-		return s.failure("P4011", "a value nests too deep, and the body's process died of it", "", words)
 	case errors.Is(err, errProtocol) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return s.failure("P4012", "the body's process broke the protocol", strings.TrimPrefix(err.Error(), errProtocol.Error()+": "), words)
 	}
@@ -277,11 +287,20 @@ func (s *session) explain(ctx context.Context, err error) error {
 }
 
 // fenceHit says whether the Go runtime gave up because the kernel refused it
-// memory. Refused threads count when the heap was large at the time: their
-// stacks come from the same allowance.
+// memory. It has several ways to die of that, and not all name it: they count
+// when the heap was large at the time.
 func fenceHit(stderr string, large bool) bool {
-	return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory") ||
-		large && (strings.Contains(stderr, "pthread_create failed") || strings.Contains(stderr, "failed to create new OS thread"))
+	for _, sign := range []string{"out of memory", "cannot allocate memory"} {
+		if strings.Contains(stderr, sign) {
+			return true
+		}
+	}
+	for _, sign := range []string{"pthread_create failed", "failed to create new OS thread", "fatal error: ", "SIGSEGV: "} {
+		if large && strings.Contains(stderr, sign) {
+			return true
+		}
+	}
+	return false
 }
 
 // died is what the system says of the end of the process.
@@ -310,7 +329,7 @@ func (s *session) limitFailure(e *engine.LimitError, words lastWords) error {
 func (s *session) failure(code diag.Code, message, found string, words lastWords) *engine.BodyError {
 	d := &diag.Diagnostic{Code: code, Severity: diag.Error, Message: message, Found: found}
 	at := words.Stuck
-	if at.Line == 0 {
+	if at.Line == 0 || at.Line == int(s.module.Body.Position().Line) { // not inside of it any more
 		at = words.At
 	}
 	if !s.place(d, at) {

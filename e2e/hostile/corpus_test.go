@@ -1,0 +1,221 @@
+//go:build linux
+
+package hostile
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"perago/engine"
+	"perago/engine/isolate"
+	"perago/workspace"
+)
+
+// queue hands out attempts by task.
+type queue struct {
+	mu      sync.Mutex
+	waiting map[string][]engine.Attempt
+	ids     int
+}
+
+func (q *queue) add(task string, input string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ids++
+	id := fmt.Sprint("id", q.ids)
+	q.waiting[task] = append(q.waiting[task], engine.Attempt{Task: task, TaskID: id, WorkflowID: id, Input: json.RawMessage(input)})
+}
+
+func (q *queue) Poll(_ context.Context, task string, most int, _ time.Duration) ([]engine.Attempt, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	got := q.waiting[task]
+	got, q.waiting[task] = got[:min(len(got), most)], got[min(len(got), most):]
+	return got, nil
+}
+
+func (q *queue) Report(context.Context, engine.Report) (*engine.Attempt, error) { return nil, nil }
+func (q *queue) Extend(context.Context, engine.Attempt) error                   { return nil }
+func (q *queue) Current(context.Context, engine.Attempt) error                  { return nil }
+func (q *queue) Note(context.Context, engine.Attempt, []string) error           { return nil }
+
+const (
+	// goodTasks run beside the hostile ones, one attempt of each at any time;
+	// before the first hostile one there were alone attempts of them.
+	goodTasks = 3
+	alone     = 200
+
+	goodTask = `
+task(name = "good.%d", params = schema(n = int), result = schema(sum = int, text = str), workspace = workspace_spec())
+
+def run(workspace, params):
+    total = 0
+    for row in csv.dict_reader(workspace / "raw" / "a.csv"):
+        total += int(row["n"]) * params.n
+    (workspace / "out.txt").write_text("sum " + str(total))
+    return {"sum": total, "text": (workspace / "out.txt").read_text()}
+`
+	goodInput  = `{"params": {"n": 1}}`
+	goodOutput = `{"result":{"sum":200,"text":"sum 200"}}`
+
+	// mayGrow is what the worker's own memory may grow by, in bytes; mayPeak is
+	// the same with the garbage that the Go runtime has not collected yet, which
+	// is up to what else the worker holds.
+	mayGrow = 20 << 20
+	mayPeak = 40 << 20
+)
+
+// TestHostileTasks runs the corpus on one worker, with three well-behaved tasks
+// beside it all the time.
+func TestHostileTasks(t *testing.T) {
+	t.Run("process", func(t *testing.T) {
+		p := isolate.New(isolate.Options{Spares: 2})
+		defer p.Close()
+		grown, peak := runCorpus(t, readCorpus(t), p)
+		if grown > mayGrow || peak > mayPeak {
+			t.Errorf("the worker's memory grew by %d MiB, by %d MiB with garbage; want at most %d and %d",
+				grown>>20, peak>>20, mayGrow>>20, mayPeak>>20)
+		}
+	})
+	t.Run("thread", func(t *testing.T) {
+		tasks := slices.DeleteFunc(readCorpus(t), func(h *task) bool { return h.process })
+		runCorpus(t, tasks, engine.InProcess{})
+	})
+}
+
+// runCorpus runs tasks and good ones on a worker, and returns by how many bytes
+// its memory grew, without and with garbage.
+func runCorpus(t *testing.T, tasks []*task, body engine.Body) (grown, peak int64) {
+	root, err := workspace.OpenRoot(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	w := &site{queue: &queue{waiting: map[string][]engine.Attempt{}}, hostile: map[string]*task{}, good: map[string]*task{},
+		results: make(chan engine.Result, 100)}
+	for _, h := range tasks {
+		h.prepare(t, root, body)
+		if h.module != nil {
+			w.hostile[h.module.Task.Name] = h
+		} else if h.refused != h.want {
+			t.Errorf("%s: got %s, want %s", h.name, h.refused, h.want)
+		}
+	}
+	for n := range goodTasks {
+		good := &task{data: []string{`raw/a.csv = "id,n\n" + "x,2\n" * 100`}, file: filepath.Join(t.TempDir(), "good.star")}
+		if err := os.WriteFile(good.file, fmt.Appendf(nil, goodTask, n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		good.prepare(t, root, body)
+		w.good[good.module.Task.Name] = good
+	}
+	grown, peak = w.work(t)
+	if left, err := os.ReadDir(filepath.Join(root.Path, "attempts")); err != nil || len(left) > 0 {
+		t.Errorf("attempt folders left: %v, %v", left, err)
+	}
+	return grown, peak
+}
+
+// site is a worker with a slot for each good task and two for hostile ones.
+type site struct {
+	queue   *queue
+	hostile map[string]*task // by the name of the task
+	good    map[string]*task
+	results chan engine.Result
+}
+
+func (w *site) run(ctx context.Context, m *engine.Module, a engine.Attempt, h engine.Hooks) engine.Result {
+	of := w.good[m.Task.Name]
+	if of == nil {
+		of = w.hostile[m.Task.Name]
+	}
+	res := of.runner.Run(ctx, m, a, h)
+	w.results <- res
+	return res
+}
+
+// work runs the worker until every hostile task has had its attempt.
+func (w *site) work(t *testing.T) (grown, peak int64) {
+	drain, stop := context.WithCancel(t.Context())
+	worker := &engine.Worker{Queue: w.queue, Leaser: w.queue, Slots: goodTasks + 2, PollIntervalMax: 2 * time.Millisecond, RunAttempt: w.run}
+	var next []string
+	for name, h := range w.hostile {
+		worker.Modules = append(worker.Modules, h.module)
+		next = append(next, name)
+	}
+	slices.Sort(next)
+	for name, g := range w.good {
+		worker.Modules = append(worker.Modules, g.module)
+		w.queue.add(name, goodInput)
+	}
+	debug.FreeOSMemory() // what the loading of hostile files has left
+	over := make(chan error, 1)
+	go func() { over <- worker.Run(drain, context.Background()) }()
+	goods := 0
+	var base, basePeak int64
+	for left := len(next); left > 0; {
+		res := <-w.results
+		peak = max(peak, resident(t))
+		if h := w.hostile[res.Attempt.Task]; h != nil {
+			h.judge(t, res)
+			if left--; left%10 == 0 { // not at each: it would leave no garbage to be seen
+				debug.FreeOSMemory()
+				grown = max(grown, resident(t)-base)
+			}
+		} else {
+			if string(res.Output) != goodOutput {
+				t.Errorf("a good task: got %s %s, want %s", res.Output, res.Reason, goodOutput)
+			}
+			w.queue.add(res.Attempt.Task, goodInput)
+			switch goods++; goods {
+			case alone:
+				basePeak = peak
+				debug.FreeOSMemory()
+				base = resident(t)
+			case alone + 1: // the second of two hostile ones at a time
+			default:
+				continue
+			}
+		}
+		if goods >= alone && len(next) > 0 {
+			w.queue.add(next[0], `{"params": {}}`)
+			next = next[1:]
+		}
+	}
+	stop()
+	if err := <-over; err != nil {
+		t.Errorf("the worker: %v", err)
+	}
+	peak -= basePeak
+	t.Logf("%d hostile tasks, %d good attempts beside them; the worker's memory grew from %d MiB by %d MiB, with garbage from %d MiB by %d MiB",
+		len(w.hostile), goods-alone, base>>20, grown>>20, basePeak>>20, peak>>20)
+	if goods-alone < len(w.hostile) {
+		t.Errorf("%d good attempts beside %d hostile ones: too few to show anything", goods-alone, len(w.hostile))
+	}
+	return grown, peak
+}
+
+// resident is what this process holds of the machine's memory beside files, in
+// bytes.
+func resident(t *testing.T) int64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "RssAnon:")
+	var kb int64
+	if _, err := fmt.Sscan(rest, &kb); err != nil {
+		t.Fatal(err)
+	}
+	return kb << 10
+}

@@ -1,0 +1,18 @@
+// Package hostile runs the tasks of testdata/hostile, which mean no good, on a
+// worker. It needs no server.
+package hostile
+
+import (
+	"os"
+	"testing"
+
+	"perago/engine/isolate"
+)
+
+// TestMain is the child as well: the tests start themselves again.
+func TestMain(m *testing.M) {
+	if isolate.IsChild(os.Args) {
+		os.Exit(isolate.Main())
+	}
+	os.Exit(m.Run())
+}

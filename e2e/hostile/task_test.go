@@ -1,0 +1,214 @@
+package hostile
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"perago/engine"
+	"perago/workspace"
+	"perago/workspace/folder"
+)
+
+// task is one file of ../../testdata/hostile. Its head says what must become of
+// it, and what it reads:
+//
+//	# want: FAILED P4006:8           status, code, line; or 8-9, 8 or 11: a limit may strike on any of them
+//	# want: COMPLETED {"n":1}        and the result, or "COMPLETED 817 bytes" of it
+//	# want: refused P1502:11         it cannot even be loaded
+//	# modes: process                 not run in thread mode, which does not promise it
+//	# data: raw/x.json = "[" * 1500000 + "x"     a file of its workspace
+//	# data: raw/x.bin = zeros 1000000000         a sparse one
+//	# data: raw/out -> /etc/passwd               a symlink
+type task struct {
+	name    string
+	file    string
+	want    string
+	process bool // only
+	data    []string
+	module  *engine.Module // nil: refused
+	refused string         // "refused CODE:LINE"
+	runner  *engine.Runner
+}
+
+// readCorpus reads the heads of all tasks.
+func readCorpus(t *testing.T) (tasks []*task) {
+	t.Helper()
+	files, err := filepath.Glob("../../testdata/hostile/*.star")
+	if err != nil || len(files) < 80 {
+		t.Fatalf("%d hostile tasks, %v; want at least 80", len(files), err)
+	}
+	for _, file := range files {
+		tasks = append(tasks, readTask(t, file))
+	}
+	return tasks
+}
+
+func readTask(t *testing.T, file string) *task {
+	t.Helper()
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &task{name: strings.TrimSuffix(filepath.Base(file), ".star"), file: file}
+	for line := range strings.Lines(string(source)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "#")), ": ")
+		switch {
+		case !strings.HasPrefix(line, "# "):
+		case key == "want":
+			h.want = value
+		case key == "modes":
+			h.process = value == "process"
+		case key == "data":
+			h.data = append(h.data, value)
+		}
+	}
+	return h
+}
+
+// prepare makes the workspace of a task and loads it.
+func (h *task) prepare(t *testing.T, root *workspace.Root, body engine.Body) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, d := range h.data {
+		plant(t, dir, d)
+	}
+	store, err := folder.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	h.runner = &engine.Runner{Store: store, Root: root, Fixed: &workspace.Ref{}, Body: body}
+	m, problems := engine.Load(h.file, nil)
+	if len(problems) > 0 {
+		h.refused = fmt.Sprintf("refused %s:%d", problems[0].Code, problems[0].Line)
+	}
+	h.module = m
+	if m != nil && m.Task.Resources.Seconds == 1 {
+		h.runner.Ceiling.Wall = 300 * time.Millisecond // the operator's; the corpus is long
+	}
+}
+
+// plant makes one file of a workspace as its directive says.
+func plant(t *testing.T, dir, directive string) {
+	t.Helper()
+	name, value, isFile := strings.Cut(directive, " = ")
+	link, to, isLink := strings.Cut(directive, " -> ")
+	if isLink {
+		name = link
+	} else if !isFile {
+		t.Fatalf("data %s: neither a file nor a link", directive)
+	}
+	path := filepath.Join(dir, name)
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil && isLink {
+		err = os.Symlink(to, path)
+	} else if err == nil {
+		err = write(path, value)
+	}
+	if err != nil {
+		t.Fatalf("data %s: %v", directive, err)
+	}
+}
+
+// write makes a file of texts, each of them some times.
+func write(path, value string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if size, zeros := strings.CutPrefix(value, "zeros "); zeros {
+		n, err := strconv.ParseInt(size, 10, 64)
+		if err != nil {
+			return err
+		}
+		return f.Truncate(n)
+	}
+	for part := range strings.SplitSeq(value, " + ") {
+		quoted, times, repeated := strings.Cut(part, `" * `)
+		n := 1
+		if repeated {
+			quoted += `"`
+			if n, err = strconv.Atoi(times); err != nil {
+				return err
+			}
+		}
+		text, err := strconv.Unquote(quoted)
+		if err != nil {
+			return err
+		}
+		const most = 1 << 16
+		chunk := strings.Repeat(text, min(n, most))
+		for left := n; left > 0; left -= most {
+			if _, err := f.WriteString(chunk[:min(left, most)*len(text)]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// judge holds what became of a task against its head.
+func (h *task) judge(t *testing.T, res engine.Result) {
+	t.Helper()
+	t.Logf("%-24s %.60s in %v; held %d MiB, its process %d MiB", h.name, outcome(res), res.Phases.Body.Round(time.Millisecond),
+		res.Body.PeakBytes>>20, res.Body.ProcessBytes>>20)
+	if got := outcome(res); !h.wants(got) {
+		t.Errorf("%s:\n got %.200s (%s)\nwant %.200s", h.name, got, res.Reason, h.want)
+	}
+	if wall := res.Limits.Wall; wall > 0 && res.Phases.Body > wall+5*time.Second {
+		t.Errorf("%s: took %v, its limit is %v", h.name, res.Phases.Body, wall)
+	}
+	most := res.Limits.Memory + res.Limits.Memory/2 + 64<<20 // where the hard fence stands
+	if res.Body.PeakBytes > most {
+		t.Errorf("%s: held %d MiB, its limit is %d MiB", h.name, res.Body.PeakBytes>>20, res.Limits.Memory>>20)
+	}
+	if n := len([]rune(res.Reason)); n > 500 {
+		t.Errorf("%s: a reason of %d characters", h.name, n)
+	}
+}
+
+// wants says whether the head of a task lets an outcome pass.
+func (h *task) wants(got string) bool {
+	if h.want == got {
+		return true
+	}
+	at := strings.LastIndexByte(got, ':') + 1
+	line, err := strconv.Atoi(got[at:])
+	if err != nil || !strings.HasPrefix(h.want, got[:at]) {
+		return false
+	}
+	for lines := range strings.SplitSeq(h.want[at:], " or ") {
+		first, last, isRange := strings.Cut(lines, "-")
+		if !isRange {
+			last = first
+		}
+		from, err1 := strconv.Atoi(first)
+		to, err2 := strconv.Atoi(last)
+		if err1 == nil && err2 == nil && from <= line && line <= to {
+			return true
+		}
+	}
+	return false
+}
+
+// outcome is what became of an attempt, as a head says it.
+func outcome(res engine.Result) string {
+	if len(res.Diagnostics) > 0 {
+		return fmt.Sprintf("%s %s:%d", res.Status, res.Diagnostics[0].Code, res.Diagnostics[0].Line)
+	}
+	var out struct{ Result json.RawMessage }
+	if err := json.Unmarshal(res.Output, &out); err != nil {
+		return fmt.Sprintf("%s, and its output is no JSON: %v", res.Status, err)
+	}
+	if len(out.Result) > 10_000 {
+		return fmt.Sprintf("%s %d bytes", res.Status, len(out.Result))
+	}
+	return fmt.Sprintf("%s %s", res.Status, out.Result)
+}
