@@ -242,7 +242,7 @@ func testCancel(t *testing.T, w world) {
 		w := newWorld(t, w.Subject)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		lost := errors.New("lease lost")
-		a := w.attempt(&Faulty{Store: w.Store, Plan: func(i int, _ string) Fault {
+		a := w.attempt(&Faulty{Store: w.Store, Finish: true, Plan: func(i int, _ string) Fault {
 			if i == n {
 				cancel(lost)
 			}

@@ -42,6 +42,10 @@ type Faulty struct {
 	// Plan says what becomes of call n, counted from 0. It is called before the
 	// call is done, without a lock, and may take its time or change the world.
 	Plan func(n int, name string) Fault
+	// Finish lets a call that is under way when its context ends come to its end
+	// before the caller hears of that: a server does not stop because nobody listens.
+	// Without it the call may be done later, when the test looks already.
+	Finish bool
 
 	mu    sync.Mutex
 	calls []string
@@ -111,7 +115,13 @@ func (f *Faulty) do(ctx context.Context, name string, op func(context.Context) e
 		f.die()
 		return ErrCrashed
 	}
-	return op(ctx)
+	if !f.Finish || ctx.Err() != nil {
+		return op(ctx)
+	}
+	if err := op(context.WithoutCancel(ctx)); ctx.Err() == nil {
+		return err
+	}
+	return context.Cause(ctx)
 }
 
 func (f *Faulty) die() {
