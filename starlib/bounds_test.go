@@ -144,3 +144,16 @@ func TestBoundsNoteTheLargest(t *testing.T) {
 		t.Errorf("after a large value: %d, %v; want 600000", b.Largest(), err)
 	}
 }
+
+// A method that is taken by its name is held against the bounds as well.
+func TestBoundsHoldForGetattr(t *testing.T) {
+	b := &Bounds{}
+	b.SetMost(1 << 20)
+	thread := &starlark.Thread{}
+	(&Run{Context: t.Context(), Bounds: b}).Attach(thread)
+	_, err := starlark.ExecFileOptions(&syntax.FileOptions{}, thread, "t.star", `x = getattr("a" * 1000, "join")(["a"] * 2000)`, Predeclared())
+	var p *diag.Problem
+	if !errors.As(err, &p) || p.Code != codeTooLarge {
+		t.Errorf("got %v, want a value that is too large", err)
+	}
+}

@@ -1,6 +1,10 @@
 package starlib
 
-import "slices"
+import (
+	"slices"
+
+	"go.starlark.net/starlark"
+)
 
 // This file has the functions of the language itself. Those that walk over
 // their argument are written anew, since the interpreter's own do not look at a
@@ -21,7 +25,8 @@ func universeBuiltins() []Builtin {
 	return rows
 }
 
-// plainBuiltins are the interpreter's own, as they are.
+// plainBuiltins are the interpreter's own, as they are, but for getattr, whose
+// methods are held against the bounds like those after a dot.
 func plainBuiltins() []Builtin {
 	x := func(typ, doc string) []Param { return []Param{{Name: "x", Type: typ, Kind: Positional, Doc: doc}} }
 	member := []Param{{Name: "x", Type: "any", Kind: Positional}, {Name: "name", Type: "string", Kind: Positional}}
@@ -36,7 +41,7 @@ func plainBuiltins() []Builtin {
 			Doc: "A float: of a string such as \"1.5e3\", \"inf\" or \"nan\", or of a number. An int too large for a float is an error. " +
 				"Also the type of a field, `field(float)`."},
 		{Name: "getattr", Params: append(slices.Clone(member), Param{Name: "default", Type: "any", Default: "...", Kind: Positional}),
-			Returns: "any", Doc: "The member of that name; without a default, a missing one is an error."},
+			Returns: "any", call: universeGetattr, Doc: "The member of that name; without a default, a missing one is an error."},
 		{Name: "hasattr", Params: member, Returns: "bool", Doc: "Whether a value has a member of that name."},
 		{Name: "int", Params: []Param{{Name: "x", Type: "string, int, float or bool", Default: "0", Kind: Positional},
 			{Name: "base", Type: "int", Default: "10", Doc: "of a string: 2 to 36, or 0 to go by its prefix"}}, Returns: "int",
@@ -92,4 +97,17 @@ func walkingBuiltins() []Builtin {
 		{Name: "zip", Params: []Param{{Name: "iterables", Type: "iterable", Kind: Rest}}, Returns: "list of tuple", call: universeZip,
 			Doc: "The first items of all, then the second ones, up to the end of the shortest."},
 	}
+}
+
+func universeGetattr(c *call) (starlark.Value, error) {
+	args := starlark.Tuple{c.arg("x"), c.arg("name")}
+	if d := c.arg("default"); d != nil {
+		args = append(args, d)
+	}
+	if s, ok := args[0].(starlark.String); ok && c.run != nil && c.run.Bounds != nil {
+		if name, ok := args[1].(starlark.String); ok && growing(string(name)) {
+			return (&boundText{Value: s, text: s, bounds: c.run.Bounds}).Attr(string(name))
+		}
+	}
+	return starlark.Universe["getattr"].(*starlark.Builtin).CallInternal(c.thread, args, nil)
 }

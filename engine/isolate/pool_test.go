@@ -104,6 +104,12 @@ def run(workspace, params):
 		t.Errorf("open files: got %d, want %d as before", after, before)
 	}
 	noChildren(t)
+	g.root.Close()
+	again, err := workspace.OpenRoot(g.root.Path, nil)
+	if err != nil {
+		t.Fatalf("somebody holds the lock: %v", err)
+	}
+	again.Close()
 }
 
 func head(t testing.TB, g *ground) string {
