@@ -29,7 +29,7 @@ import (
 // open, in whatever process; who wants to remove it must first get the lock for
 // itself. Locks go with their process, so a crash leaves nothing to repair.
 //
-//	objects/3f/3f2c…   one file each, named by a hash of what tells its content
+//	objects/3/3f2c…    one file each, named by a hash of what tells its content
 //	tmp/               what is being fetched, locked by who fetches it
 //	size, lock         bytes that objects may take, and the lock to change them
 type Cache struct {
@@ -83,7 +83,7 @@ func hashOf(parts ...string) string {
 	return hex.EncodeToString(sum[:20])
 }
 
-func (c *Cache) path(key string) string { return filepath.Join(c.dir, "objects", key[:2], key) }
+func (c *Cache) path(key string) string { return filepath.Join(c.dir, "objects", key[:1], key) }
 
 // errTooBig: there is no room that could be made.
 var errTooBig = errors.New("larger than the cache")
