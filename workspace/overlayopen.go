@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strconv"
 )
@@ -22,6 +23,25 @@ type reads struct {
 // is a plain local one: content that is elsewhere is fetched first. It stays
 // what it is, even when the path is written or deleted afterwards.
 func (o *Overlay) Open(ctx context.Context, path string) (*os.File, error) {
+	f, read, err := o.open(ctx, path, math.MaxInt64)
+	if err == nil {
+		read()
+	}
+	return f, err
+}
+
+// aheadFile is the largest file, in bytes, that is fetched only because it is
+// expected to be read.
+const aheadFile = 1 << 20
+
+// OpenAhead is Open for a file that is expected to be read, and counts as read
+// when read is called. errors.ErrUnsupported: it is one that must be asked for.
+func (o *Overlay) OpenAhead(ctx context.Context, path string) (f *os.File, read func(), err error) {
+	return o.open(ctx, path, aheadFile)
+}
+
+// open opens a file; one that would have to be fetched only up to a size of most.
+func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File, read func(), err error) {
 	for range 3 {
 		s, err := o.look(ctx, path)
 		switch {
@@ -32,45 +52,50 @@ func (o *Overlay) Open(ctx context.Context, path string) (*os.File, error) {
 			err = fs.ErrNotExist
 		}
 		if err != nil {
-			return nil, pathError("open", path, err)
+			return nil, nil, pathError("open", path, err)
 		}
 		if s.entry != nil && s.entry.blob != nil {
 			f, err := os.Open(s.entry.blob.path)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // it was replaced just now
 			}
-			return f, pathError("open", path, err)
+			return f, func() {}, pathError("open", path, err)
 		}
 		c := s.lower
 		if c == nil {
 			c = s.entry.from
-		} else {
+		}
+		if c.size > most {
+			return nil, nil, pathError("open", path, errors.ErrUnsupported)
+		}
+		if s.lower != nil {
 			o.ahead.opened(path)
 		}
-		f, err := o.openLower(ctx, *c)
-		return f, pathError("open", path, err)
+		f, hit, err := o.fetch(ctx, *c)
+		if err != nil {
+			return nil, nil, pathError("open", path, err)
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.reads.count(*c, hit)
+		return f, func() { o.countRead(*c) }, nil
 	}
-	return nil, pathError("open", path, fs.ErrNotExist)
+	return nil, nil, pathError("open", path, fs.ErrNotExist)
 }
 
-// openLower opens an object of the input commit, and counts it.
-func (o *Overlay) openLower(ctx context.Context, c content) (*os.File, error) {
-	f, hit, err := o.fetch(ctx, c)
-	if err != nil {
-		return nil, err
-	}
+// countRead counts an object of the input commit as read, once.
+func (o *Overlay) countRead(c content) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.reads.count(c, hit)
-	if _, again := o.reads.opened[c.path]; !again {
-		if o.reads.opened == nil {
-			o.reads.opened = map[string]struct{}{}
-		}
-		o.reads.opened[c.path] = struct{}{}
-		o.reads.usage.ObjectsRead++
-		o.reads.usage.BytesRead += c.size
+	if _, again := o.reads.opened[c.path]; again {
+		return
 	}
-	return f, nil
+	if o.reads.opened == nil {
+		o.reads.opened = map[string]struct{}{}
+	}
+	o.reads.opened[c.path] = struct{}{}
+	o.reads.usage.ObjectsRead++
+	o.reads.usage.BytesRead += c.size
 }
 
 // count notes what came over the wire.

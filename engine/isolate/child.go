@@ -152,6 +152,7 @@ func (c *child) start(payload []byte) error {
 	c.cancel = cancel
 	c.body.Go(func() {
 		done := c.run(ctx, call)
+		c.files.tell()
 		var err error
 		if done.result != nil {
 			err = c.conn.send(kindResult, done.result, nil)

@@ -17,6 +17,8 @@ const (
 	// maxOutstanding bounds the requests of one child that are answered at once.
 	// While as many are open, nothing more is read from it.
 	maxOutstanding = 8
+	// maxEarly bounds the files sent ahead of which it is kept whether they were read.
+	maxEarly = 1 << 16
 	// maxDrafts bounds the files that one child has open for writing.
 	maxDrafts = 300
 )
@@ -32,11 +34,12 @@ type server struct {
 
 	mu     sync.Mutex
 	drafts map[uint64]*workspace.Draft
+	early  map[uint64]func() // files sent ahead: what counts them as read
 }
 
 func newServer(ctx context.Context, files starlib.Files, c *conn) *server {
 	return &server{ctx: ctx, files: files, conn: c, slots: make(chan struct{}, maxOutstanding),
-		drafts: make(map[uint64]*workspace.Draft)}
+		drafts: make(map[uint64]*workspace.Draft), early: make(map[uint64]func())}
 }
 
 // close waits for the answers that are under way, whose context must have
@@ -86,6 +89,15 @@ func (s *server) check(m callMessage) error {
 			return nil // the answer says so
 		}
 		return rootOr(m.Path)
+	case opAhead:
+		if len(m.Paths) > aheadWindow || len(m.Used) > maxEarly {
+			return fmt.Errorf("%w: %d files ahead", errProtocol, len(m.Paths))
+		}
+		var errs []error
+		for _, p := range m.Paths {
+			errs = append(errs, workspace.CheckPath(string(p)))
+		}
+		return checked(errors.Join(errs...))
 	case opOpen, opRemove, opMkdir:
 		return checked(workspace.CheckPath(string(m.Path)))
 	case opCreate:
@@ -129,6 +141,8 @@ func (s *server) answer(m callMessage) error {
 		return s.glob(m)
 	case opOpen:
 		return s.open(m)
+	case opAhead:
+		return s.openAhead(m)
 	case opCreate:
 		return s.create(m)
 	case opCommit:
@@ -195,14 +209,64 @@ func inSteps[T any](all []T, send func(part []T, more bool) error) error {
 // open sends a file that can only be read.
 func (s *server) open(m callMessage) error {
 	file, err := s.files.Open(s.ctx, string(m.Path))
+	return s.sendFile(m.ID, file, err)
+}
+
+// aheadOpener is starlib.Files that can open a file before the body asks for it.
+type aheadOpener interface {
+	// OpenAhead is Open; the file counts as read when read is called.
+	OpenAhead(ctx context.Context, path string) (file *os.File, read func(), err error)
+}
+
+// openAhead sends files that the body is expected to ask for, one after another
+// as the body will.
+func (s *server) openAhead(m callMessage) error {
+	s.count(m.Used)
+	files, can := s.files.(aheadOpener)
+	for i, path := range m.Paths {
+		var file *os.File
+		var read func()
+		err := errors.ErrUnsupported
+		if can {
+			file, read, err = files.OpenAhead(s.ctx, string(path))
+		}
+		id := m.ID + uint64(i)
+		if err == nil {
+			s.mu.Lock()
+			if len(s.early) < maxEarly {
+				s.early[id] = read
+			}
+			s.mu.Unlock()
+		}
+		if err := s.sendFile(id, file, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count notes which of the files sent ahead the body did read.
+func (s *server) count(used []uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range used {
+		if read := s.early[id]; read != nil {
+			delete(s.early, id)
+			read()
+		}
+	}
+}
+
+// sendFile answers with a file, which it closes, or with the error in its place.
+func (s *server) sendFile(id uint64, file *os.File, err error) error {
 	if err != nil {
-		return s.reply(replyMessage{ID: m.ID}, err)
+		return s.reply(replyMessage{ID: id}, err)
 	}
 	defer file.Close()
 	if err := readOnlyFile(file); err != nil {
-		return s.reply(replyMessage{ID: m.ID}, fmt.Errorf("open %s: %w", m.Path, err))
+		return s.reply(replyMessage{ID: id}, fmt.Errorf("open %s: %w", file.Name(), err))
 	}
-	return s.conn.send(kindReply, replyMessage{ID: m.ID}, file)
+	return s.conn.send(kindReply, replyMessage{ID: id}, file)
 }
 
 // readOnlyFile says whether a file may be shown to a child: plain, and not open

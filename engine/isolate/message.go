@@ -51,6 +51,7 @@ const (
 	opReadDir    = "readdir"
 	opGlob       = "glob"
 	opOpen       = "open"
+	opAhead      = "ahead" // open files that the body has not asked for yet
 	opCreate     = "create"
 	opCommit     = "commit"
 	opDiscard    = "discard"
@@ -65,10 +66,12 @@ const (
 type callMessage struct {
 	ID    uint64 // the child counts up from 1
 	Op    string
-	Path  text
+	Path  text                `json:",omitempty"`
 	Other text                `json:",omitempty"` // the pattern of glob, the target of copy and rename
 	Mode  workspace.WriteMode `json:",omitempty"` // of create
 	Draft uint64              `json:",omitempty"` // of commit and discard: the ID of its create
+	Paths []text              `json:",omitempty"` // of ahead; the answers have ID, ID+1 and so on
+	Used  []uint64            `json:",omitempty"` // of ahead: IDs of earlier answers that the body did open
 }
 
 // replyMessage answers the call of the same ID. A long listing comes in several,

@@ -12,7 +12,8 @@ import (
 
 // proxy is starlib.Files in the child: every method is a request to the worker.
 type proxy struct {
-	conn *conn
+	conn  *conn
+	ahead ahead
 
 	mu      sync.Mutex
 	last    uint64
@@ -126,6 +127,13 @@ func (p *proxy) ReadDir(ctx context.Context, path string) (infos []workspace.Inf
 			infos = append(infos, i.info())
 		}
 	})
+	var files []string
+	for _, i := range infos {
+		if !i.Folder {
+			files = append(files, i.Path)
+		}
+	}
+	p.ahead.listed(files)
 	return infos, err
 }
 
@@ -137,12 +145,24 @@ func (p *proxy) Glob(ctx context.Context, dir, pattern string) (paths []string, 
 			paths = append(paths, string(s))
 		}
 	})
+	p.ahead.listed(paths)
 	return paths, err
 }
 
 // Open implements starlib.Files.
 func (p *proxy) Open(ctx context.Context, path string) (*os.File, error) {
-	return p.file(ctx, &callMessage{Op: opOpen, Path: text(path)})
+	if e, is := p.ahead.take(path); is {
+		p.askAhead(p.ahead.opened(path))
+		if file := p.await(ctx, e); file != nil {
+			return file, nil
+		}
+		return p.file(ctx, &callMessage{Op: opOpen, Path: text(path)})
+	}
+	file, err := p.file(ctx, &callMessage{Op: opOpen, Path: text(path)})
+	if err == nil {
+		p.askAhead(p.ahead.opened(path))
+	}
+	return file, err
 }
 
 // file is a call that answers with an open file. m gets its ID.
@@ -156,6 +176,7 @@ func (p *proxy) file(ctx context.Context, m *callMessage) (file *os.File, err er
 
 // Create implements starlib.Files.
 func (p *proxy) Create(ctx context.Context, path string, mode workspace.WriteMode) (*workspace.Draft, error) {
+	p.ahead.changed(p, path)
 	m := callMessage{Op: opCreate, Path: text(path), Mode: mode}
 	file, err := p.file(ctx, &m)
 	if err != nil {
@@ -165,6 +186,7 @@ func (p *proxy) Create(ctx context.Context, path string, mode workspace.WriteMod
 		if err := file.Close(); err != nil {
 			return 0, err
 		}
+		p.ahead.changed(p, path)
 		err = p.call(ctx, callMessage{Op: opCommit, Path: text(path), Draft: m.ID}, func(a answer) { a.close(); size = a.Size })
 		return size, err
 	}
@@ -182,25 +204,31 @@ func (p *proxy) Create(ctx context.Context, path string, mode workspace.WriteMod
 
 // Copy implements starlib.Files.
 func (p *proxy) Copy(ctx context.Context, from, to string) error {
+	p.ahead.changed(p, to)
 	return p.do(ctx, callMessage{Op: opCopy, Path: text(from), Other: text(to)})
 }
 
 // Rename implements starlib.Files.
 func (p *proxy) Rename(ctx context.Context, from, to string) error {
+	p.ahead.changed(p, from)
+	p.ahead.changed(p, to)
 	return p.do(ctx, callMessage{Op: opRename, Path: text(from), Other: text(to)})
 }
 
 // Remove implements starlib.Files.
 func (p *proxy) Remove(ctx context.Context, path string) error {
+	p.ahead.changed(p, path)
 	return p.do(ctx, callMessage{Op: opRemove, Path: text(path)})
 }
 
 // RemoveTree implements starlib.Files.
 func (p *proxy) RemoveTree(ctx context.Context, path string) error {
+	p.ahead.changed(p, path)
 	return p.do(ctx, callMessage{Op: opRemoveTree, Path: text(path)})
 }
 
 // Mkdir implements starlib.Files.
 func (p *proxy) Mkdir(ctx context.Context, path string) error {
+	p.ahead.changed(p, path)
 	return p.do(ctx, callMessage{Op: opMkdir, Path: text(path)})
 }
