@@ -278,7 +278,9 @@ func (p *played) killChildren() {
 		for child := range strings.FieldsSeq(string(data)) {
 			pid, err := strconv.Atoi(child)
 			must(p.t, err)
-			must(p.t, syscall.Kill(pid, syscall.SIGKILL))
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != syscall.ESRCH { // one that has ended
+				must(p.t, err)
+			}
 		}
 	}
 }
