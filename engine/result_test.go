@@ -42,6 +42,26 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
+// What a person can do about the surroundings is said where it is known.
+func TestHintsOfTheSurroundings(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string // part of it; "" is none
+	}{
+		{fmt.Errorf("head: %w", workspace.ErrUnknownRepository), "workspace.repository of the input"},
+		{fmt.Errorf("list: %w", workspace.ErrUnknownCommit), "workspace.ref of the input"},
+		{fmt.Errorf("head: %w", workspace.ErrUnknownBranch), "workspace.branch of the input"},
+		{fmt.Errorf("stage: %w", workspace.ErrProtected), "perago-*"},
+		{&workspace.MovedError{}, "the commit that the branch is at"},
+		{io.ErrUnexpectedEOF, ""},
+	} {
+		d := diagnosticsOf(tt.err)[0]
+		if !strings.Contains(d.Hint, tt.want) || (d.Hint == "") != (tt.want == "") {
+			t.Errorf("%v: hint %q, want %q", tt.err, d.Hint, tt.want)
+		}
+	}
+}
+
 // TestRedactor: no form in which a message can hold a secret gets through.
 func TestRedactor(t *testing.T) {
 	long := strings.Repeat("é1", 60)
