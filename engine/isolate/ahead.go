@@ -9,7 +9,7 @@ import (
 )
 
 // aheadWindow is how many files are asked for before the body opens them.
-const aheadWindow = 8
+const aheadWindow = 16
 
 // ahead guesses which files the body opens next, in the child: after two in a
 // row of the last list that it was given, the ones that follow. They are asked
