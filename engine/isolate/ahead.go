@@ -17,10 +17,10 @@ const aheadWindow = 16
 // through many small files seldom waits for the worker.
 type ahead struct {
 	mu     sync.Mutex
-	files  []string // the last list, sorted
-	at     int      // in it: the last one that was opened
-	run    int      // how many in a row, up to it
-	asked  int      // in it: how far was asked
+	files  []string         // the last list, sorted
+	at     int              // in it: the last one that was opened
+	run    int              // how many in a row, up to it
+	asked  int              // in it: how far was asked
 	latest string           // the last path of the last request
 	answer map[string]early // by path
 	used   []uint64         // opened by the body, and the worker does not know yet
