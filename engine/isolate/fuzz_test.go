@@ -38,6 +38,8 @@ func FuzzWorker(f *testing.F) {
 		kindCall, callMessage{ID: 3, Op: opGlob, Other: "**"}, kindCall, callMessage{ID: 4, Op: opOpen, Path: "raw/a"}))
 	f.Add(frames(f, kindCall, callMessage{ID: 1, Op: opCreate, Path: "out/b"}, kindCall, callMessage{ID: 1, Op: opCreate, Path: "out/b"},
 		kindCall, callMessage{ID: 2, Op: opDiscard, Draft: 1}, kindCall, callMessage{ID: 3, Op: opRename, Path: "raw/a", Other: "raw/b"}))
+	f.Add(frames(f, kindCall, callMessage{ID: 1, Op: opAhead, Paths: []text{"raw/a", "raw/none", "raw/a"}},
+		kindCall, callMessage{ID: 4, Op: opAhead, Paths: []text{"raw/a"}, Used: []uint64{1, 1, 2, 9}}, kindCall, callMessage{Op: opAhead, Used: []uint64{4}}))
 	f.Add(frames(f, kindPassed, engine.MemoryError(2, 1), kindDone, json.RawMessage(`{"Diagnostics":[{"code":"P4200","severity":"error","message":"x"},null]}`)))
 	store := memory.New(nil)
 	store.CreateRepository("songs")
@@ -92,6 +94,12 @@ func FuzzChild(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(frames(f, kindLoad, load, kindRun, start, kindReply, replyMessage{ID: 1, Error: &fileError{Text: "x"}}))
 	f.Add(frames(f, kindLoad, load, kindRun, start, kindReply, replyMessage{ID: 1}, kindCancel, cancelMessage{}))
+	list := load
+	list.Sources = map[string][]byte{"t.star": []byte("task(name = \"t\", workspace = workspace_spec())\n\n" +
+		"def run(workspace, params):\n    return {\"t\": [catch(p.read_text).error for p in workspace.glob(\"*\")]}\n")}
+	f.Add(frames(f, kindLoad, list, kindRun, start, kindReply, replyMessage{ID: 1, Paths: []text{"a", "b", "c", "d", "e"}},
+		kindReply, replyMessage{ID: 2}, kindReply, replyMessage{ID: 3}, kindReply, replyMessage{ID: 6, Error: &fileError{Text: "x"}},
+		kindReply, replyMessage{ID: 5}, kindReply, replyMessage{ID: 4}, kindReply, replyMessage{ID: 4}))
 	f.Add(frames(f, kindLoad, load, kindLoad, load))
 	f.Add(frames(f, kindRun, start))
 	f.Fuzz(func(t *testing.T, said []byte) {
