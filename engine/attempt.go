@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -59,8 +58,10 @@ func decodeInput(task *starlib.Task, raw json.RawMessage, fixed *workspace.Ref) 
 	return in, nil
 }
 
-// commitID is what lakeFS calls a commit, in full.
-var commitID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+// isCommitID says whether s is what lakeFS calls a commit, in full.
+func isCommitID(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
 
 // refKeys are the keys of the envelope's `workspace`, in the order of the TaskDef.
 var refKeys = []string{"repository", "branch", "refType", "ref"}
@@ -111,7 +112,7 @@ func refValue(key string, raw json.RawMessage) (string, *diag.Diagnostic) {
 		return "", complaint(at, quoted, "a name without outer spaces", "")
 	case key == "refType" && s != "commit":
 		return "", complaint(at, quoted, `"commit"`, "only a commit pins what the task reads")
-	case key == "ref" && !commitID.MatchString(s):
+	case key == "ref" && !isCommitID(s):
 		return "", complaint(at, quoted, "a full commit id, 64 hex digits",
 			"a branch name or a short id would not pin what the task reads; take the `id` of the commit")
 	}

@@ -15,7 +15,8 @@ import (
 
 const listingMagic = "perago listing 1\n"
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made when it is first asked for: a check reads no listing.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 var errBadListing = errors.New("is not a listing")
 
@@ -36,7 +37,7 @@ func (l *listing) writeTo(w io.Writer) error {
 	if l.self {
 		h.Self = 1
 	}
-	sum := crc32.New(castagnoli)
+	sum := crc32.New(castagnoli())
 	out := io.MultiWriter(w, sum)
 	io.WriteString(sum, listingMagic)
 	if _, err := io.WriteString(w, listingMagic); err != nil {
@@ -65,7 +66,7 @@ func readListing(r io.Reader, size int64) (*listing, error) {
 		return nil, errBadListing
 	}
 	body := data[:len(data)-4]
-	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(data[len(body):]) {
+	if crc32.Checksum(body, castagnoli()) != binary.LittleEndian.Uint32(data[len(body):]) {
 		return nil, errBadListing
 	}
 	if _, err := binary.Decode(body[len(listingMagic):], binary.LittleEndian, &h); err != nil {
