@@ -51,8 +51,9 @@ func (a *ahead) take(path string) (e early, is bool) {
 	return e, is
 }
 
-// opened tells that the body opened path, and says what to ask for now.
-func (a *ahead) opened(path string) (next []string) {
+// opened tells that the body opened path, and says what to ask for now. What
+// waits and is not of these any more is let go: it would hold files open.
+func (a *ahead) opened(p *proxy, path string) (next []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if i := a.at + 1; i > 0 && i < len(a.files) && a.files[i] == path {
@@ -72,6 +73,12 @@ func (a *ahead) opened(path string) (next []string) {
 			next = append(next, path)
 		}
 	}
+	if len(next) > 0 {
+		a.drop(p, func(path string) bool {
+			i, is := slices.BinarySearch(a.files, path)
+			return !is || i <= a.at || i > a.asked
+		})
+	}
 	return next
 }
 
@@ -80,9 +87,14 @@ func (a *ahead) opened(path string) (next []string) {
 func (a *ahead) changed(p *proxy, path string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for of, e := range a.answer {
-		if of == path || path == "" || strings.HasPrefix(of, path+"/") {
-			delete(a.answer, of)
+	a.drop(p, func(of string) bool { return of == path || path == "" || strings.HasPrefix(of, path+"/") })
+}
+
+// drop drops the answers for some paths. The caller holds the lock.
+func (a *ahead) drop(p *proxy, of func(path string) bool) {
+	for path, e := range a.answer {
+		if of(path) {
+			delete(a.answer, path)
 			p.forget(e.id, e.ch)
 		}
 	}
@@ -119,7 +131,12 @@ func (p *proxy) askAhead(paths []string) {
 	}
 	a.latest = paths[len(paths)-1]
 	a.mu.Unlock()
-	p.conn.send(kindCall, m, nil)
+	if p.conn.send(kindCall, m, nil) != nil { // too long, or the worker is gone: no answer will come
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.drop(p, func(path string) bool { return slices.Contains(paths, path) })
+		a.used = append(a.used, m.Used...)
+	}
 }
 
 // await is the answer to an early request, nil when the file must be asked for

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -144,5 +145,60 @@ func TestFilesAheadAreAskedFor(t *testing.T) {
 		if err := files.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// What was asked for ahead, and is not what the body goes on with, is let go: a
+// body may have its 256 files open however many lists it began.
+func TestFilesAheadAreLetGo(t *testing.T) {
+	files := map[string]string{}
+	for i := range 800 {
+		files[fmt.Sprintf("raw/%02d/%02d.txt", i/20, i%20)] = "x"
+	}
+	g := newGround(t, files)
+	m := loaded(t, `
+task(name = "t", workspace = workspace_spec())
+
+def run(workspace, params):
+    n = 0
+    for d in (workspace / "raw").iterdir():
+        for p in d.iterdir()[:2]:
+            n += len(p.read_text())
+    every = workspace.glob("raw/**/*.txt")
+    for i in range(0, 800, 20):
+        for p in every[i:i + 2]:
+            n += len(p.read_text())
+    opened = [every[i].open() for i in range(256)]
+    return {"n": n, "opened": len(opened)}
+`)
+	p := New(Options{})
+	defer p.Close()
+	res := g.runner(p).Run(t.Context(), m, g.attempt(`{}`), engine.Hooks{})
+	if want := `"result":{"n":160,"opened":256}`; !strings.Contains(string(res.Output), want) {
+		t.Errorf("got %s %s, want %s", res.Output, res.Reason, want)
+	}
+}
+
+// Names that do not fit one request together are asked for singly.
+func TestFilesAheadThatDoNotFit(t *testing.T) {
+	files := map[string]string{}
+	for i := range 40 {
+		files[fmt.Sprintf("%s/%02d", strings.Repeat("<", 1000), i)] = "x"
+	}
+	g := newGround(t, files)
+	m := loaded(t, `
+task(name = "t", workspace = workspace_spec())
+
+def run(workspace, params):
+    return {"n": len([p.read_text() for p in workspace.glob("**")])}
+`)
+	p := New(Options{})
+	defer p.Close()
+	res := g.runner(p).Run(t.Context(), m, g.attempt(`{}`), engine.Hooks{})
+	if want := `"result":{"n":40}`; !strings.Contains(string(res.Output), want) {
+		t.Errorf("got %s %s, want %s", res.Output, res.Reason, want)
+	}
+	if res.Files.ObjectsRead != 40 {
+		t.Errorf("%d files were read, want 40", res.Files.ObjectsRead)
 	}
 }

@@ -152,7 +152,7 @@ func (p *proxy) Glob(ctx context.Context, dir, pattern string) (paths []string, 
 // Open implements starlib.Files.
 func (p *proxy) Open(ctx context.Context, path string) (*os.File, error) {
 	if e, is := p.ahead.take(path); is {
-		p.askAhead(p.ahead.opened(path))
+		p.askAhead(p.ahead.opened(p, path))
 		if file := p.await(ctx, e); file != nil {
 			return file, nil
 		}
@@ -160,7 +160,7 @@ func (p *proxy) Open(ctx context.Context, path string) (*os.File, error) {
 	}
 	file, err := p.file(ctx, &callMessage{Op: opOpen, Path: text(path)})
 	if err == nil {
-		p.askAhead(p.ahead.opened(path))
+		p.askAhead(p.ahead.opened(p, path))
 	}
 	return file, err
 }
