@@ -334,3 +334,21 @@ func TestCacheCancelledFetch(t *testing.T) {
 		})
 	}
 }
+
+// A cache that is nearly full is not counted anew for each file that still fits.
+func TestCacheFillsUpWithoutCounting(t *testing.T) {
+	dir := t.TempDir()
+	c := newCache(t, dir, 4096*blockSize) // room is asked for in steps of four blocks
+	put(t, c, "first", 1)
+	// The accounts say that there is room for two blocks more.
+	if err := c.setTotal(4094 * blockSize); err != nil {
+		t.Fatal(err)
+	}
+	c.reserved = 0
+	for i, want := range []int64{4095, 4096, 4} { // then it is counted: four files are there
+		put(t, c, fmt.Sprint("next ", i), 1)
+		if total, known := c.total(); total != want*blockSize || !known {
+			t.Errorf("after file %d the accounts say %d blocks, want %d", i, total/blockSize, want)
+		}
+	}
+}

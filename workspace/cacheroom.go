@@ -64,6 +64,9 @@ func (c *Cache) reserve(ctx context.Context, charge int64, key string) error {
 	defer unlock()
 	ask := max(charge, min(c.max/1024, 16<<20))
 	total, known := c.total()
+	if total+ask > c.max {
+		ask = charge // to count is dear: not as long as this file fits
+	}
 	if total += ask; !known || total > c.max {
 		ask = charge
 		total = c.evict(c.max-charge, key) + charge
