@@ -66,6 +66,9 @@ func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File
 			c = s.entry.from
 		}
 		if c.size > most {
+			if s.lower != nil {
+				o.ahead.passed(path)
+			}
 			return nil, nil, pathError("open", path, errors.ErrUnsupported)
 		}
 		if s.lower != nil {

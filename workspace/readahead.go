@@ -22,6 +22,7 @@ type readAhead struct {
 	lists   [4]guess // the newest first
 	bytes   int64    // fetched ahead and not yet read
 	waiting map[string]int64
+	due     map[string]struct{} // were passed in their turn, and will be read
 }
 
 // guess is one list, and how far the body is in it.
@@ -42,7 +43,7 @@ func (r *readAhead) start(o *Overlay) {
 	r.o = o
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.slots = make(chan struct{}, o.opts.Concurrency)
-	r.waiting = map[string]int64{}
+	r.waiting, r.due = map[string]int64{}, map[string]struct{}{}
 }
 
 // stop ends what is under way, and waits for it.
@@ -77,6 +78,10 @@ func (r *readAhead) opened(path string) {
 	defer r.mu.Unlock()
 	r.bytes -= r.waiting[path]
 	delete(r.waiting, path)
+	if _, is := r.due[path]; is {
+		delete(r.due, path)
+		return
+	}
 	for i := range r.lists {
 		g := &r.lists[i]
 		if !g.read(path) {
@@ -85,10 +90,23 @@ func (r *readAhead) opened(path string) {
 		if g.run == 1 { // a new start: what was fetched for another is no matter any more
 			r.bytes = 0
 			clear(r.waiting)
+			clear(r.due)
 		}
 		r.fetchNext(g)
 		return
 	}
+}
+
+// passed tells of a file that the body is expected to read, and that is only
+// opened when it does: the others go on without it.
+func (r *readAhead) passed(path string) {
+	if r.o == nil {
+		return
+	}
+	r.opened(path)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.due[path] = struct{}{}
 }
 
 // read moves the guess to path; it says whether path is in its list.

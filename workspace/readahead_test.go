@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -264,5 +265,64 @@ func TestDraft(t *testing.T) {
 	}
 	if data, err := io.ReadAll(f); string(data) != "old" || err != nil {
 		t.Errorf("an open file reads %q, %v", data, err)
+	}
+}
+
+// A large file among those that are opened before the body asks does not end
+// what is fetched ahead: it is read in its turn, when the body comes to it.
+func TestReadAheadGoesOnPastLargeFiles(t *testing.T) {
+	ctx := context.Background()
+	s := &shelf{files: manyFiles(40, 10)}
+	for i := 1; i < 40; i += 2 {
+		s.files[fmt.Sprintf("raw/%04d.csv", i)] = strings.Repeat("x", aheadFile+1)
+	}
+	o := openOverlay(t, s, Spec{})
+	if _, err := o.Glob(ctx, "", "raw/*.csv"); err != nil {
+		t.Fatal(err)
+	}
+	waited := 0 // for files that were not fetched ahead
+	open := func(how func(path string) error, i int) error {
+		o.ahead.settle()
+		before := o.Usage().ObjectsFetched
+		path := fmt.Sprintf("raw/%04d.csv", i)
+		there := slices.Contains(s.opened, path)
+		err := how(path)
+		if err == nil && !there && before < o.Usage().ObjectsFetched {
+			waited++
+		}
+		return err
+	}
+	singly := func(path string) error {
+		f, err := o.Open(ctx, path)
+		if err == nil {
+			f.Close()
+		}
+		return err
+	}
+	early := func(path string) error {
+		f, _, err := o.OpenAhead(ctx, path)
+		if err == nil {
+			f.Close()
+		}
+		return err
+	}
+	for at := 0; at < 40; at += 8 {
+		large := []int{}
+		for i := at; i < at+8; i++ {
+			err := open(early, i)
+			if errors.Is(err, errors.ErrUnsupported) {
+				large = append(large, i)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, i := range large {
+			if err := open(singly, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if waited != 2 {
+		t.Errorf("%d files were waited for, want the first two", waited)
 	}
 }
