@@ -104,8 +104,7 @@ func (c *Cache) get(ctx context.Context, key string, size int64, fill func(*os.F
 		}
 		c.mu.Unlock()
 		if other == nil {
-			f, err := c.fly(ctx, key, fill)
-			return f, false, err
+			return c.fly(ctx, key, size, fill)
 		}
 		select {
 		case <-other.over:
@@ -118,8 +117,9 @@ func (c *Cache) get(ctx context.Context, key string, size int64, fill func(*os.F
 	}
 }
 
-// fly fetches, and tells who waits for it.
-func (c *Cache) fly(ctx context.Context, key string, fill func(*os.File) error) (f *os.File, err error) {
+// fly fetches, and tells who waits for it. Since get looked, another flight may
+// have come to its end: then what it brought is there.
+func (c *Cache) fly(ctx context.Context, key string, size int64, fill func(*os.File) error) (f *os.File, hit bool, err error) {
 	defer func() {
 		c.mu.Lock()
 		this := c.flights[key]
@@ -128,11 +128,14 @@ func (c *Cache) fly(ctx context.Context, key string, fill func(*os.File) error) 
 		this.err, this.quit = err, ctx.Err() != nil || f == nil && err == nil // nil, nil: a panic goes by
 		close(this.over)
 	}()
+	if f := c.open(key, size); f != nil {
+		return f, true, nil
+	}
 	f, err = c.fetch(ctx, key, fill)
 	if errors.Is(err, unix.ENOSPC) && c.halve(ctx) {
 		f, err = c.fetch(ctx, key, fill)
 	}
-	return f, err
+	return f, false, err
 }
 
 // open opens what is kept under key, nil when it is not there. A file of the

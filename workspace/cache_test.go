@@ -352,3 +352,31 @@ func TestCacheFillsUpWithoutCounting(t *testing.T) {
 		}
 	}
 }
+
+// Calls that come just when a fetch ends do not fetch again.
+func TestCacheFetchesOnceHoweverClose(t *testing.T) {
+	c := newCache(t, t.TempDir(), 0)
+	const names, calls = 1500, 8
+	var fills atomic.Int64
+	for i := range names {
+		var all sync.WaitGroup
+		for range calls {
+			all.Go(func() {
+				f, _, err := c.get(context.Background(), hashOf(fmt.Sprint(i)), 1, func(f *os.File) error {
+					fills.Add(1)
+					_, err := f.WriteString("x")
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				f.Close()
+			})
+		}
+		all.Wait()
+	}
+	if got := fills.Load(); got != names {
+		t.Errorf("%d names were fetched %d times", names, got)
+	}
+}
