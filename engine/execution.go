@@ -83,7 +83,7 @@ func (x *execution) close(p *place) {
 	u := p.overlay.Usage()
 	x.res.Files, x.res.Phases.List = u, u.ListTime
 	x.log.Info("listed", "objects", u.ObjectsListed, "ms", milliseconds(u.ListTime), "cached", u.ListCached)
-	x.log.Info("fetched", "objects", u.ObjectsFetched, "bytes", u.BytesFetched, "hits", u.ObjectsRead-u.ObjectsFetched)
+	x.log.Info("fetched", "objects", u.ObjectsFetched, "bytes", u.BytesFetched, "hits", u.ObjectsHit)
 	if n := p.overlay.Unnameable(); n > 0 {
 		x.log.Warn("objects left out of the view: the file API cannot name them", "objects", n)
 	}

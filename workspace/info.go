@@ -53,6 +53,7 @@ type Usage struct {
 	ListCached     bool  // every listing came from the cache
 	ObjectsRead    int   // distinct lower objects whose content was opened
 	BytesRead      int64 // their sizes, in bytes
+	ObjectsHit     int   // of ObjectsRead, those that were on this machine already: kept, or fetched ahead
 	ObjectsFetched int   // objects that came over the wire, read-ahead included: may exceed ObjectsRead
 	BytesFetched   int64
 }

@@ -81,13 +81,14 @@ func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.reads.count(*c, hit)
-		return f, func() { o.countRead(*c) }, nil
+		return f, func() { o.countRead(*c, hit) }, nil
 	}
 	return nil, nil, pathError("open", path, fs.ErrNotExist)
 }
 
-// countRead counts an object of the input commit as read, once.
-func (o *Overlay) countRead(c content) {
+// countRead counts an object of the input commit as read, once; hit says that
+// it was not fetched for that.
+func (o *Overlay) countRead(c content, hit bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if _, again := o.reads.opened[c.path]; again {
@@ -99,6 +100,9 @@ func (o *Overlay) countRead(c content) {
 	o.reads.opened[c.path] = struct{}{}
 	o.reads.usage.ObjectsRead++
 	o.reads.usage.BytesRead += c.size
+	if hit {
+		o.reads.usage.ObjectsHit++
+	}
 }
 
 // count notes what came over the wire.

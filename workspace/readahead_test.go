@@ -326,3 +326,20 @@ func TestReadAheadGoesOnPastLargeFiles(t *testing.T) {
 		t.Errorf("%d files were waited for, want the first two", waited)
 	}
 }
+
+// What was fetched ahead and is never read is no matter to how many reads found
+// their file there.
+func TestHitsAreOfWhatWasRead(t *testing.T) {
+	s := &shelf{files: manyFiles(40, 10)}
+	o := openOverlay(t, s, Spec{})
+	if _, err := o.Glob(context.Background(), "", "raw/*.csv"); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{0, 0, 1, 2} {
+		read(t, o, fmt.Sprintf("raw/%04d.csv", i))
+		o.ahead.settle()
+		if u := o.Usage(); u.ObjectsHit != want || u.ObjectsRead != i+1 {
+			t.Errorf("after %d files: %+v, want %d hits", i+1, u, want)
+		}
+	}
+}
