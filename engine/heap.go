@@ -114,13 +114,13 @@ func (l *limiter) boundHeap(done <-chan struct{}, most int64) {
 		}
 		live := max(0, now.live-base.live)
 		l.rise(live)
-		switch {
-		case live > most:
-			l.pass(MemoryError(live, most))
-			return
-		case live > most/2 && !warned:
+		if live > most/2 && !warned { // also when the limit was passed between two looks
 			warned = true
 			l.warn("memory", size(live), size(most))
+		}
+		if live > most {
+			l.pass(MemoryError(live, most))
+			return
 		}
 		if largest := l.bounds.Largest(); largest > 0 && !warnedValue {
 			warnedValue = true
