@@ -181,26 +181,29 @@ func intruded(t testing.TB, trick string) *Processes {
 func TestIntruders(t *testing.T) {
 	m := pure(t, "    return {}\n")
 	before := openFiles(t)
-	for name, trick := range tricks() {
-		t.Run(name, func(t *testing.T) {
-			p := intruded(t, name)
-			_, _, err := p.Run(t.Context(), m, silent(t, m, engine.Limits{}))
-			var body *engine.BodyError
-			switch {
-			case err == nil:
-				t.Fatal("got a result, want an error")
-			case trick.code == "" && errors.As(err, &body):
-				t.Errorf("got %v, want an error of the start", err)
-			case trick.code != "" && !errors.As(err, &body):
-				t.Fatalf("got %v, want a failed body", err)
-			case trick.code != "" && body.Diagnostics[0].Code != trick.code:
-				t.Errorf("got %v %v, want %s", body.Diagnostics[0].Code, err, trick.code)
-			}
-			if raw, err := json.Marshal(err.Error()); err != nil || len(raw) > 1<<20 {
-				t.Errorf("the error has %d bytes", len(raw))
-			}
-		})
-	}
+	t.Run("trick", func(t *testing.T) { // ends when all have
+		for name, trick := range tricks() {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				p := intruded(t, name)
+				_, _, err := p.Run(t.Context(), m, silent(t, m, engine.Limits{}))
+				var body *engine.BodyError
+				switch {
+				case err == nil:
+					t.Fatal("got a result, want an error")
+				case trick.code == "" && errors.As(err, &body):
+					t.Errorf("got %v, want an error of the start", err)
+				case trick.code != "" && !errors.As(err, &body):
+					t.Fatalf("got %v, want a failed body", err)
+				case trick.code != "" && body.Diagnostics[0].Code != trick.code:
+					t.Errorf("got %v %v, want %s", body.Diagnostics[0].Code, err, trick.code)
+				}
+				if raw, err := json.Marshal(err.Error()); err != nil || len(raw) > 1<<20 {
+					t.Errorf("the error has %d bytes", len(raw))
+				}
+			})
+		}
+	})
 	if after := openFiles(t); after > before {
 		t.Errorf("open files: got %d, want %d as before", after, before)
 	}

@@ -180,7 +180,7 @@ func TestErrorsAgree(t *testing.T) {
 // A limit is warned of at its half and named at its end, in both modes.
 func TestLimitsAgree(t *testing.T) {
 	p := New(Options{})
-	defer p.Close()
+	t.Cleanup(func() { p.Close() })
 	for _, tt := range []struct {
 		resources, body, code, warning string
 	}{
@@ -192,23 +192,26 @@ func TestLimitsAgree(t *testing.T) {
 	} {
 		m := loaded(t, "task(name = \"t\", resources = resources("+tt.resources+"))\n\ndef run(params):\n    "+tt.body+"\n    return {}\n")
 		for _, body := range []engine.Body{engine.InProcess{}, p} {
-			var mu sync.Mutex
-			var warnings []string
-			r := &engine.Runner{Body: body, Log: slog.New(slog.DiscardHandler)}
-			res := r.Run(t.Context(), m, engine.Attempt{Input: []byte(`{"params": {}}`)}, engine.Hooks{Record: func(line string) {
-				if strings.HasPrefix(line, "WARN") {
-					mu.Lock()
-					warnings = append(warnings, line)
-					mu.Unlock()
+			t.Run(fmt.Sprintf("%T %s", body, tt.body), func(t *testing.T) {
+				t.Parallel()
+				var mu sync.Mutex
+				var warnings []string
+				r := &engine.Runner{Body: body, Log: slog.New(slog.DiscardHandler)}
+				res := r.Run(t.Context(), m, engine.Attempt{Input: []byte(`{"params": {}}`)}, engine.Hooks{Record: func(line string) {
+					if strings.HasPrefix(line, "WARN") {
+						mu.Lock()
+						warnings = append(warnings, line)
+						mu.Unlock()
+					}
+				}})
+				if res.Status != engine.Failed || string(res.Diagnostics[0].Code) != tt.code || res.Diagnostics[0].Line < 4 && tt.code != "P4005" {
+					t.Errorf("%T, %s: got %s %s:%d %s; want %s from line 4 on", body, tt.body, res.Status, res.Diagnostics[0].Code,
+						res.Diagnostics[0].Line, res.Reason, tt.code)
 				}
-			}})
-			if res.Status != engine.Failed || string(res.Diagnostics[0].Code) != tt.code || res.Diagnostics[0].Line < 4 && tt.code != "P4005" {
-				t.Errorf("%T, %s: got %s %s:%d %s; want %s from line 4 on", body, tt.body, res.Status, res.Diagnostics[0].Code,
-					res.Diagnostics[0].Line, res.Reason, tt.code)
-			}
-			if tt.warning != "" && !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, tt.warning) }) {
-				t.Errorf("%T, %s: got warnings %q, want %q", body, tt.body, warnings, tt.warning)
-			}
+				if tt.warning != "" && !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, tt.warning) }) {
+					t.Errorf("%T, %s: got warnings %q, want %q", body, tt.body, warnings, tt.warning)
+				}
+			})
 		}
 	}
 }
