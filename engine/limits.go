@@ -21,7 +21,7 @@ const (
 	MaxRecords     = 100_000  // log records of one run
 	MaxRecordBytes = 64 << 10 // of one record, message and fields; the rest is cut
 	MaxLogBytes    = 16 << 20 // of all records of one run
-	MaxResultBytes = 1 << 20  // of the returned value, as JSON
+	MaxResultBytes = 3e6      // of the returned value, as JSON: Conductor takes 3 MiB of output, unless it is set up otherwise
 )
 
 // LimitError is the cause of a context that a limit of the body ended.
