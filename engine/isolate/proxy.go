@@ -103,8 +103,13 @@ func (p *proxy) forget(id uint64, ch chan answer) {
 	}
 }
 
-// do is a call whose answer is only an error.
+// do is a change of the tree, whose answer is only an error. What was asked for
+// ahead at the paths that it names is no longer what is there.
 func (p *proxy) do(ctx context.Context, m callMessage) error {
+	p.ahead.changed(p, string(m.Path))
+	if m.Other != "" {
+		p.ahead.changed(p, string(m.Other))
+	}
 	return p.call(ctx, m, answer.close)
 }
 
@@ -151,15 +156,15 @@ func (p *proxy) Glob(ctx context.Context, dir, pattern string) (paths []string, 
 
 // Open implements starlib.Files.
 func (p *proxy) Open(ctx context.Context, path string) (*os.File, error) {
-	if e, is := p.ahead.take(path); is {
+	e, early := p.ahead.take(path)
+	if early {
 		p.askAhead(p.ahead.opened(p, path))
 		if file := p.await(ctx, e); file != nil {
 			return file, nil
 		}
-		return p.file(ctx, &callMessage{Op: opOpen, Path: text(path)})
 	}
 	file, err := p.file(ctx, &callMessage{Op: opOpen, Path: text(path)})
-	if err == nil {
+	if err == nil && !early {
 		p.askAhead(p.ahead.opened(p, path))
 	}
 	return file, err
@@ -204,31 +209,25 @@ func (p *proxy) Create(ctx context.Context, path string, mode workspace.WriteMod
 
 // Copy implements starlib.Files.
 func (p *proxy) Copy(ctx context.Context, from, to string) error {
-	p.ahead.changed(p, to)
 	return p.do(ctx, callMessage{Op: opCopy, Path: text(from), Other: text(to)})
 }
 
 // Rename implements starlib.Files.
 func (p *proxy) Rename(ctx context.Context, from, to string) error {
-	p.ahead.changed(p, from)
-	p.ahead.changed(p, to)
 	return p.do(ctx, callMessage{Op: opRename, Path: text(from), Other: text(to)})
 }
 
 // Remove implements starlib.Files.
 func (p *proxy) Remove(ctx context.Context, path string) error {
-	p.ahead.changed(p, path)
 	return p.do(ctx, callMessage{Op: opRemove, Path: text(path)})
 }
 
 // RemoveTree implements starlib.Files.
 func (p *proxy) RemoveTree(ctx context.Context, path string) error {
-	p.ahead.changed(p, path)
 	return p.do(ctx, callMessage{Op: opRemoveTree, Path: text(path)})
 }
 
 // Mkdir implements starlib.Files.
 func (p *proxy) Mkdir(ctx context.Context, path string) error {
-	p.ahead.changed(p, path)
 	return p.do(ctx, callMessage{Op: opMkdir, Path: text(path)})
 }
