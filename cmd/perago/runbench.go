@@ -35,6 +35,7 @@ func (a *app) openBench(ctx context.Context, m *engine.Module, cfg *config, o *r
 	}
 	root, err := cfg.openRoot(&workspace.RootOptions{Shared: true})
 	if err != nil {
+		b.close()
 		return nil, err
 	}
 	b.runner.Root = root
