@@ -40,6 +40,8 @@ func (e *PanicError) Error() string {
 //	a pre guard                                        terminal: the same commit, the same answer
 //	fail_terminal                                      terminal: the author says so
 //	a lost race without the fence                      terminal: both commits are on the branch
+//	the branch moved                                   terminal: it does not come back to the input
+//	whether the merge landed is not known              failed: the retry finds out
 //	everything else                                    failed: Conductor retries as the TaskDef says
 func statusOf(err error) Status {
 	var (
@@ -47,10 +49,14 @@ func statusOf(err error) Status {
 		guard *GuardError
 		body  *BodyError
 		race  *workspace.LostRaceError
+		moved *workspace.MovedError
+		doubt *workspace.DoubtError
 	)
 	switch {
 	case err == nil:
 		return Completed
+	case errors.As(err, &doubt): // before what it wraps
+		return Failed
 	case errors.As(err, &input):
 		return FailedTerminal
 	case errors.Is(err, workspace.ErrUnknownRepository), errors.Is(err, workspace.ErrUnknownCommit):
@@ -59,7 +65,7 @@ func statusOf(err error) Status {
 		return FailedTerminal
 	case errors.As(err, &body) && body.Terminal:
 		return FailedTerminal
-	case errors.As(err, &race):
+	case errors.As(err, &race), errors.As(err, &moved):
 		return FailedTerminal
 	}
 	return Failed
@@ -77,8 +83,13 @@ func diagnosticsOf(err error) diag.List {
 
 // hintOf says what to do about the errors of the surroundings, where that is known.
 func hintOf(err error) string {
-	var moved *workspace.MovedError
+	var (
+		moved *workspace.MovedError
+		doubt *workspace.DoubtError
+	)
 	switch {
+	case errors.As(err, &doubt):
+		return "a retry adopts it where it landed; without one, look whether the branch has a commit with this second parent"
 	case errors.Is(err, workspace.ErrUnknownRepository):
 		return "workspace.repository of the input names it: is this the lakeFS that has it?"
 	case errors.Is(err, workspace.ErrUnknownCommit):
@@ -88,7 +99,7 @@ func hintOf(err error) string {
 	case errors.Is(err, workspace.ErrProtected):
 		return "perago stages on branches of its own, perago-*: protect only the branches that tasks publish to"
 	case errors.As(err, &moved):
-		return "start again from the commit that the branch is at; what publishes to one branch is best run one after another"
+		return "start again with the commit that the branch is at; what publishes to one branch is best run one after another"
 	}
 	return ""
 }
@@ -99,8 +110,11 @@ func codeOf(err error) diag.Code {
 		moved *workspace.MovedError
 		race  *workspace.LostRaceError
 		fault *PanicError
+		doubt *workspace.DoubtError
 	)
 	switch {
+	case errors.As(err, &doubt):
+		return "P4905"
 	case errors.Is(err, workspace.ErrUnknownRepository), errors.Is(err, workspace.ErrUnknownCommit):
 		return "P3004"
 	case errors.As(err, &moved):

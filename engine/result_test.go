@@ -27,7 +27,9 @@ func TestStatusOf(t *testing.T) {
 		{&BodyError{Diagnostics: list, Terminal: true}, FailedTerminal},
 		{&BodyError{Diagnostics: list}, Failed},
 		{fmt.Errorf("publish: %w", &workspace.LostRaceError{}), FailedTerminal},
-		{&workspace.MovedError{}, Failed},
+		{fmt.Errorf("publish: %w", &workspace.MovedError{}), FailedTerminal},
+		{&workspace.DoubtError{Err: &workspace.MovedError{}}, Failed},
+		{fmt.Errorf("%w: %w", workspace.ErrNotCurrent, ErrGone), Failed},
 		{&workspace.HookError{}, Failed},
 		{&workspace.DirtyError{}, Failed},
 		{workspace.ErrUnknownBranch, Failed},
@@ -53,6 +55,7 @@ func TestHintsOfTheSurroundings(t *testing.T) {
 		{fmt.Errorf("head: %w", workspace.ErrUnknownBranch), "workspace.branch of the input"},
 		{fmt.Errorf("stage: %w", workspace.ErrProtected), "perago-*"},
 		{&workspace.MovedError{}, "the commit that the branch is at"},
+		{&workspace.DoubtError{Look: io.ErrUnexpectedEOF, Err: &workspace.MovedError{}}, "a retry adopts it"},
 		{io.ErrUnexpectedEOF, ""},
 	} {
 		d := diagnosticsOf(tt.err)[0]

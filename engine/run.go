@@ -143,11 +143,19 @@ func (x *execution) guarded(ctx context.Context) (err error) {
 }
 
 // finish turns the error of an attempt into its Result. After a cancel the
-// cause outranks whatever error it led to.
+// cause outranks whatever error it led to, but for what such an error knows of
+// the branch.
 func (x *execution) finish(ctx context.Context, err error) Result {
-	var race *workspace.LostRaceError
+	var (
+		race  *workspace.LostRaceError
+		doubt *workspace.DoubtError
+	)
 	if err != nil && ctx.Err() != nil && !errors.As(err, &race) {
-		err = fmt.Errorf("the attempt was ended: %w", context.Cause(ctx))
+		cause := fmt.Errorf("the attempt was ended: %w", context.Cause(ctx))
+		if errors.As(err, &doubt) { // outlives the cancel: it is about what is on the branch
+			cause = &workspace.DoubtError{Branch: doubt.Branch, Staged: doubt.Staged, Look: doubt.Look, Err: cause}
+		}
+		err = cause
 	}
 	x.res.Status = statusOf(err)
 	x.res.Err = err

@@ -217,8 +217,8 @@ func TestBranchMoved(t *testing.T) {
 	var steps []string
 	res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{Step: func(s string) { steps = append(steps, s) }})
 	after, _ := f.head(t)
-	if res.Status != engine.Failed || !strings.Contains(res.Reason, f.input) || !strings.Contains(res.Reason, head) || after != head {
-		t.Errorf("got %s %q, head %s, want FAILED naming %s and %s, head unchanged", res.Status, res.Reason, after, f.input, head)
+	if res.Status != engine.FailedTerminal || !strings.Contains(res.Reason, "has to pass a newer ref") || !strings.Contains(res.Reason, f.input) || !strings.Contains(res.Reason, head) || after != head {
+		t.Errorf("got %s %q, head %s, want FAILED_WITH_TERMINAL_ERROR naming %s and %s, head unchanged", res.Status, res.Reason, after, f.input, head)
 	}
 	if slices.Contains(steps, "ran") {
 		t.Errorf("the body ran: %v", steps)
@@ -259,6 +259,47 @@ func TestCauseOutranksTheError(t *testing.T) {
 	after, _ := f.head(t)
 	if res.Status != engine.Failed || !errors.Is(res.Err, engine.ErrLeaseLost) || before != after {
 		t.Errorf("got %s %q, moved %v, want FAILED for a lost lease, nothing published", res.Status, res.Reason, before != after)
+	}
+}
+
+// away is a store whose server goes away while it merges into main.
+type away struct {
+	*memory.Store
+	gone func() // called at the merge
+	out  bool
+}
+
+var errAway = errors.New("the server is away")
+
+func (s *away) Merge(ctx context.Context, repo string, m workspace.Merge) (string, error) {
+	if m.Target != "main" {
+		return s.Store.Merge(ctx, repo, m)
+	}
+	s.out = true
+	s.gone()
+	return "", errAway
+}
+
+func (s *away) DeleteBranch(ctx context.Context, repo, branch string) error {
+	if s.out {
+		return errAway
+	}
+	return s.Store.DeleteBranch(ctx, repo, branch)
+}
+
+// TestDoubtOutlivesACancel: that nobody knows whether the merge landed is said,
+// whatever ended the attempt, and the retry is there to find out.
+func TestDoubtOutlivesACancel(t *testing.T) {
+	for name, cause := range map[string]error{"the lease was lost": engine.ErrLeaseLost, "forced": engine.ErrForced} {
+		f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f.runner.Publisher = &workspace.Publisher{Store: &away{Store: f.store, gone: func() { cancel(cause) }}}
+		m := load(t, header+"\ndef run(workspace, params):\n    (workspace / \"x\").write_text(\"1\")\n    return {\"n\": 1}\n")
+		res := f.runner.Run(ctx, m, f.attempt("{}"), engine.Hooks{})
+		if res.Status != engine.Failed || !errors.Is(res.Err, cause) || !strings.Contains(res.Reason, "it is not known whether the merge of") ||
+			!strings.Contains(res.Reason, cause.Error()) || !strings.Contains(res.Story, "P4905") {
+			t.Errorf("%s: got %s %q, want FAILED that says that the merge may have landed, and why it ended", name, res.Status, res.Reason)
+		}
 	}
 }
 

@@ -31,10 +31,8 @@ var errRepeat = errors.New("repeat the merge")
 // branch. *sent is true from the moment on that a request may land later, and
 // false again when the answer says that none can.
 func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Published, error) {
-	if s.Current != nil {
-		if err := s.Current(ctx); err != nil {
-			return Published{}, fmt.Errorf("%w: %w", ErrNotCurrent, err)
-		}
+	if err := s.current(ctx); err != nil {
+		return Published{}, err
 	}
 	s.tell(Event{Kind: EventFenced, Commit: s.staged.ID})
 	if !s.fenced {
@@ -46,7 +44,7 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 		case v.seen != unrelated:
 			return s.settle(ctx, v)
 		case v.head != s.Ref.Commit:
-			return Published{}, s.movedTo(v.head)
+			return Published{}, s.movedTo(ctx, v.head)
 		}
 	}
 	s.tell(Event{Kind: EventMerging, Commit: s.staged.ID})
@@ -80,7 +78,7 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 		*sent = false
 		return s.settle(ctx, v)
 	case moved:
-		return Published{}, s.movedTo(v.head)
+		return Published{}, s.movedTo(ctx, v.head)
 	case repeat:
 		return Published{}, errRepeat
 	}
@@ -111,13 +109,16 @@ func (s *session) conclude(ctx context.Context, done Published, err error, sent 
 	}
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
+	doubt := func(look error) error {
+		return &DoubtError{Branch: s.Ref.Branch, Staged: s.staged.ID, Look: look, Err: err}
+	}
 	if bar := s.barOthers(ctx, []string{s.branch}); bar != nil {
-		return Published{}, fmt.Errorf("%w; whether the merge landed is not known: %w", err, bar)
+		return Published{}, doubt(bar)
 	}
 	v, lookErr := s.look(ctx)
 	switch {
 	case lookErr != nil:
-		return Published{}, fmt.Errorf("%w; whether the merge landed is not known: %w", err, lookErr)
+		return Published{}, doubt(lookErr)
 	case v.seen != unrelated:
 		return s.settle(ctx, v)
 	}

@@ -78,7 +78,9 @@ var (
 	ErrNoFence = errors.New("the server does not run the fence")
 )
 
-// MovedError: the target branch is no longer at the input commit. Nothing was published.
+// MovedError: the target branch is no longer at the input commit, and this
+// attempt is current. Nothing was published, and a retry, which gets the same
+// input commit, would not publish either: a branch does not go back.
 type MovedError struct {
 	Branch string
 	Input  string // the input commit
@@ -86,8 +88,25 @@ type MovedError struct {
 }
 
 func (e *MovedError) Error() string {
-	return fmt.Sprintf("branch %s moved: it is at %s, the input is %s; nothing was published", e.Branch, e.Head, e.Input)
+	return fmt.Sprintf("branch %s moved: it is at %s, the input is %s; nothing was published; "+
+		"the workflow has to pass a newer ref, a retry gets the same", e.Branch, e.Head, e.Input)
 }
+
+// DoubtError: a merge request went out, the server could not be asked what became
+// of it, and it may land yet. The next attempt of the task finds out: it adopts
+// what landed, and bars what did not.
+type DoubtError struct {
+	Branch string
+	Staged string // C: the second parent of the merge, where it landed
+	Look   error  // why the branch does not tell
+	Err    error  // why the attempt gave up
+}
+
+func (e *DoubtError) Error() string {
+	return fmt.Sprintf("it is not known whether the merge of %s into branch %s landed: %v; %v", e.Staged, e.Branch, e.Look, e.Err)
+}
+
+func (e *DoubtError) Unwrap() error { return e.Err }
 
 // LostRaceError: without the fence, the publication landed on something else
 // than its input commit. It is known and not undone.
@@ -156,7 +175,7 @@ func (p *Publisher) Prepare(ctx context.Context, pub Publication) (*Published, e
 		}
 		return &done, nil
 	case v.head != pub.Ref.Commit:
-		return nil, s.movedTo(v.head)
+		return nil, s.movedTo(ctx, v.head)
 	}
 	return nil, nil
 }
@@ -219,8 +238,24 @@ func (s *session) tell(e Event) {
 	s.Events(e)
 }
 
-func (s *session) movedTo(head string) error {
+// movedTo is the error of a branch that is elsewhere. It ends the task for good,
+// so an attempt that has been succeeded must not be the one that says it.
+func (s *session) movedTo(ctx context.Context, head string) error {
+	if err := s.current(ctx); err != nil {
+		return err
+	}
 	return &MovedError{Branch: s.Ref.Branch, Input: s.Ref.Commit, Head: head}
+}
+
+// current is nil while the attempt is shown to be current: step 4.
+func (s *session) current(ctx context.Context) error {
+	if s.Current == nil {
+		return nil
+	}
+	if err := s.Current(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotCurrent, err)
+	}
+	return nil
 }
 
 // confirm completes an attempt that has nothing to publish, while the branch is
@@ -233,7 +268,7 @@ func (s *session) confirm(ctx context.Context, unchanged Published) (Published, 
 	case v.seen != unrelated:
 		return s.settle(ctx, v)
 	case v.head != s.Ref.Commit:
-		return Published{}, s.movedTo(v.head)
+		return Published{}, s.movedTo(ctx, v.head)
 	}
 	return unchanged, nil
 }

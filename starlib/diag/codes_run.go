@@ -93,9 +93,10 @@ func interpreterStories() []Story {
 func surroundingStories() []Story {
 	return []Story{
 		{"P4901", "an error of the surroundings", "A server, the network or the disk. Calls that are safe to repeat were repeated; Conductor retries the attempt as the task says.", ""},
-		{"P4902", "the branch moved", "Someone else published to the target branch while the body ran. Nothing was published; the message names both commits.", ""},
+		{"P4902", "the branch moved", "Someone else published to the target branch after the input commit. Nothing was published; the message names both commits. A retry would get the same input, so the workflow has to pass a newer ref.", ""},
 		{"P4903", "a lost race without the fence", "The target branch moved between the last look and the publication, and the repository has no fence. Both commits are on the branch. `perago doctor` tells how to install the fence.", ""},
 		{"P4904", "the attempt is no longer current", "Conductor has given it up, or its lease could not be kept, or the worker was told to stop at once. Nothing was published.", ""},
+		{"P4905", "it is not known whether the merge landed", "The server went away while the result was merged into the target branch, and could not be asked what became of it. A retry finds out: it adopts what landed, and makes sure that nothing lands late.", ""},
 		{"P4999", "a fault of perago itself", "This should not happen. Please report it, with the file or the task's log.", ""},
 	}
 }

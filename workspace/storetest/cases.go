@@ -163,6 +163,16 @@ func testMoved(t *testing.T, w world) {
 	_, err = b.pub.Prepare(t.Context(), b.publication())
 	w.wantsMoved(err, moved)
 	w.must(b.dir.Close(workspace.Drop))
+
+	// Only an attempt that is current may end the task for good.
+	late := w.attempt(w.Store, "late", 0)
+	gone := errors.New("the task is not IN_PROGRESS")
+	late.current = func(context.Context) error { return gone }
+	_, err = late.pub.Prepare(t.Context(), late.publication())
+	if !errors.Is(err, workspace.ErrNotCurrent) || !errors.Is(err, gone) || errors.As(err, new(*workspace.MovedError)) {
+		t.Errorf("an attempt that is not current: error %v, want %q", err, workspace.ErrNotCurrent)
+	}
+	w.must(late.dir.Close(workspace.Drop))
 	if w.head("main") != moved {
 		t.Error("main is not where someone left it")
 	}

@@ -98,7 +98,9 @@ func testClientLook(t *testing.T, w world) {
 	a.pub.Level = workspace.FenceClient
 	theirs := ""
 	a.current = func(context.Context) error {
-		theirs = w.foreign("theirs")
+		if theirs == "" {
+			theirs = w.foreign("theirs")
+		}
 		return nil
 	}
 	_, err := a.run(t.Context())
