@@ -123,7 +123,7 @@ func TestExamples(t *testing.T) {
 			names := starlib.Predeclared()
 			names["workspace"] = run.Workspace()
 			options := &syntax.FileOptions{Set: true, TopLevelControl: true, GlobalReassign: true}
-			const given = "rows = [{\"id\": 1}]\nparams = struct(name = \"x\", min_rows = 3)\npath = workspace / \"raw/a.csv\"\npaths = [path]\ni = 1\nn = 2\ntext = \"{\"\n"
+			const given = "rows = [{\"id\": 1}]\nparams = struct(name = \"x\", min_rows = 3)\npath = workspace / \"raw/a.csv\"\npaths = [path]\ni = 1\nn = 2\nsource = \"{\"\n"
 			for _, line := range strings.Split(row.Example, "\n") {
 				if !strings.Contains(line, " == ") {
 					continue

@@ -71,10 +71,14 @@ func insteadOf(prefix, name string) (hint string, ok bool) {
 		return "write base64.encode(data, url = True)", true
 	case "base64.urlsafe_b64decode":
 		return "write base64.decode(text, url = True)", true
-	case "math.inf":
-		return `write float("inf")`, true
-	case "math.nan":
-		return `write float("nan")`, true
+	case "stats.std", "stats.pstdev":
+		return "write stats.stdev(items), or stats.stdev(items, sample = False)", true
+	case "stats.var", "stats.pvariance":
+		return "write stats.variance(items), or stats.variance(items, sample = False)", true
+	case "stats.percentile", "stats.quantiles":
+		return "write stats.quantile(items, 0.95)", true
+	case "random.random", "random.randint", "random.choice", "random.shuffle", "random.sample", "random.uniform", "random.seed":
+		return "make a generator first, so that a second attempt draws the same: rng = random.seeded(params.seed), then rng." + name + "(...)", true
 	case "time.time":
 		return "write time.now().unix for the seconds since 1970", true
 	case "time.sleep":

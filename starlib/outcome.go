@@ -28,7 +28,7 @@ func outcomeBuiltins() []Builtin {
 				{Name: "args", Type: "any", Kind: Rest}, {Name: "kwargs", Type: "any", Kind: KeywordRest}},
 			Doc: "Calls a function. `ok` is whether it returned, `value` is what it returned, else None, and `error` is the message of its " +
 				"error, else None. `fail` is caught; `fail_terminal`, a limit and a cancel are not. What the function had written stays written.",
-			Example: "got = catch(json.decode, text)\nif not got.ok:\n    log.warning(\"skipped\", cause = got.error)"},
+			Example: "got = catch(json.decode, source)\nif not got.ok:\n    log.warning(\"skipped\", cause = got.error)"},
 	}
 }
 

@@ -14,6 +14,8 @@ func Table() []Builtin {
 	return slices.Concat(
 		declarationBuiltins(),
 		universeBuiltins(),
+		numberBuiltins(),
+		groupingBuiltins(),
 		buildingBuiltins(),
 		outcomeBuiltins(),
 		logBuiltins(),
@@ -23,6 +25,10 @@ func Table() []Builtin {
 		hashBuiltins(),
 		base64Builtins(),
 		mathBuiltins(),
+		moreMathBuiltins(),
+		statsBuiltins(),
+		randomBuiltins(),
+		textBuiltins(),
 		timeBuiltins(),
 		pathBuiltins(),
 		fileBuiltins(),
@@ -30,6 +36,7 @@ func Table() []Builtin {
 		matchBuiltins(),
 		instantBuiltins(),
 		durationBuiltins(),
+		generatorMethods(),
 	)
 }
 

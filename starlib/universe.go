@@ -64,7 +64,8 @@ func walkingBuiltins() []Builtin {
 	}
 	key := Param{Name: "key", Type: "function", Default: "None", Doc: "called with each item; what it returns is compared"}
 	extreme := []Param{{Name: "values", Type: "iterable, or the values themselves", Kind: Rest},
-		{Name: "key", Type: key.Type, Default: key.Default, Doc: key.Doc, Kind: KeywordOnly}}
+		{Name: "key", Type: key.Type, Default: key.Default, Doc: key.Doc, Kind: KeywordOnly},
+		{Name: "default", Type: "any", Default: "...", Doc: "what it is of no items, which are an error otherwise", Kind: KeywordOnly}}
 	one := []Param{{Name: "x", Type: "any", Kind: Positional}}
 	return []Builtin{
 		{Name: "all", Params: over(""), Returns: "bool", call: universeAll, Doc: "Whether every item is true; True for none."},
@@ -76,9 +77,9 @@ func walkingBuiltins() []Builtin {
 			Returns: "list of (int, any)", call: universeEnumerate, Doc: "The items with their numbers."},
 		{Name: "list", Params: maybe("[]"), Returns: "list", call: universeList,
 			Doc: "A new list of the items. Also the type of a field, `field(list)`."},
-		{Name: "max", Params: extreme, Returns: "any", call: universeMax, Doc: "The largest item, the first of equals. None at all is an error.",
+		{Name: "max", Params: extreme, Returns: "any", call: universeMax, Doc: "The largest item, the first of equals. None at all is an error unless there is a default.",
 			Example: `max(3, 7) == max([3, 7])`},
-		{Name: "min", Params: extreme, Returns: "any", call: universeMin, Doc: "The smallest item, the first of equals. None at all is an error."},
+		{Name: "min", Params: extreme, Returns: "any", call: universeMin, Doc: "The smallest item, the first of equals. None at all is an error unless there is a default."},
 		{Name: "range", Params: []Param{{Name: "start", Type: "int", Kind: Positional}, {Name: "stop", Type: "int", Default: "None", Kind: Positional},
 			{Name: "step", Type: "int", Default: "1", Kind: Positional}}, Returns: "range", call: universeRange,
 			Doc:     "The ints from start up to, and without, stop; `range(n)` is those from 0 up to, and without, n. Nothing is kept in memory.",
@@ -94,7 +95,9 @@ func walkingBuiltins() []Builtin {
 		{Name: "str", Params: one, Returns: "string", call: universeStr,
 			Doc: "A value as text. Bytes are taken as UTF-8. Also the type of a field, `field(str)`."},
 		{Name: "tuple", Params: maybe("()"), Returns: "tuple", call: universeTuple, Doc: "A tuple of the items."},
-		{Name: "zip", Params: []Param{{Name: "iterables", Type: "iterable", Kind: Rest}}, Returns: "list of tuple", call: universeZip,
+		{Name: "zip", Params: []Param{{Name: "iterables", Type: "iterable", Kind: Rest},
+			{Name: "strict", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "whether it is an error when one ends before another"}},
+			Returns: "list of tuple", call: universeZip,
 			Doc: "The first items of all, then the second ones, up to the end of the shortest."},
 	}
 }

@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"unicode/utf8"
 
@@ -161,13 +162,20 @@ func universeZip(c *call) (starlark.Value, error) {
 		}
 		iters = append(iters, it.Iterate())
 	}
+	strict, err := c.boolean("strict", false)
+	if err != nil {
+		return nil, err
+	}
 	var rows []starlark.Value
 	m := meter{call: c}
 	for len(iters) > 0 {
 		row := make(starlark.Tuple, len(iters))
 		for i, iter := range iters {
 			if !iter.Next(&row[i]) {
-				return starlark.NewList(rows), c.stopped()
+				if err := c.stopped(); err != nil || !strict {
+					return starlark.NewList(rows), err
+				}
+				return starlark.NewList(rows), c.allEnded(iters, i, len(rows))
 			}
 			if err := m.tick(); err != nil {
 				return nil, err
@@ -176,6 +184,20 @@ func universeZip(c *call) (starlark.Value, error) {
 		rows = append(rows, row)
 	}
 	return starlark.NewList(rows), nil
+}
+
+// allEnded says, after iterator `first` of zip has ended with that many rows
+// made, whether the others ended there too.
+func (c *call) allEnded(iters []starlark.Iterator, first, rows int) error {
+	var more starlark.Value
+	for i, iter := range iters {
+		if i < first || i > first && iter.Next(&more) {
+			p := c.problem(codeValue, "the arguments differ in length")
+			p.Found = fmt.Sprintf("argument %d ends after %d items, argument %d goes on", first+1, rows, i+1)
+			return p
+		}
+	}
+	return c.stopped()
 }
 
 func universeAll(c *call) (starlark.Value, error) {
@@ -248,8 +270,11 @@ func (c *call) extreme(beats syntax.Token) (starlark.Value, error) {
 		return nil, err
 	}
 	if best == nil {
+		if otherwise := c.arg("default"); otherwise != nil {
+			return otherwise, nil
+		}
 		p := c.problem(codeValue, "there is no item")
-		p.Hint = "ask `if items:` first"
+		p.Hint = fmt.Sprintf("write %s(items, default = 0), or ask `if items:` first", c.builtin.Name)
 		return nil, p
 	}
 	return best, nil

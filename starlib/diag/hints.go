@@ -170,8 +170,22 @@ func nameHint(name string) string {
 		return "`(workspace / \"name\").open(\"r\")`, or read_text(), lines(), write_text(...)"
 	case "assert":
 		return "`if not ok: fail(\"why\")`"
-	case "sum":
-		return "a loop: `for x in xs: total += x`"
+	case "Counter":
+		return "`counter(items)`"
+	case "defaultdict", "groupby", "itertools":
+		return "`group_by(items, key = lambda row: row[\"id\"])`, or `d.setdefault(key, []).append(x)`"
+	case "statistics":
+		return "`stats`: mean, median, quantile, stdev, variance, mode, correlation, histogram"
+	case "html":
+		return "`text.escape_html(s)`"
+	case "textwrap":
+		return "`text.wrap(s, width = 70)`"
+	case "functools", "reduce":
+		return "a loop; for sums and products `sum(xs)` and `math.prod(xs)`"
+	case "heapq":
+		return "`sorted(items, key = ...)[:n]`"
+	case "Decimal", "Fraction":
+		return "ints of the smallest unit, such as cents: they are exact; `round(x, 2)` for what is shown"
 	case "filter":
 		return "`[x for x in xs if keep(x)]`"
 	case "isinstance":

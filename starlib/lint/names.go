@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 )
 
@@ -80,12 +81,22 @@ func (l *linter) unusedLocals(stmt syntax.Stmt) {
 	})
 }
 
+// ordinary are names of the language that are as good a name for a variable of a
+// function: hiding one there surprises nobody.
+var ordinary = map[string]bool{"bin": true, "counter": true, "random": true, "round": true, "stats": true, "sum": true, "text": true}
+
+// isLocal says whether an identifier is a variable of a function.
+func isLocal(id *syntax.Ident) bool {
+	b, ok := id.Binding.(*resolve.Binding)
+	return ok && (b.Scope == resolve.Local || b.Scope == resolve.Cell)
+}
+
 // names finds names that hide one of the language's, and names that look like
 // others. A word that is wholly of another alphabet is what it looks like.
 func (l *linter) names() {
 	said := map[string]bool{}
 	for first, all := range l.binds {
-		if l.Builtins[first.Name] {
+		if l.Builtins[first.Name] && !(ordinary[first.Name] && isLocal(first)) {
 			l.warn(all[0].NamePos, "P5009", "`"+first.Name+"` hides the language's own", "choose another name")
 		}
 	}
