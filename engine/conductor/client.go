@@ -2,11 +2,11 @@
 // engine.Leaser, and the TaskDef verbs of `perago register`. It is the only
 // importer of conductor-go.
 //
-// conductor-go is used for what it can carry: the login, the plain update of a
-// task, the look-up of a task, its log. Three things go past it, on the same
-// login: a poll, because its model turns every number of an input into a
-// float64, and 9007199254740993 into another number; the extension of a lease and
-// update-v2, which it does not know; and a TaskDef, of whose fields it knows half.
+// conductor-go is used for its login and for the model of a result. Its calls
+// are not: its client follows redirects to any host with the token, reads and
+// unpacks answers of any length, and cannot be given another client of HTTP. So
+// every request goes through one place, call, which follows no redirect and
+// bounds every answer, as it is after it was unpacked.
 package conductor
 
 import (
@@ -22,7 +22,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/conductor-sdk/conductor-go/sdk/client"
 	"github.com/conductor-sdk/conductor-go/sdk/settings"
 
 	"perago/engine"
@@ -45,7 +44,6 @@ type Client struct {
 	workerID string
 	timeout  time.Duration
 	http     *http.Client
-	tasks    client.TaskClient
 	login    *login // nil: the server has none
 	noV2     atomic.Bool
 }
@@ -69,29 +67,26 @@ func New(o Options) *Client {
 			MaxIdleConnsPerHost: 64,
 			IdleConnTimeout:     90 * time.Second,
 			ForceAttemptHTTP2:   true,
+
+			MaxResponseHeaderBytes: 1 << 20,
 		},
-		// A POST that is sent elsewhere comes there as a GET: better to say so.
+		// Elsewhere is not the server that may see the token, nor one to believe.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	// Not settings.NewHttpSettings: its headers would be added to every call's own.
-	at := &settings.HttpSettings{BaseUrl: c.url, Headers: map[string]string{}}
-	if o.Key == "" {
-		c.tasks = client.NewTaskClient(client.NewAPIClient(nil, at))
-		return c
+	if o.Key != "" {
+		c.login = &login{credentials: *settings.NewAuthenticationSettings(o.Key, o.Secret.Reveal()), url: c.url, http: c.http}
 	}
-	credentials := settings.NewAuthenticationSettings(o.Key, o.Secret.Reveal())
-	c.login = &login{credentials: *credentials, at: at, http: c.http}
-	c.tasks = client.NewTaskClient(client.NewAPIClientWithTokenManager(credentials, at, nil, c.login))
 	return c
 }
 
-// request is one call that conductor-go does not know.
+// request is one call.
 type request struct {
 	op     string // for the error: "poll features.build"
 	method string
 	path   string // after the API's URL, escaped
 	query  url.Values
-	body   any           // encoded as JSON; nil is none
+	body   any           // encoded as JSON, but for plainText; nil is none
+	tasks  int           // how many tasks the answer may hold; 0 is 1
 	wait   time.Duration // what the server is asked to wait
 	text   bool          // the answer is text, not JSON
 }
@@ -104,8 +99,27 @@ type answer struct {
 	sent   time.Time
 }
 
-// maxAnswer bounds an answer in bytes: a batch of tasks, each with its input.
-const maxAnswer = 256 << 20
+// plainText is a body that is sent as it is.
+type plainText string
+
+// Bounds of an answer, in bytes, as it is after it was unpacked.
+const (
+	taskMax   = 32 << 20  // for each task in it; Conductor takes inputs of 10 MiB at most
+	answerMax = 256 << 20 // of all tasks of a poll
+	errorMax  = 64 << 10  // of the text of an error; the rest is not read
+	tokenMax  = 1 << 20   // of a login's
+)
+
+// most is the bound of the answer to r.
+func (r request) most() int64 { return min(int64(max(r.tasks, 1))*taskMax, answerMax) }
+
+// readAnswer reads the body of an answer, at most most bytes of it.
+func readAnswer(resp *http.Response, most int64) ([]byte, error) {
+	if resp.StatusCode >= 300 {
+		return io.ReadAll(io.LimitReader(resp.Body, errorMax))
+	}
+	return io.ReadAll(http.MaxBytesReader(nil, resp.Body, most))
+}
 
 // call makes a request and returns its answer when it is a good one. A token
 // that has run out is renewed once.
@@ -127,7 +141,9 @@ func (c *Client) call(ctx context.Context, r request) (answer, error) {
 
 func (c *Client) send(ctx context.Context, r request, token string) (answer, error) {
 	var body io.Reader
-	if r.body != nil {
+	if text, ok := r.body.(plainText); ok {
+		body = strings.NewReader(string(text))
+	} else if r.body != nil {
 		data, err := json.Marshal(r.body)
 		if err != nil {
 			return answer{}, fmt.Errorf("%s: %w", r.op, err)
@@ -155,10 +171,7 @@ func (c *Client) send(ctx context.Context, r request, token string) (answer, err
 		return answer{}, c.failed(r.op, nil, nil, err)
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err == nil && len(data) > maxAnswer {
-		err = fmt.Errorf("the answer is longer than %d MB", maxAnswer>>20)
-	}
+	data, err := readAnswer(resp, r.most())
 	a := answer{status: resp.StatusCode, body: data, sent: sent}
 	a.date, _ = http.ParseTime(resp.Header.Get("Date"))
 	if err != nil {

@@ -11,8 +11,6 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
-
-	"github.com/conductor-sdk/conductor-go/sdk/client"
 )
 
 // Error is a call that did not get the answer it needs.
@@ -58,23 +56,6 @@ func (c *Client) failed(op string, resp *http.Response, body []byte, err error) 
 		e.Hint = "this server has a login: set CONDUCTOR_AUTH_KEY and CONDUCTOR_AUTH_SECRET"
 	}
 	return e
-}
-
-// sdk makes the error of a call that conductor-go made.
-func (c *Client) sdk(op string, resp *http.Response, err error) error {
-	if err == nil {
-		return nil
-	}
-	if resp == nil {
-		return c.failed(op, nil, nil, err)
-	}
-	var body []byte
-	if answer := (client.GenericSwaggerError{}); errors.As(err, &answer) {
-		body = answer.Body()
-	} else if resp.StatusCode < 300 && !isPage(resp, nil) {
-		return c.failed(op, nil, nil, fmt.Errorf("the answer cannot be read: %w", err))
-	}
-	return c.failed(op, resp, body, err)
 }
 
 // judge says what is wrong with an answer.
@@ -145,8 +126,11 @@ func unanswered(err error) (detail, hint string) {
 		asked  *url.Error
 		dialed *net.OpError
 		named  *net.DNSError
+		long   *http.MaxBytesError
 	)
 	switch {
+	case errors.As(err, &long):
+		return fmt.Sprintf("the answer has more than %d MiB", long.Limit>>20), hintURL
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time", hintDown
 	case errors.Is(err, context.Canceled):

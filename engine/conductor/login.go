@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -18,7 +19,7 @@ const tokenLife = 30 * time.Minute
 // a server that has none.
 type login struct {
 	credentials settings.AuthenticationSettings
-	at          *settings.HttpSettings
+	url         string // of the API
 	http        *http.Client
 
 	mu      sync.Mutex
@@ -38,8 +39,8 @@ func (l *login) token(ctx context.Context) (string, error) {
 		return l.current, nil
 	}
 	bound := *l.http // GetToken takes no context
-	bound.Transport = withContext{ctx, l.http.Transport}
-	token, resp, err := authentication.GetToken(l.credentials, l.at, &bound)
+	bound.Transport = bounded{ctx, l.http.Transport}
+	token, resp, err := authentication.GetToken(l.credentials, &settings.HttpSettings{BaseUrl: l.url, Headers: map[string]string{}}, &bound)
 	if resp != nil && resp.StatusCode == http.StatusNotFound {
 		// As a server without a login answers; a wrong URL is told by the next call.
 		l.none = true
@@ -53,8 +54,8 @@ func (l *login) token(ctx context.Context) (string, error) {
 }
 
 func (l *login) failed(resp *http.Response, err error) error {
-	e := &Error{Op: "log in to Conductor", URL: l.at.BaseUrl, cause: err}
-	if resp == nil {
+	e := &Error{Op: "log in to Conductor", URL: l.url, cause: err}
+	if resp == nil || errors.As(err, new(*http.MaxBytesError)) {
 		e.Detail, e.Hint = unanswered(err)
 		return e
 	}
@@ -91,20 +92,17 @@ func (l *login) idle() bool {
 	return l.none
 }
 
-// RefreshToken gives conductor-go the token that token has fetched before the
-// call, so it never logs in by itself.
-func (l *login) RefreshToken(*settings.HttpSettings, *http.Client) (string, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.current, nil
-}
-
-// withContext sends requests on a context of ours.
-type withContext struct {
+// bounded sends requests on a context of ours, and bounds what comes back:
+// GetToken reads it whole.
+type bounded struct {
 	ctx  context.Context
 	base http.RoundTripper
 }
 
-func (w withContext) RoundTrip(r *http.Request) (*http.Response, error) {
-	return w.base.RoundTrip(r.WithContext(w.ctx))
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.base.RoundTrip(r.WithContext(b.ctx))
+	if err == nil {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, tokenMax)
+	}
+	return resp, err
 }

@@ -45,7 +45,7 @@ func (c *Client) Poll(ctx context.Context, task string, max int, wait time.Durat
 
 func (c *Client) batch(ctx context.Context, task string, max int, wait time.Duration) ([]engine.Attempt, error) {
 	op := "poll " + task
-	a, err := c.call(ctx, request{op: op, method: http.MethodGet, wait: wait,
+	a, err := c.call(ctx, request{op: op, method: http.MethodGet, wait: wait, tasks: max,
 		path: "/tasks/poll/batch/" + url.PathEscape(task),
 		query: url.Values{"workerid": {c.workerID}, "count": {strconv.Itoa(max)},
 			"timeout": {strconv.FormatInt(wait.Milliseconds(), 10)}}})
@@ -138,27 +138,8 @@ func (c *Client) result(r engine.Report) (*model.TaskResult, error) {
 
 // update is the plain update.
 func (c *Client) update(ctx context.Context, op string, result *model.TaskResult) error {
-	return verdict(c.through(ctx, op, func(ctx context.Context) (*http.Response, error) {
-		_, resp, err := c.tasks.UpdateTask(ctx, result)
-		return resp, err
-	}))
-}
-
-// through makes a call of conductor-go, with a token that is good.
-func (c *Client) through(ctx context.Context, op string, call func(context.Context) (*http.Response, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	for again := true; ; again = false {
-		token, err := c.login.token(ctx)
-		if err != nil {
-			return c.failed(op, nil, nil, err)
-		}
-		resp, err := call(ctx)
-		if again && resp != nil && resp.StatusCode == http.StatusUnauthorized && c.login.renew(token) {
-			continue
-		}
-		return c.sdk(op, resp, err)
-	}
+	_, err := c.call(ctx, request{op: op, method: http.MethodPost, path: "/tasks", text: true, body: result})
+	return verdict(err)
 }
 
 // verdict adds to the error of an update what it means for the attempt.
@@ -203,28 +184,32 @@ func (c *Client) Extend(ctx context.Context, a engine.Attempt) error {
 // the worker: a task that went back to the queue keeps its id for the next one.
 func (c *Client) Current(ctx context.Context, a engine.Attempt) error {
 	op := "look up " + a.TaskID
-	var task model.Task
-	err := c.through(ctx, op, func(ctx context.Context) (resp *http.Response, err error) {
-		task, resp, err = c.tasks.GetTask(ctx, a.TaskID)
-		return resp, err
-	})
+	got, err := c.call(ctx, request{op: op, method: http.MethodGet, path: "/tasks/" + url.PathEscape(a.TaskID)})
 	if err != nil {
 		return verdict(err)
+	}
+	var task struct { // without what may be large: its input and its output
+		Status   model.TaskResultStatus `json:"status"`
+		Retry    int                    `json:"retryCount"`
+		WorkerID string                 `json:"workerId"`
+	}
+	if err := json.Unmarshal(got.body, &task); err != nil {
+		return fmt.Errorf("%s: not a task: %w", op, err)
 	}
 	switch {
 	case task.Status != model.InProgressTask:
 		return fmt.Errorf("%w: Conductor shows %s as %s", engine.ErrGone, a.TaskID, task.Status)
-	case int(task.RetryCount) != a.Retry:
-		return fmt.Errorf("%w: Conductor shows %s at retry %d, this is %d", engine.ErrGone, a.TaskID, task.RetryCount, a.Retry)
-	case task.WorkerId != "" && task.WorkerId != c.workerID:
-		return fmt.Errorf("%w: Conductor shows %s with the worker %s", engine.ErrGone, a.TaskID, task.WorkerId)
+	case task.Retry != a.Retry:
+		return fmt.Errorf("%w: Conductor shows %s at retry %d, this is %d", engine.ErrGone, a.TaskID, task.Retry, a.Retry)
+	case task.WorkerID != "" && task.WorkerID != c.workerID:
+		return fmt.Errorf("%w: Conductor shows %s with the worker %s", engine.ErrGone, a.TaskID, task.WorkerID)
 	}
 	return nil
 }
 
 // Note implements engine.Leaser. The lines become one entry of the log.
 func (c *Client) Note(ctx context.Context, a engine.Attempt, lines []string) error {
-	return verdict(c.through(ctx, "log of "+a.TaskID, func(ctx context.Context) (*http.Response, error) {
-		return c.tasks.Log(ctx, strings.Join(lines, "\n"), a.TaskID)
-	}))
+	_, err := c.call(ctx, request{op: "log of " + a.TaskID, method: http.MethodPost, text: true,
+		path: "/tasks/" + url.PathEscape(a.TaskID) + "/log", body: plainText(strings.Join(lines, "\n"))})
+	return verdict(err)
 }

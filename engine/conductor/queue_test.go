@@ -167,7 +167,8 @@ func TestCurrent(t *testing.T) {
 		{says(404, "application/json", `{"message":"Task not found for taskId: t-1"}`), "Task not found", true},
 		{says(500, "application/json", `{"message":"database is locked"}`), "500: database is locked", false},
 		{says(200, "text/html", `<html>`), "a web page", false},
-		{ok(`{"taskId":`), "cannot be read", false},
+		{ok(`{"taskId":`), "not an answer of Conductor", false},
+		{ok(`{"status":[]}`), "not a task", false},
 	}
 	for _, tt := range tests {
 		f := newFake(t)
