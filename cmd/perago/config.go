@@ -19,6 +19,7 @@ import (
 
 	"perago/engine"
 	"perago/starlib/diag"
+	"perago/workspace/lakefs"
 )
 
 // config is the whole configuration, checked, defaults filled in.
@@ -30,6 +31,7 @@ type config struct {
 	LakeFS struct {
 		URL         string // without /api/v1; "" when not configured
 		Key, Secret engine.Secret
+		ObjectHosts lakefs.Hosts // that pre-signed URLs may lead to; none: objects go through lakeFS
 	}
 	WorkspaceRoot, LogRoot, CacheRoot string // "" only where the user has no cache folder
 

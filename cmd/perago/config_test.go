@@ -80,6 +80,7 @@ func TestConfigReportsEveryBadValue(t *testing.T) {
 		"PERAGO_WORKSPACE_GC_TTL=5 minutes",
 		"PERAGO_FAILURE_REASON_MAX_LENGTH=49",
 		"PERAGO_HTTP_ADDR=9090",
+		"PERAGO_OBJECT_STORE_HOSTS=https://s3.example.com",
 	}, "")
 	if exitCode(err) != exitEnvironment {
 		t.Fatalf("exit: got %d, want %d (%v)", exitCode(err), exitEnvironment, err)
@@ -98,6 +99,7 @@ func TestConfigReportsEveryBadValue(t *testing.T) {
 		`PERAGO_WORKSPACE_GC_TTL="5 minutes" (environment): want a number and s, m, h or d, as in 30s`,
 		`PERAGO_FAILURE_REASON_MAX_LENGTH="49" (environment): want a whole number, at least 50`,
 		`PERAGO_HTTP_ADDR="9090" (environment): want HOST:PORT or :PORT`,
+		`PERAGO_OBJECT_STORE_HOSTS="https://s3.example.com" (environment): want HOST or HOST:PORT, separated by commas`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing: %s", want)
@@ -116,6 +118,7 @@ func TestConfigNeverShowsASecret(t *testing.T) {
 		"LAKECTL_CREDENTIALS_ACCESS_KEY_ID=hush",
 		"LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY=hush",
 		"CONDUCTOR_AUTH_KEY=replace-me-hush",
+		"PERAGO_OBJECT_STORE_HOSTS=user:hush@s3.example.com",
 	}
 	_, err := configure(t, environ, "")
 	if err == nil || strings.Contains(err.Error(), "hush") {

@@ -202,6 +202,14 @@ func (d *doctor) lake(ctx context.Context, on workspace.Ref) {
 	}
 	d.say("ok", "lakeFS", fmt.Sprintf("%s, version %s, answers and lets us in", server.URL, server.Version), "")
 	d.clock("lakeFS", server.Skew)
+	switch {
+	case !server.PreSigned:
+	case len(d.cfg.LakeFS.ObjectHosts) == 0:
+		d.say("note", "object store", "lakeFS offers pre-signed URLs, and no host is allowed: objects go through lakeFS",
+			"to let the worker read and write "+server.Blockstore+" itself, name its hosts in PERAGO_OBJECT_STORE_HOSTS")
+	default:
+		d.say("ok", "object store", "pre-signed URLs of lakeFS are followed to the hosts of PERAGO_OBJECT_STORE_HOSTS alone", "")
+	}
 	if on.Repository == "" {
 		d.say("note", "fence", "not looked at: name a repository with --repository", "")
 		return

@@ -57,6 +57,8 @@ func lakeHint(err error) string {
 		return "LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY must be a key pair that this server knows"
 	case errors.Is(err, lakefs.ErrNotLakeFS):
 		return "LAKECTL_SERVER_ENDPOINT_URL is the address of lakeFS, as in http://localhost:8000"
+	case errors.Is(err, lakefs.ErrHost):
+		return "where that is the block store of this lakeFS, name it in PERAGO_OBJECT_STORE_HOSTS"
 	case errors.Is(err, workspace.ErrUnknownRepository):
 		return "look at the name: this lakeFS has no such repository"
 	case errors.Is(err, workspace.ErrUnknownBranch):
@@ -117,7 +119,7 @@ func (c *config) lakeStore() (*lakefs.Store, error) {
 			"configuration: LAKECTL_SERVER_ENDPOINT_URL is missing, and the task has a workspace")
 	}
 	store, err := lakefs.New(lakefs.Options{URL: c.LakeFS.URL, Key: c.LakeFS.Key.Reveal(), Secret: lakefs.Secret(c.LakeFS.Secret.Reveal()),
-		Concurrency: 2 * c.TransferConcurrency})
+		ObjectHosts: c.LakeFS.ObjectHosts, Concurrency: 2 * c.TransferConcurrency})
 	if err != nil {
 		return nil, environmentError("", "configuration: %w", err)
 	}

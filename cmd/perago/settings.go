@@ -51,6 +51,8 @@ func settings() []setting {
 			set: func(c *config, v string) error { c.LakeFS.Key = engine.NewSecret(v); return nil }},
 		{name: "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", secret: true, rule: "lakeFS's secret access key",
 			set: func(c *config, v string) error { c.LakeFS.Secret = engine.NewSecret(v); return nil }},
+		{name: "PERAGO_OBJECT_STORE_HOSTS", flag: "object-store-hosts", on: serving | running | fencing, rule: hostsRule,
+			set: func(c *config, v string) error { return setHosts(&c.LakeFS.ObjectHosts, v) }},
 		{name: "PERAGO_WORKSPACE_ROOT", flag: "workspace-root", on: serving | running, rule: "a folder, made when missing",
 			set: func(c *config, v string) error { return setFolder(&c.WorkspaceRoot, v) }},
 		{name: "PERAGO_LOG_ROOT", flag: "log-root", on: serving, rule: "a folder, made when missing",

@@ -12,11 +12,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"perago/workspace/lakefs"
 )
 
 const (
 	sizeRule     = "a number and KB, MB or GB (1024-based), as in 100MB"
 	durationRule = "a number and s, m, h or d, as in 30s"
+	hostsRule    = "HOST or HOST:PORT, separated by commas; *.HOST is every host below it"
 )
 
 // wanted is the complaint about a value: the caller names variable and value.
@@ -93,6 +96,18 @@ func setFolder(to *string, v string) error {
 		return wanted("a folder, made when missing")
 	}
 	*to = abs
+	return nil
+}
+
+func setHosts(to *lakefs.Hosts, v string) error {
+	hosts, err := lakefs.ParseHosts(v)
+	switch {
+	case err != nil && strings.Contains(v, "@"):
+		return &hiddenValue{hostsRule}
+	case err != nil:
+		return wanted(hostsRule + ": " + err.Error())
+	}
+	*to = hosts
 	return nil
 }
 

@@ -68,7 +68,7 @@ func status(err error) int {
 func passing(err error) bool {
 	var local *localError
 	switch code := status(err); {
-	case errors.Is(err, ErrNotLakeFS), errors.Is(err, ErrDenied), errors.As(err, &local):
+	case errors.Is(err, ErrNotLakeFS), errors.Is(err, ErrDenied), errors.Is(err, ErrHost), errors.As(err, &local):
 		return false
 	case code == 0: // no answer, or half of one
 		return true

@@ -28,6 +28,8 @@ type Options struct {
 	Key    string // access key id
 	Secret Secret // never printed
 
+	ObjectHosts Hosts // of the block store, which pre-signed URLs may lead to; none: objects go through the server
+
 	Timeout     time.Duration // of one small request; 0 is 30 s
 	LongTimeout time.Duration // of a commit or a merge; 0 is 5 min
 	Stall       time.Duration // a transfer ends when no byte moves for so long; 0 is 60 s
@@ -88,7 +90,8 @@ func New(o Options) (*Store, error) {
 			IdleConnTimeout:     90 * time.Second,
 			ForceAttemptHTTP2:   true,
 			// The size of a body is checked against the object's: what comes must be what is stored.
-			DisableCompression: true,
+			DisableCompression:     true,
+			MaxResponseHeaderBytes: 1 << 20,
 		},
 		// A redirected POST becomes a GET, and a pre-signed URL must not get the
 		// access key: neither is followed without a look.
@@ -134,7 +137,7 @@ type Server struct {
 	URL        string
 	Version    string
 	Blockstore string        // local, s3, gs, azure, ...
-	PreSigned  bool          // objects move between the worker and the block store directly
+	PreSigned  bool          // it hands out pre-signed URLs of the block store
 	Skew       time.Duration // how far its clock is ahead of ours, to the second
 }
 
@@ -179,7 +182,7 @@ func (s *Store) check(ctx context.Context) (Server, error) {
 // storage is what matters of the server's block store.
 type storage struct {
 	blockstore string
-	preSigned  bool
+	preSigned  bool // and, as Store keeps it, some host of it is allowed
 }
 
 func storageOf(c apigen.Config) storage {
@@ -213,6 +216,7 @@ func (s *Store) storageConfig(ctx context.Context) (storage, error) {
 		return storage{}, err
 	}
 	st := storageOf(config)
+	st.preSigned = st.preSigned && len(s.opts.ObjectHosts) > 0
 	s.mu.Lock()
 	s.storage = &st
 	s.mu.Unlock()

@@ -202,10 +202,12 @@ func (d *download) get() (*http.Response, context.CancelCauseFunc, error) {
 	if err == nil && d.preSigned && resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		resp.Body.Close()
 		d.direct = true
-		resp, err = s.follow(ctx, resp.Header.Get("Location"), from)
+		resp, err = s.follow(ctx, "download "+d.path, resp.Header.Get("Location"), from)
 	}
 	if err != nil {
-		err = s.unreachable(ctx, "download "+d.path, err)
+		if !errors.Is(err, ErrHost) && !errors.Is(err, ErrNotLakeFS) {
+			err = s.unreachable(ctx, "download "+d.path, err)
+		}
 		cancel(err)
 		return nil, nil, err
 	}
@@ -213,10 +215,14 @@ func (d *download) get() (*http.Response, context.CancelCauseFunc, error) {
 }
 
 // follow reads a pre-signed URL: without the access key, which is not for the block store.
-func (s *Store) follow(ctx context.Context, location, from string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
+func (s *Store) follow(ctx context.Context, what, location, from string) (*http.Response, error) {
+	to, err := s.allowed(what, location)
 	if err != nil {
-		return nil, errors.New("the pre-signed URL is not a URL")
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 	if from != "" {
 		req.Header.Set("Range", from)

@@ -219,7 +219,15 @@ func TestPreSigned(t *testing.T) {
 			http.Redirect(w, r, blockStore.URL+"/"+r.URL.Query().Get("path")+"?signature=ok", http.StatusFound)
 		},
 	})
-	s := open(t, f.URL)
+	hosts, err := ParseHosts(strings.TrimPrefix(blockStore.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{URL: f.URL, Key: key, Secret: secret, Timeout: 2 * time.Second, Stall: time.Second, ObjectHosts: hosts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	if _, err := s.Put(t.Context(), "songs", "main", "x", content("data")); err != nil {
 		t.Fatal(err)
 	}

@@ -129,6 +129,10 @@ func (u *upload) preSigned(ctx context.Context) (apigen.ObjectStats, error) {
 
 // toBlockStore puts the bytes behind a pre-signed URL and returns their MD5.
 func (u *upload) toBlockStore(ctx context.Context, to string) (string, error) {
+	target, err := u.store.allowed(u.what, to)
+	if err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	body, err := u.open(cancel)
@@ -136,9 +140,9 @@ func (u *upload) toBlockStore(ctx context.Context, to string) (string, error) {
 		return "", err
 	}
 	defer body.Close()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, target.String(), nil)
 	if err != nil {
-		return "", fmt.Errorf("%s: the pre-signed URL is not a URL", u.what)
+		return "", fmt.Errorf("%s: %w", u.what, err)
 	}
 	setBody(req, body, u.content.Size)
 	req.Header.Set("Content-Type", contentType)
