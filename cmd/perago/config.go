@@ -42,6 +42,7 @@ type config struct {
 	LogLevel            slog.Level
 	WorkerIDPrefix      string // "": the file's stem
 	ExecutionMode       string // process, thread
+	Isolation           string // required, best-effort; "": as the system and the mode have it
 	MemoryMax           int64  // bytes
 	BodySecondsMax      int    // 0 is no ceiling
 	GCTTL, GCInterval   time.Duration

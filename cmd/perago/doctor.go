@@ -257,23 +257,31 @@ func (d *doctor) selfTest(ctx context.Context, store workspace.Store, on workspa
 	return errors.Join(err, dir.Close(workspace.Drop))
 }
 
-// isolation starts a child and asks what holds it in.
+// isolation says what holds a body in; what is missing is a failure where
+// `start` would not start without it.
 func (d *doctor) isolation(ctx context.Context) {
-	if d.cfg != nil && d.cfg.ExecutionMode == "thread" {
-		d.say("note", "isolation", "bodies run inside the worker: PERAGO_EXECUTION_MODE=thread is for trusted tasks", "")
-		return
+	cfg := d.cfg
+	if cfg == nil {
+		cfg = &config{} // the defaults
 	}
-	layers, err := isolate.Layers(ctx)
+	layers, err := cfg.layers(ctx)
 	if err != nil {
-		d.fail("isolation", err, "run with PERAGO_EXECUTION_MODE=thread, trusted tasks only")
+		d.fail("isolation", err, threadHint)
 		return
 	}
+	required := cfg.isolation() == isolationRequired
 	for _, l := range layers {
-		if l.Active {
+		switch {
+		case l.Active:
 			d.say("ok", "isolation", l.Name+": "+l.Why, "")
-		} else {
+		case l.Covered || !required:
 			d.say("note", "isolation", l.Name+" is missing: "+l.Why, "")
+		default:
+			d.fail("isolation", fmt.Errorf("%s is missing, and PERAGO_ISOLATION is required: %s", l.Name, l.Why), bestEffortHint)
 		}
+	}
+	if missing := isolate.Missing(layers); !required && len(missing) > 0 {
+		d.say("note", "isolation", "PERAGO_ISOLATION is best-effort: `start` starts all the same, for trusted tasks only", "")
 	}
 }
 

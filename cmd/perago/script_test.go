@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	if isolate.IsChild(os.Args) { // bodies run in children of this binary, too
 		os.Exit(isolate.Main())
 	}
-	testscript.Main(m, map[string]func(){"perago": main})
+	testscript.Main(m, map[string]func(){"perago": main, "perago-without-landlock": withoutLandlock})
 }
 
 // TestScripts runs every promise of the command line. Beside testscript's own

@@ -137,7 +137,7 @@ func (c *config) bodies() (engine.Body, func() error) {
 	if c.ExecutionMode == "thread" {
 		return engine.InProcess{}, func() error { return nil }
 	}
-	p := isolate.New(isolate.Options{})
+	p := isolate.New(isolate.Options{Required: c.isolation() == isolationRequired})
 	return p, p.Close
 }
 

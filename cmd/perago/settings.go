@@ -73,6 +73,10 @@ func settings() []setting {
 			set: func(c *config, v string) error { return setPrefix(&c.WorkerIDPrefix, v) }},
 		{name: "PERAGO_EXECUTION_MODE", flag: "execution-mode", on: serving | running, usual: "process", rule: "process or thread",
 			set: func(c *config, v string) error { return setWord(&c.ExecutionMode, v, "process", "thread") }},
+		{name: "PERAGO_ISOLATION", flag: "isolation", on: serving, rule: "required (the default on Linux) or best-effort",
+			set: func(c *config, v string) error {
+				return setWord(&c.Isolation, v, isolationRequired, isolationBestEffort)
+			}},
 		{name: "PERAGO_MEMORY_MAX", flag: "memory-max", on: serving | running, usual: "2GB", rule: sizeRule,
 			set: func(c *config, v string) error { return setSize(&c.MemoryMax, v) }},
 		{name: "PERAGO_BODY_SECONDS_MAX", flag: "body-seconds-max", on: serving | running, usual: "0", rule: "whole seconds, 0 for no ceiling",

@@ -17,6 +17,7 @@ import (
 
 	"perago/engine"
 	"perago/engine/conductor"
+	"perago/engine/isolate"
 	"perago/workspace"
 	"perago/workspace/lakefs"
 )
@@ -67,11 +68,16 @@ func (a *app) start(ctx context.Context, cfg *config, files []string, o startOpt
 	if err != nil {
 		return err
 	}
+	layers, err := cfg.holdIn(stop.drain)
+	if err != nil {
+		return err
+	}
 	s, err := a.openService(cfg, modules, cfg.workerID(files))
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	s.isolation(layers)
 	if err := a.makeReady(stop.drain, client, s, o.register); err != nil {
 		if stop.drain.Err() != nil {
 			return nil // told to stop before it began
@@ -97,7 +103,8 @@ type service struct {
 	logs    *engine.Logs
 	log     *slog.Logger
 	screen  *screen
-	lake    *lakefs.Store // nil: no task has a workspace
+	lake    *lakefs.Store   // nil: no task has a workspace
+	layers  []isolate.Layer // what holds a body in, and what does not
 	closers []func() error
 }
 

@@ -80,6 +80,13 @@ func tricks() map[string]struct {
 			i.say(kindLoaded, `{"Problems":[null]}`)
 		}, ""},
 
+		"a layer is missing": {func(i intruder) {
+			i.send(kindReady, readyMessage{Version: protocolVersion, Layers: []Layer{{Name: "no files (Landlock)", Why: "no such call"}}}, nil)
+			i.receive(anyKind)
+			i.send(kindLoaded, loadedMessage{}, nil)
+			i.receive(anyKind)
+		}, "P4010"},
+
 		"hangs up": running("P4010", func(intruder) {}),
 		"killed":   running("P4010", func(intruder) { syscall.Kill(os.Getpid(), syscall.SIGKILL) }),
 		"segfault": running("P4010", func(intruder) { syscall.Kill(os.Getpid(), syscall.SIGSEGV) }),

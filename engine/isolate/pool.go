@@ -19,6 +19,9 @@ type Options struct {
 	// Grace is how long a body that was asked to stop may go on before its
 	// process is killed; 0 is 100 ms.
 	Grace time.Duration
+	// Required refuses to run a body in a process that a layer is missing of; the
+	// error is a *MissingError.
+	Required bool
 
 	command *command // tests: what to start in place of this binary
 }
@@ -32,9 +35,10 @@ type command struct {
 // Processes runs every body in a process of its own: an engine.Body. A process
 // runs one body and ends. It is safe for concurrent use.
 type Processes struct {
-	spares  int
-	grace   time.Duration
-	command *command
+	spares   int
+	grace    time.Duration
+	required bool
+	command  *command
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
@@ -66,7 +70,7 @@ func New(o Options) *Processes {
 		o.Grace = 100 * time.Millisecond
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &Processes{spares: max(0, o.Spares), grace: o.Grace, command: o.command, ctx: ctx, cancel: cancel}
+	return &Processes{spares: max(0, o.Spares), grace: o.Grace, required: o.Required, command: o.command, ctx: ctx, cancel: cancel}
 }
 
 // Close ends the spares and waits for them. Bodies that run are not ended: they
@@ -253,6 +257,7 @@ func (p *Processes) start(m *engine.Module) (*spare, error) {
 	if err != nil {
 		return nil, err
 	}
+	child.required = p.required
 	p.busy.Go(func() { child.prepare(p.ctx, m) })
 	return &spare{process: child, wants: m}, nil
 }
@@ -306,7 +311,7 @@ func (p *process) alive() bool {
 	}
 }
 
-// Layers starts one child and says what holds it in, for `perago doctor`.
+// Layers starts one child and says what holds a body in on this machine.
 func Layers(ctx context.Context) ([]Layer, error) {
 	p := New(Options{Spares: -1})
 	defer p.Close()

@@ -42,6 +42,7 @@ type process struct {
 	note   *os.File
 	module *engine.Module // loaded; nil until then
 
+	required bool          // a layer that is missing is an error
 	prepared chan struct{} // closed when prepare is through
 	err      error         // of prepare; read after prepared
 	layers   []Layer       // the same
@@ -158,6 +159,9 @@ func (p *process) greet() error {
 		return fmt.Errorf("%w: %d layers", errProtocol, len(m.Layers))
 	}
 	p.layers = m.Layers
+	if missing := Missing(p.layers); p.required && len(missing) > 0 {
+		return &MissingError{missing}
+	}
 	return nil
 }
 
