@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -48,6 +49,32 @@ func (k TaskKey) branches() string { return "perago-" + k.hash() + "-" }
 // newBranch is a name for a staging branch that was never used and never will be again.
 func (k TaskKey) newBranch() string {
 	return fmt.Sprintf("%s%d-%s", k.branches(), k.Retry, randomName())
+}
+
+// owns says whether newBranch may have made the name.
+func (k TaskKey) owns(branch string) bool {
+	rest, ok := strings.CutPrefix(branch, k.branches())
+	retry, random, dash := strings.Cut(rest, "-")
+	return ok && dash && isRandomName(random) && retry == strconv.Itoa(k.Retry)
+}
+
+// throwaways are the names of the two branches of a self-test.
+func throwaways() (from, into string) {
+	name := "perago-selftest-" + randomName()
+	return name + "-from", name + "-into"
+}
+
+// isThrowaway says whether throwaways may have made the name.
+func isThrowaway(branch string) bool {
+	rest, ok := strings.CutPrefix(branch, "perago-selftest-")
+	random, end, dash := strings.Cut(rest, "-")
+	return ok && dash && isRandomName(random) && (end == "from" || end == "into")
+}
+
+// isRandomName says whether randomName may have made the name.
+func isRandomName(name string) bool {
+	_, err := hex.DecodeString(name)
+	return err == nil && len(name) == 16 && name == strings.ToLower(name)
 }
 
 // sighting is what one commit on a branch's first parents means to a task.

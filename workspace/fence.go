@@ -23,8 +23,7 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *Atte
 			err = fmt.Errorf("fence self-test on %s: %w", repo, err)
 		}
 	}()
-	id := randomName()
-	from, into := "perago-selftest-"+id+"-from", "perago-selftest-"+id+"-into"
+	from, into := throwaways()
 	if err := record(dir, repo, from, into); err != nil {
 		return err
 	}
@@ -46,7 +45,7 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *Atte
 	err = beside(
 		func() error { return putFence(ctx, p.Store, repo, from) },
 		func() error { // with the hook in place already there would be nothing to commit
-			_, err := p.Store.Put(ctx, repo, from, ownFolder+"selftest", stringContent(id))
+			_, err := p.Store.Put(ctx, repo, from, ownFolder+"selftest", stringContent(from))
 			return err
 		},
 	)

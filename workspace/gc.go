@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,9 +20,10 @@ type SweepOptions struct {
 	// KeepFor is how long the folders that were closed with KeepFiles stay.
 	KeepFor time.Duration
 
-	// DropBranch removes one branch that a dead attempt recorded; one that is
-	// not there is no error. nil: records that name branches stay for a sweep
-	// that can reach the server.
+	// DropBranch removes one branch that a dead attempt recorded, on the server of
+	// the root; one that is not there is no error. nil: records that name branches
+	// stay for a sweep that can reach the server. It is asked for nothing but
+	// branches that perago makes, on the server that the record names.
 	DropBranch func(ctx context.Context, repo, branch string) error
 }
 
@@ -30,19 +32,18 @@ type Swept struct {
 	Attempts int   // folders removed
 	Branches int   // branches removed
 	Left     int   // dead attempts that had to stay: in Err is why
-	Err      error // everything that went wrong, joined; the sweep went on
+	Err      error // the first complaints, joined; the sweep went on
 }
 
 // Sweep removes the folders of attempts that no live process holds, whatever
 // their age, and the branches that they recorded. The next sweep does what this
 // one could not. The error is for a root that cannot be read at all.
 func (r *Root) Sweep(ctx context.Context, o SweepOptions) (Swept, error) {
-	dead, err := r.dead()
+	dead, problems, err := r.dead()
 	if err != nil {
 		return Swept{}, fmt.Errorf("sweep %s: %w", r.Path, err)
 	}
-	var swept Swept
-	var problems []error
+	swept := Swept{Left: len(problems)}
 	for _, d := range dead {
 		gone, branches, err := d.sweep(ctx, o)
 		swept.Branches += branches
@@ -54,28 +55,36 @@ func (r *Root) Sweep(ctx context.Context, o SweepOptions) (Swept, error) {
 			problems = append(problems, err)
 		}
 	}
+	if more := len(problems) - complaintsMax; more > 0 {
+		problems = append(problems[:complaintsMax], fmt.Errorf("and %d more", more))
+	}
 	swept.Err = errors.Join(problems...)
 	return swept, nil
 }
 
+// complaintsMax is how many things that went wrong a sweep tells in words.
+const complaintsMax = 20
+
 // deadAttempt is a folder without a live process, locked by the sweep.
 type deadAttempt struct {
+	root *Root
 	path string
 	lock *flock.Flock
 }
 
-// dead takes the locks of all attempts that nobody holds.
-func (r *Root) dead() ([]deadAttempt, error) {
+// dead takes the locks of all attempts that nobody holds. A folder whose lock
+// cannot be had, such as another user's, is a problem of its own and none of the
+// others'.
+func (r *Root) dead() (dead []deadAttempt, problems []error, err error) {
 	gate := flock.New(r.gatePath(), flock.SetPermissions(0o600))
 	if err := gate.Lock(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer gate.Close()
 	entries, err := os.ReadDir(filepath.Join(r.Path, "attempts"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var dead []deadAttempt
 	for _, e := range entries {
 		path := filepath.Join(r.Path, "attempts", e.Name())
 		if !e.IsDir() {
@@ -86,19 +95,12 @@ func (r *Root) dead() ([]deadAttempt, error) {
 			continue
 		}
 		if err != nil {
-			return nil, errors.Join(err, closeAll(dead))
+			problems = append(problems, fmt.Errorf("sweep: %w", err))
+			continue
 		}
-		dead = append(dead, deadAttempt{path, lock})
+		dead = append(dead, deadAttempt{r, path, lock})
 	}
-	return dead, nil
-}
-
-func closeAll(dead []deadAttempt) error {
-	var err error
-	for _, d := range dead {
-		err = errors.Join(err, d.lock.Close())
-	}
-	return err
+	return dead, problems, nil
 }
 
 // sweep removes one dead attempt, its branches first: the record that names
@@ -111,8 +113,8 @@ func (d deadAttempt) sweep(ctx context.Context, o SweepOptions) (gone bool, bran
 	}
 	var left []RecordBranch
 	for _, b := range rec.Branches {
-		drop := errNoServer
-		if o.DropBranch != nil {
+		drop := d.mayDrop(rec, b.Branch, o)
+		if drop == nil {
 			drop = o.DropBranch(ctx, b.Repository, b.Branch)
 		}
 		if drop != nil && !errors.Is(drop, ErrUnknownRepository) {
@@ -135,17 +137,41 @@ func (d deadAttempt) sweep(ctx context.Context, o SweepOptions) (gone bool, bran
 	return true, branches, nil
 }
 
-// errNoServer: this sweep cannot reach the server that has the branches.
-var errNoServer = errors.New("no server is configured")
+// mayDrop is nil when a branch of a record may be deleted: it is on the server
+// that this sweep speaks to, and has a name that only perago makes, for the task
+// of the record.
+func (d deadAttempt) mayDrop(rec AttemptRecord, branch string, o SweepOptions) error {
+	switch {
+	case o.DropBranch == nil:
+		return errors.New("no server is configured")
+	case rec.Server != d.root.server:
+		return fmt.Errorf("it is on the server %q, this one is %q: sweep with that one configured, or remove %s",
+			rec.Server, d.root.server, d.path)
+	case !rec.Task.owns(branch) && !isThrowaway(branch):
+		return fmt.Errorf("perago makes no branch of this name: remove %s", d.path)
+	}
+	return nil
+}
+
+// recordMax bounds attempt.json, in bytes: a record names a few branches.
+const recordMax = 1 << 20
 
 // readRecord reads attempt.json. A folder without one, or with one that is no
 // record, had not come far enough to make anything elsewhere: the record is in
 // place, whole, before the first branch is made.
 func readRecord(dir string) (AttemptRecord, error) {
 	var rec AttemptRecord
-	data, err := os.ReadFile(filepath.Join(dir, recordFile))
+	f, err := os.Open(filepath.Join(dir, recordFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return rec, nil
+	}
+	if err != nil {
+		return rec, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, recordMax+1))
+	if err == nil && len(data) > recordMax {
+		err = fmt.Errorf("%s has more than %d bytes", f.Name(), recordMax)
 	}
 	if err != nil {
 		return rec, err

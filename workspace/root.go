@@ -35,11 +35,15 @@ var ErrLocked = errors.New("another worker holds this workspace root")
 type RootOptions struct {
 	// Shared takes no worker lock: for one attempt beside a worker, as `perago run` makes it.
 	Shared bool
+	// Server is where the branches of its attempts are, as the configuration names
+	// it: records say it, and a sweep deletes on no other. "" where there is none.
+	Server string
 }
 
 // Root is the folder that holds the attempts of one worker. It is safe for concurrent use.
 type Root struct {
 	Path   string
+	server string       // see RootOptions
 	worker *flock.Flock // nil when shared
 }
 
@@ -47,6 +51,7 @@ type Root struct {
 // remove elsewhere when its process is gone.
 type AttemptRecord struct {
 	Task     TaskKey        `json:"task"`
+	Server   string         `json:"server,omitempty"` // that has the branches
 	PID      int            `json:"pid"`
 	Boot     string         `json:"boot,omitempty"` // the kernel's boot id; "" where there is none
 	Started  time.Time      `json:"started"`
@@ -90,6 +95,9 @@ func OpenRoot(dir string, o *RootOptions) (*Root, error) {
 		return nil, fmt.Errorf("workspace root: %w", err)
 	}
 	r := &Root{Path: dir}
+	if o != nil {
+		r.server = o.Server
+	}
 	if o != nil && o.Shared {
 		return r, nil
 	}
@@ -116,9 +124,9 @@ func (r *Root) Close() error {
 	return r.worker.Close()
 }
 
-// NewAttempt makes the folder of one attempt. PID, Boot and Started are filled in.
+// NewAttempt makes the folder of one attempt. Server, PID, Boot and Started are filled in.
 func (r *Root) NewAttempt(rec AttemptRecord) (*AttemptDir, error) {
-	rec.PID, rec.Boot, rec.Started = os.Getpid(), bootID(), time.Now().UTC()
+	rec.Server, rec.PID, rec.Boot, rec.Started = r.server, os.Getpid(), bootID(), time.Now().UTC()
 
 	gate, err := r.shareGate()
 	if err != nil {

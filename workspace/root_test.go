@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -34,7 +35,7 @@ func otherProcess(dir string) int {
 	}
 	d, err := root.NewAttempt(AttemptRecord{Task: TaskKey{Name: "t", TaskID: "other"}})
 	if err == nil {
-		err = d.RecordBranch("songs", "perago-left")
+		err = d.RecordBranch("songs", leftBranch())
 	}
 	if err != nil {
 		os.Stdout.WriteString(err.Error() + "\n")
@@ -43,6 +44,11 @@ func otherProcess(dir string) int {
 	os.Stdout.WriteString(d.Path + "\n")
 	os.Stdin.Read(make([]byte, 1))
 	return 0
+}
+
+// leftBranch is a branch of otherProcess's attempt.
+func leftBranch() string {
+	return TaskKey{Name: "t", TaskID: "other"}.branches() + "0-0123456789abcdef"
 }
 
 // process starts otherProcess and returns what it said.
@@ -150,7 +156,7 @@ func TestRootIsFreeWhenItsProcessIsKilled(t *testing.T) {
 	if err != nil || swept != (Swept{Attempts: 1, Branches: 1}) {
 		t.Errorf("sweep = %+v, %v, want one attempt and one branch", swept, err)
 	}
-	if want := []string{"songs/perago-left"}; !slices.Equal(dropped, want) {
+	if want := []string{"songs/" + leftBranch()}; !slices.Equal(dropped, want) {
 		t.Errorf("dropped %q, want %q", dropped, want)
 	}
 	if exists(t, path) {
@@ -203,7 +209,7 @@ func TestCloseLeavesWhatTheSweepNeeds(t *testing.T) {
 	}
 
 	owing := newAttempt(t, root, "owing")
-	if err := owing.RecordBranch("songs", "left"); err != nil {
+	if err := owing.RecordBranch("songs", owing.record.Task.newBranch()); err != nil {
 		t.Fatal(err)
 	}
 	if err := owing.Close(Drop); err != nil {
@@ -228,13 +234,99 @@ func TestCloseLeavesWhatTheSweepNeeds(t *testing.T) {
 	}
 }
 
+// A sweep deletes what perago made on the server that the record names, and
+// nothing else, whatever the record says.
+func TestSweepDeletesOnlyItsOwnBranches(t *testing.T) {
+	const here, there = "https://lakefs.example.com", "https://other.example.com"
+	task := TaskKey{Name: "t", WorkflowID: "wf", TaskID: "id", Retry: 1}
+	other := TaskKey{Name: "t", WorkflowID: "wf2", TaskID: "id", Retry: 1}
+	from, into := throwaways()
+	mine := task.newBranch()
+	for _, c := range []struct {
+		made, swept, branch string
+		want                bool
+	}{
+		{here, here, mine, true},
+		{here, here, from, true},
+		{here, here, into, true},
+		{there, here, mine, false},
+		{"", here, mine, false}, // of a version that did not say
+		{here, "", mine, false},
+		{here, here, "main", false},
+		{here, here, "somebodys-work", false},
+		{here, here, "perago-", false},
+		{here, here, "perago-work", false},
+		{here, here, "perago-selftest-of-mine", false},
+		{here, here, from + "-else", false},
+		{here, here, other.newBranch(), false},
+		{here, here, task.branches() + "2-0123456789abcdef", false}, // of another attempt
+		{here, here, task.branches() + "1-0123456789ABCDEF", false},
+		{here, here, task.branches() + "1-0123", false},
+		{here, here, mine + "-else", false},
+	} {
+		dir := t.TempDir()
+		root, err := OpenRoot(dir, &RootOptions{Server: c.made})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := root.NewAttempt(AttemptRecord{Task: task})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(d.RecordBranch("songs", c.branch), d.Close(Drop), root.Close()); err != nil {
+			t.Fatal(err)
+		}
+		root, err = OpenRoot(dir, &RootOptions{Server: c.swept})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var dropped []string
+		swept, err := root.Sweep(t.Context(), SweepOptions{DropBranch: func(_ context.Context, _, branch string) error {
+			dropped = append(dropped, branch)
+			return nil
+		}})
+		if err != nil || slices.Equal(dropped, []string{c.branch}) != c.want || len(dropped) == 0 == c.want || exists(t, d.Path) == c.want {
+			t.Errorf("%s of %q swept at %q: dropped %q, %+v, want it gone: %t", c.branch, c.made, c.swept, dropped, swept, c.want)
+		}
+		if !c.want && (swept.Left != 1 || swept.Err == nil || !strings.Contains(swept.Err.Error(), "remove "+d.Path)) {
+			t.Errorf("%s of %q swept at %q: %+v, want it left, and what to do", c.branch, c.made, c.swept, swept)
+		}
+		root.Close()
+	}
+}
+
+// One folder whose lock cannot be taken, as another user's, does not keep the
+// rest from being swept.
+func TestSweepGoesOnPastAForeignFolder(t *testing.T) {
+	root := openRoot(t, t.TempDir())
+	const foreign = 30
+	for i := range foreign {
+		// A folder where the lock file should be: no user can open that to write.
+		if err := os.MkdirAll(filepath.Join(root.Path, "attempts", fmt.Sprintf("foreign-%02d", i), lockFile), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"dead", "zdead"} {
+		if err := os.Mkdir(filepath.Join(root.Path, "attempts", name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swept, err := root.Sweep(t.Context(), SweepOptions{})
+	if err != nil || swept.Attempts != 2 || swept.Left != foreign || swept.Err == nil {
+		t.Fatalf("sweep = %+v, %v, want 2 gone and %d left", swept, err, foreign)
+	}
+	if text := swept.Err.Error(); !strings.Contains(text, "foreign-00") || !strings.Contains(text, "and 10 more") {
+		t.Errorf("error %q, want the first 20 folders, and how many more", text)
+	}
+}
+
 func TestKeptAttemptsStayForAWhile(t *testing.T) {
 	root := openRoot(t, t.TempDir())
 	kept := newAttempt(t, root, "kept")
 	if err := os.WriteFile(filepath.Join(kept.Files(), "x"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := kept.RecordBranch("songs", "left"); err != nil {
+	if err := kept.RecordBranch("songs", kept.record.Task.newBranch()); err != nil {
 		t.Fatal(err)
 	}
 	if err := kept.Close(KeepFiles); err != nil {

@@ -112,7 +112,7 @@ func (d *doctor) roots() {
 		}
 		d.say("ok", r.name, r.dir+" can be written", "")
 	}
-	root, err := d.cfg.openRoot(nil)
+	root, err := d.cfg.openRoot(workspace.RootOptions{})
 	if errors.Is(err, workspace.ErrLocked) {
 		d.say("note", "workspace root", err.Error(), "a second worker needs a root of its own")
 	} else if err == nil {
@@ -244,7 +244,7 @@ func (d *doctor) fence(ctx context.Context, store workspace.Store, on workspace.
 // selfTest runs the test with its branches on record in the workspace root, so
 // that the next sweep removes them when this process is killed in the middle.
 func (d *doctor) selfTest(ctx context.Context, store workspace.Store, on workspace.Ref) error {
-	root, err := d.cfg.openRoot(&workspace.RootOptions{Shared: true})
+	root, err := d.cfg.openRoot(workspace.RootOptions{Shared: true})
 	if err != nil {
 		return err
 	}

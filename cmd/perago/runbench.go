@@ -33,7 +33,7 @@ func (a *app) openBench(ctx context.Context, m *engine.Module, cfg *config, o *r
 	if m.Task.Workspace == nil {
 		return b, nil
 	}
-	root, err := cfg.openRoot(&workspace.RootOptions{Shared: true})
+	root, err := cfg.openRoot(workspace.RootOptions{Shared: true})
 	if err != nil {
 		b.close()
 		return nil, err

@@ -158,11 +158,12 @@ func (c *config) ceiling() engine.Limits {
 }
 
 // openRoot opens the folder of attempts.
-func (c *config) openRoot(o *workspace.RootOptions) (*workspace.Root, error) {
+func (c *config) openRoot(o workspace.RootOptions) (*workspace.Root, error) {
 	if c.WorkspaceRoot == "" {
 		return nil, environmentError("set PERAGO_WORKSPACE_ROOT", "there is no folder for the workspaces: this user has none")
 	}
-	root, err := workspace.OpenRoot(c.WorkspaceRoot, o)
+	o.Server = c.LakeFS.URL
+	root, err := workspace.OpenRoot(c.WorkspaceRoot, &o)
 	if errors.Is(err, workspace.ErrLocked) {
 		return nil, environmentError("give every worker a root of its own: --workspace-root DIR", "%w", err)
 	}

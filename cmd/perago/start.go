@@ -130,7 +130,7 @@ func (a *app) openService(cfg *config, modules []*engine.Module, workerID string
 	if err := s.openLogs(a, cfg, workerID); err != nil {
 		return nil, err
 	}
-	root, err := cfg.openRoot(nil)
+	root, err := cfg.openRoot(workspace.RootOptions{})
 	if err != nil {
 		s.close()
 		return nil, err
