@@ -156,7 +156,7 @@ func TestDoctorKilled(t *testing.T) {
 	if len(left) != 3 || len(s.attempts(root)) != 1 {
 		t.Fatalf("branches %q, attempts %q, want the two of the self-test on record", left, s.attempts(root))
 	}
-	w := s.worker(root)
+	w := s.worker(root, "LAKECTL_SERVER_ENDPOINT_URL="+lake.URL) // the server that the record names
 	w.logs("msg=swept")
 	w.signal(syscall.SIGTERM)
 	w.exits(0)
