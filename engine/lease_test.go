@@ -154,6 +154,68 @@ func TestHungExtensionLosesTheLease(t *testing.T) {
 	})
 }
 
+// What the server does not say about an attempt does not count: the lease is kept
+// for as long as it can be extended, and is over on time when that fails too.
+func TestLeaseWhileCurrentFails(t *testing.T) {
+	for name, tt := range map[string]struct {
+		current, extend error         // of each call
+		want            time.Duration // of the attempt, which takes 2 min
+	}{
+		"extended": {errDown, nil, 2 * time.Minute},
+		"neither":  {errDown, errDown, 30 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var ended time.Duration
+				begin := time.Now()
+				s := newSite(t, func(ctx context.Context, a engine.Attempt, h engine.Hooks) engine.Result {
+					res := lasting(2*time.Minute)(ctx, a, h)
+					ended = time.Since(begin)
+					return res
+				}, "a")
+				s.define(t, queuetest.Definition{Name: "a", ResponseTimeout: 30 * time.Second})
+				s.Leaser = &scripted{Leaser: s.Leaser, answers: []error{tt.current}}
+				s.queue.onExtend = func() error { return tt.extend }
+				s.start(t, "a")
+				s.run(t)
+				pass(3 * time.Minute)
+				if ended != tt.want {
+					t.Errorf("ended after %v, want %v", ended, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// A lease counts from when its extension was asked for: the server may have
+// counted from then, however late its answer was.
+func TestLeaseCountsFromTheRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ended time.Duration
+		begin := time.Now()
+		s := newSite(t, func(ctx context.Context, a engine.Attempt, h engine.Hooks) engine.Result {
+			res := lasting(time.Hour)(ctx, a, h)
+			ended = time.Since(begin)
+			return res
+		}, "a")
+		s.define(t, queuetest.Definition{Name: "a", ResponseTimeout: 30 * time.Second})
+		asked := 0
+		s.queue.onExtend = func() error {
+			if asked++; asked > 1 {
+				return errDown
+			}
+			pass(5 * time.Second) // of the extension that was asked for at 10 s
+			return nil
+		}
+		s.start(t, "a")
+		s.run(t)
+		pass(2 * time.Minute)
+		if want := 40 * time.Second; ended != want {
+			t.Errorf("ended after %v, want %v", ended, want)
+		}
+	})
+}
+
 // A publication asks again when the server does not answer, and believes it when
 // it does.
 func TestCurrentIsAskedAgain(t *testing.T) {
