@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,4 +155,43 @@ func (r *racing) Merge(ctx context.Context, repo string, m workspace.Merge) (str
 		}
 	}
 	return r.Store.Merge(ctx, repo, m)
+}
+
+// endless is a store whose branch went on from the input commit for longer than
+// anyone looks back.
+type endless struct {
+	workspace.Store
+	looked int // at commits, in the last walk
+}
+
+func (e *endless) Head(context.Context, string, string) (string, error) { return "head", nil }
+
+func (e *endless) FirstParents(context.Context, string, string) iter.Seq2[workspace.Commit, error] {
+	return func(yield func(workspace.Commit, error) bool) {
+		for e.looked = 1; ; e.looked++ {
+			c := workspace.Commit{ID: fmt.Sprint("theirs-", e.looked), Parents: []string{fmt.Sprint("theirs-", e.looked+1)}}
+			if !yield(c, nil) {
+				return
+			}
+		}
+	}
+}
+
+// The walk back from the head comes to an end where the input commit does not
+// come up: then the branch has moved.
+func TestHistoryIsWalkedSoFar(t *testing.T) {
+	const most = 10_000
+	m := memory.New(nil)
+	m.CreateRepository("songs")
+	store := &endless{Store: m}
+	pub := &workspace.Publisher{Store: store}
+	_, err := pub.Prepare(t.Context(), workspace.Publication{Ref: workspace.Ref{Repository: "songs", Branch: "main", Commit: "input"},
+		Task: workspace.TaskKey{Name: "t", WorkflowID: "w", Reference: "r", TaskID: "id"}})
+	var moved *workspace.MovedError
+	if !errors.As(err, &moved) || moved.Head != "head" {
+		t.Errorf("error %v, want a branch that moved", err)
+	}
+	if store.looked < most || store.looked > most+1 {
+		t.Errorf("looked at %d commits, want %d", store.looked, most)
+	}
 }

@@ -21,6 +21,7 @@ func doubtCases() []publicationCase {
 		{"a staged commit on something else is not merged", testStagedElsewhere},
 		{"a hook that arrived changed is not trusted", testHookChanged},
 		{"a merge that went out and was given up cannot land later", testGivenUp},
+		{"a staging branch whose answer was lost goes at once", testDoubtfulBranch},
 	}
 }
 
@@ -166,4 +167,30 @@ func testGivenUp(t *testing.T, w world) {
 	}
 	w.sweep()
 	w.noDebris()
+}
+
+// testDoubtfulBranch lets the first staging branch be made and its answer be
+// lost: the attempt publishes from a second one, and leaves neither to the sweep.
+func testDoubtfulBranch(t *testing.T, w world) {
+	asked := 0
+	f := &Faulty{Store: w.Store, Plan: func(_ int, name string) Fault {
+		if name == "CreateBranch" {
+			if asked++; asked == 1 {
+				return Lost
+			}
+		}
+		return None
+	}}
+	a := w.attempt(f, "one", 0)
+	a.pub.Level = workspace.FenceClient // no self-test, which makes branches too
+	done, err := a.run(t.Context())
+	w.must(err)
+	w.onePublication(outcome{done, nil})
+	if asked != 2 {
+		t.Errorf("%d branches were asked for, want 2", asked)
+	}
+	for name, err := range w.Store.Branches(t.Context(), w.name, "perago-") {
+		w.must(err)
+		t.Errorf("branch %s is left", name)
+	}
 }

@@ -1,0 +1,105 @@
+package isolate
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"perago/starlib"
+	"perago/workspace"
+)
+
+// What a child may not name is refused in the worker, before the file API is
+// asked: the child's own checks count for nothing.
+func TestServerChecksEveryName(t *testing.T) {
+	worker, _ := pair(t)
+	s := newServer(t.Context(), &scriptedFiles{}, worker) // which panics when it is asked
+	for _, bad := range []text{"../x", "a/../../x", "/etc/passwd", "a//b", "a/", ".", "a\x00b", ".."} {
+		for name, m := range map[string]callMessage{
+			"stat":            {Op: opStat, Path: bad},
+			"list":            {Op: opReadDir, Path: bad},
+			"glob":            {Op: opGlob, Path: bad, Other: "*"},
+			"open":            {Op: opOpen, Path: bad},
+			"open ahead":      {Op: opAhead, Paths: []text{"good", bad}},
+			"create":          {Op: opCreate, Path: bad, Mode: workspace.Replace},
+			"copy from":       {Op: opCopy, Path: bad, Other: "good"},
+			"copy to":         {Op: opCopy, Path: "good", Other: bad},
+			"rename from":     {Op: opRename, Path: bad, Other: "good"},
+			"rename to":       {Op: opRename, Path: "good", Other: bad},
+			"remove":          {Op: opRemove, Path: bad},
+			"remove tree":     {Op: opRemoveTree, Path: bad},
+			"mkdir":           {Op: opMkdir, Path: bad},
+			"a root, renamed": {Op: opRename, Path: "", Other: "good"},
+			"onto the root":   {Op: opRename, Path: "good", Other: ""},
+		} {
+			if err := s.check(m); !errors.Is(err, errProtocol) {
+				t.Errorf("%s of %q: got %v, want a broken protocol", name, bad, err)
+			}
+		}
+	}
+	s.close()
+}
+
+// scriptedFiles opens the same file whatever is asked for.
+type scriptedFiles struct {
+	starlib.Files
+	open func() (*os.File, error)
+}
+
+func (f *scriptedFiles) Open(context.Context, string) (*os.File, error) { return f.open() }
+
+func (f *scriptedFiles) OpenAhead(context.Context, string) (*os.File, func(), error) {
+	file, err := f.open()
+	return file, func() {}, err
+}
+
+// A child is handed files that it can only read: one that could be written to
+// would be the cache's own, which all attempts share.
+func TestServerHandsOutReadOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shared")
+	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		open func() (*os.File, error)
+		want string // in the error; "" is none
+	}{
+		"read only":  {func() (*os.File, error) { return os.Open(path) }, ""},
+		"read write": {func() (*os.File, error) { return os.OpenFile(path, os.O_RDWR, 0) }, "open for writing"},
+		"write only": {func() (*os.File, error) { return os.OpenFile(path, os.O_WRONLY, 0) }, "open for writing"},
+		"append":     {func() (*os.File, error) { return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) }, "open for writing"},
+		"a folder":   {func() (*os.File, error) { return os.Open(filepath.Dir(path)) }, "not a plain file"},
+		"a device":   {func() (*os.File, error) { return os.Open(os.DevNull) }, "not a plain file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			worker, child := pair(t)
+			s := newServer(t.Context(), &scriptedFiles{open: tt.open}, worker)
+			defer s.close()
+			for _, m := range []callMessage{{ID: 1, Op: opOpen, Path: "a"}, {ID: 1, Op: opAhead, Paths: []text{"a"}}} {
+				sent := make(chan error, 1)
+				go func() { sent <- s.answer(m) }()
+				_, payload, file, err := child.receive(anyKind)
+				if err := errors.Join(err, <-sent); err != nil {
+					t.Fatal(err)
+				}
+				var reply replyMessage
+				if err := decode(payload, &reply); err != nil {
+					t.Fatal(err)
+				}
+				if file != nil {
+					file.Close()
+				}
+				said := ""
+				if reply.Error != nil {
+					said = reply.Error.Text
+				}
+				if (file == nil) != (tt.want != "") || !strings.Contains(said, tt.want) {
+					t.Errorf("%s: a file %t, error %q; want error %q", m.Op, file != nil, said, tt.want)
+				}
+			}
+		})
+	}
+}
