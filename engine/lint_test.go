@@ -103,7 +103,7 @@ func TestParamsAreFollowed(t *testing.T) {
 	}{
 		{"    return {\"n\": params.n, \"s\": params.s.x, \"o\": params.o}\n", nil},
 		{"    return {\"n\": params}\n", nil},
-		{"    p = params\n    return {\"n\": p.nn}\n", nil},
+		{"    p = params\n    return {\"n\": p.nn}\n", []string{"P5002 task.star:5:20: the schema of params has no field `nn`"}},
 		{"    params = {}\n    return {\"n\": params.nn}\n", nil},
 		{"    return {\"n\": [params.nn for _ in [1]], \"o\": params.o.y, \"s\": params.s}\n", []string{"P5001 task.star:1:57: the body never reads params.n",
 			"P5002 task.star:4:26: the schema of params has no field `nn`"}},

@@ -47,6 +47,14 @@ func unknownMember(thing, prefix, name string, known []string) error {
 	return p
 }
 
+// InsteadOf is what to write in place of a member that this library does not
+// have, such as "json.loads"; "" when nothing is known.
+func InsteadOf(member string) string {
+	dot := strings.LastIndexByte(member, '.') + 1
+	hint, _ := insteadOf(member[:dot], member[dot:])
+	return hint
+}
+
 // insteadOf is what to write in place of a member that Python has, or that a
 // Pythonista expects, and this library does not.
 func insteadOf(prefix, name string) (hint string, ok bool) {

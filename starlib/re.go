@@ -51,6 +51,13 @@ var patternMembers = sync.OnceValue(func() members { return membersOf(patternBui
 func (p *pattern) Attr(name string) (starlark.Value, error) { return patternMembers().attr(p, name) }
 func (p *pattern) AttrNames() []string                      { return patternMembers().names }
 
+// CheckRegexp says what is wrong with the text of a regular expression. The
+// error is a *diag.Problem.
+func CheckRegexp(text string) error {
+	_, err := compilePattern(text, 0)
+	return err
+}
+
 // compilePattern compiles text in Go's syntax. The error is a *diag.Problem.
 func compilePattern(text string, flags int) (*pattern, error) {
 	if len(text) > maxPattern {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"perago/starlib/diag"
 )
 
 // directives are what a format may have, for the docs.
@@ -15,6 +17,16 @@ const directives = "`%Y %m %d %H %M %S %f %z %Z %y %j %b %B %a %A %I %p %%`"
 type formatError struct{ found, wanted string }
 
 func (e formatError) Error() string { return e.found }
+
+// CheckTimeFormat says what is wrong with a format of time.parse and of
+// time.time.format. The error is a *diag.Problem.
+func CheckTimeFormat(format string) error {
+	err := eachDirective(format, func(string) error { return nil }, func(byte) error { return nil })
+	if wrong, ok := err.(formatError); ok {
+		return &diag.Problem{Code: codeTime, Message: "the format has " + wrong.found, Wanted: wrong.wanted}
+	}
+	return err
+}
 
 // eachDirective calls literal for the plain parts of a format and directive for
 // the letters behind a "%".

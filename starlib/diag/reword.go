@@ -26,6 +26,14 @@ func (s *Sources) reword(d *Diagnostic, builtin string) (argument string) {
 	return argument
 }
 
+// Reworded is a message of the interpreter in the author's words: code, message,
+// found, wanted and hint. For those who know before it runs what it will say.
+func Reworded(msg string) *Diagnostic {
+	d := &Diagnostic{Message: msg}
+	new(Sources).reword(d, "")
+	return d
+}
+
 // say says a message of the interpreter anew; false when it is none of those
 // that are known. The order counts: the first that fits wins.
 func (s *Sources) say(d *Diagnostic, msg string) bool {

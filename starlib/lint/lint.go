@@ -1,6 +1,8 @@
-// Package lint finds what is allowed in a task file and most likely not meant.
-// It looks at the resolved syntax tree, and holds the body against the task's
-// own schemas and guards. Its findings are warnings.
+// Package lint finds mistakes in a task file without running its body. It looks
+// at the resolved syntax tree, infers types as far as it can be sure (infer.go),
+// and holds the body against the table of builtins and the task's own schemas
+// and guards. What cannot but fail when it is reached is an error; what is
+// allowed and most likely not meant is a warning.
 package lint
 
 import (
@@ -37,9 +39,21 @@ func Check(f File, extra diag.List) diag.List {
 	l.collect()
 	l.unused()
 	l.names()
+	l.known = newInference(l)
+	var above []bool // for each node that the walk is in: whether it is inside a function
 	syntax.Walk(f.Tree, func(n syntax.Node) bool {
+		if n == nil {
+			above = above[:len(above)-1]
+			return true
+		}
+		inFunction := len(above) > 0 && above[len(above)-1]
+		_, isDef := n.(*syntax.DefStmt)
+		_, isLambda := n.(*syntax.LambdaExpr)
+		above = append(above, inFunction || isDef || isLambda)
 		l.flow(n)
 		l.member(n)
+		l.known.sure(n)
+		l.known.checkFrozen(n, inFunction)
 		return true
 	})
 	if f.Task != nil {
@@ -59,6 +73,7 @@ type linter struct {
 	reads map[*syntax.Ident]int             // how often a variable is read, by its first binding
 	binds map[*syntax.Ident][]*syntax.Ident // where it is bound, by the same
 	list  diag.List
+	known *inference
 }
 
 // warn adds a warning.

@@ -6,10 +6,11 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
+	"perago/starlib"
 	"perago/starlib/diag"
 )
 
-// member warns of `csv.dict_raeder`: a name that a module of the language does
+// member complains of `csv.dict_raeder`: a name that a module of the language does
 // not have, so that the line fails when it runs.
 func (l *linter) member(n syntax.Node) {
 	dot, ok := n.(*syntax.DotExpr)
@@ -32,9 +33,9 @@ func (l *linter) member(n syntax.Node) {
 			return
 		}
 	}
-	hint := ""
-	if near := diag.Nearest(dot.Name.Name, members); near != "" {
+	hint := starlib.InsteadOf(id.Name + "." + dot.Name.Name)
+	if near := diag.Nearest(dot.Name.Name, members); hint == "" && near != "" {
 		hint = fmt.Sprintf("did you mean `%s.%s`?", id.Name, near)
 	}
-	l.warn(dot.Name.NamePos, "P5016", fmt.Sprintf("there is no `%s.%s`", id.Name, dot.Name.Name), hint)
+	l.fail(dot.Name.NamePos, "P5016", fmt.Sprintf("there is no `%s.%s`", id.Name, dot.Name.Name), hint)
 }

@@ -110,7 +110,7 @@ func (u *usage) field(of syntax.Expr, name string, at syntax.Position) *starlib.
 			return nil // said already: the access is part of a longer one
 		}
 	}
-	u.warn(at, "P5002", "the schema of params has no field `"+name+"`", near(name, s))
+	u.fail(at, "P5002", "the schema of params has no field `"+name+"`", near(name, s))
 	return nil
 }
 
@@ -233,8 +233,9 @@ func (l *linter) result(ret *syntax.ReturnStmt) {
 
 // keyAt is a key of a returned object, and where it stands.
 type keyAt struct {
-	name string
-	pos  syntax.Position
+	name  string
+	pos   syntax.Position
+	value syntax.Expr
 }
 
 // keys holds the keys of a returned object, all of them known, against the schema.
@@ -247,17 +248,22 @@ func (l *linter) keys(ret *syntax.ReturnStmt, keys []*keyAt) {
 	for _, k := range keys {
 		has[k.name] = true
 		if !fields[k.name] {
-			l.warn(k.pos, "P5003", "the schema of the result has no field `"+k.name+"`", near(k.name, l.Task.Result))
+			l.fail(k.pos, "P5003", "the schema of the result has no field `"+k.name+"`", near(k.name, l.Task.Result))
 		}
 	}
 	var missing []string
 	for _, f := range l.Task.Result.Fields {
+		for _, k := range keys {
+			if k.name == f.Name {
+				l.known.checkResult(k, f.Type)
+			}
+		}
 		if f.Default == nil && !has[f.Name] {
 			missing = append(missing, "`"+f.Name+"`")
 		}
 	}
 	if len(missing) > 0 {
-		l.warn(syntax.Start(ret.Result), "P5004", "the result lacks "+strings.Join(missing, ", "), "")
+		l.fail(syntax.Start(ret.Result), "P5004", "the result lacks "+strings.Join(missing, ", "), "")
 	}
 }
 
@@ -269,7 +275,7 @@ func dictKeys(e *syntax.DictExpr) []*keyAt {
 		if !ok || lit.Token != syntax.STRING {
 			return nil
 		}
-		keys = append(keys, &keyAt{lit.Value.(string), lit.TokenPos})
+		keys = append(keys, &keyAt{lit.Value.(string), lit.TokenPos, entry.(*syntax.DictEntry).Value})
 	}
 	return keys
 }
@@ -287,7 +293,7 @@ func structKeys(e *syntax.CallExpr) []*keyAt {
 		if !ok || kw.Op != syntax.EQ {
 			return nil
 		}
-		keys = append(keys, &keyAt{kw.X.(*syntax.Ident).Name, syntax.Start(kw)})
+		keys = append(keys, &keyAt{kw.X.(*syntax.Ident).Name, syntax.Start(kw), kw.Y})
 	}
 	return keys
 }
