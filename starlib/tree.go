@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 
 	"go.starlark.net/starlark"
 
@@ -233,6 +234,8 @@ func (c *call) fileError(p path, err error) error {
 	case errors.Is(err, workspace.ErrReadOnly):
 		problem.Code = codeReadOnly
 		problem.Hint = "the task declares workspace_spec(read_only = True): leave that out, or do not write"
+	case errors.Is(err, syscall.EFBIG):
+		problem.Hint = "a file that a body writes has at most 10 GiB: write more than one"
 	case errors.Is(err, workspace.ErrIsFolder):
 		problem.Hint = "iterdir(), glob() and remove_tree() are for folders"
 	}

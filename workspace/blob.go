@@ -29,6 +29,19 @@ func (o *Overlay) newBlob() (*os.File, error) {
 	return f, err
 }
 
+// openCommitted opens the first size bytes of a blob: what it was when it was
+// committed. Whoever has had it open for appending may have added to it since.
+func openCommitted(name string, size int64) (io.ReadSeekCloser, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		*io.SectionReader
+		io.Closer
+	}{io.NewSectionReader(f, 0, size), f}, nil
+}
+
 // copyChunk is how many bytes are copied between two looks at the context.
 const copyChunk = 8 << 20
 

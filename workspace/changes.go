@@ -6,7 +6,6 @@ import (
 	"crypto/md5"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -56,9 +55,9 @@ func (o *Overlay) Staged(ctx context.Context) ([]Staged, error) {
 		case d.entry.from != nil:
 			s.Size, s.From = d.entry.size, d.entry.from.path
 		default:
-			name := d.entry.blob.path
-			s.Size = d.entry.size
-			s.Open = func() (io.ReadSeekCloser, error) { return os.Open(name) }
+			name, size := d.entry.blob.path, d.entry.size
+			s.Size = size
+			s.Open = func() (io.ReadSeekCloser, error) { return openCommitted(name, size) }
 		}
 		staged = append(staged, s)
 	}
@@ -166,9 +165,9 @@ func (o *Overlay) sameContent(ctx context.Context, e *entry, old content) (bool,
 	return sameBytes(ctx, written, before)
 }
 
-func (o *Overlay) openEntry(ctx context.Context, e *entry) (*os.File, error) {
+func (o *Overlay) openEntry(ctx context.Context, e *entry) (io.ReadCloser, error) {
 	if e.blob != nil {
-		return os.Open(e.blob.path)
+		return openCommitted(e.blob.path, e.size)
 	}
 	f, _, err := o.fetch(ctx, *e.from)
 	return f, err

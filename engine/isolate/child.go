@@ -38,7 +38,7 @@ func Main() int { return live(nil) }
 
 // live is Main; heard, when it is not nil, is called in the child with every
 // record of the body, on the body's thread: what tests do inside the sandbox.
-func live(heard func(starlib.Record)) int {
+func live(heard func(*child, starlib.Record)) int {
 	inherited := closeInherited()
 	c, n, err := inherit()
 	if err != nil {
@@ -76,7 +76,7 @@ type child struct {
 	conn   *conn
 	note   *note
 	files  *proxy
-	heard  func(starlib.Record)
+	heard  func(*child, starlib.Record)
 	module *engine.Module
 	cancel context.CancelCauseFunc // of the body, once it runs
 	body   sync.WaitGroup          // runs it
@@ -192,7 +192,7 @@ func (c *child) run(ctx context.Context, call engine.Call) doneMessage {
 
 func (c *child) log(r starlib.Record) {
 	if c.heard != nil {
-		c.heard(r)
+		c.heard(c, r)
 	}
 	c.conn.send(kindRecord, encodeRecord(r), nil)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -279,19 +280,13 @@ func readOnlyFile(file *os.File) error {
 	if !info.Mode().IsRegular() {
 		return errors.New("not a plain file")
 	}
-	raw, err := file.SyscallConn()
-	if err != nil {
+	return control(file, func(fd uintptr) error {
+		flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
+		if err == nil && flags&unix.O_ACCMODE != unix.O_RDONLY {
+			err = errors.New("open for writing")
+		}
 		return err
-	}
-	var flags int
-	var flagErr error
-	if err := raw.Control(func(fd uintptr) { flags, flagErr = unix.FcntlInt(fd, unix.F_GETFL, 0) }); err != nil {
-		return err
-	}
-	if flagErr == nil && flags&unix.O_ACCMODE != unix.O_RDONLY {
-		flagErr = errors.New("open for writing")
-	}
-	return flagErr
+	})
 }
 
 // create starts a draft and sends its file.
@@ -311,13 +306,47 @@ func (s *server) create(m callMessage) error {
 		d.Discard()
 		return s.reply(replyMessage{ID: m.ID}, fmt.Errorf("create %s: too many files open for writing", m.Path))
 	}
+	if err := appendOnly(d.File); err != nil {
+		return s.reply(replyMessage{ID: m.ID}, fmt.Errorf("create %s: %w", m.Path, err))
+	}
 	return s.conn.send(kindReply, replyMessage{ID: m.ID}, d.File)
+}
+
+// appendOnly makes every write through any descriptor of an open file go to its
+// end, wherever it is meant for. The sandbox refuses the call that would undo it:
+// a child leaves no holes, and what it writes after the commit comes behind what
+// was committed, and is not read.
+func appendOnly(file *os.File) error {
+	return control(file, func(fd uintptr) error {
+		flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
+		if err == nil {
+			_, err = unix.FcntlInt(fd, unix.F_SETFL, flags|unix.O_APPEND)
+		}
+		return err
+	})
+}
+
+// control does something with the descriptor of an open file.
+func control(file *os.File, do func(fd uintptr) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var doErr error
+	if err := raw.Control(func(fd uintptr) { doErr = do(fd) }); err != nil {
+		return err
+	}
+	return doErr
 }
 
 func (s *server) commit(m callMessage) error {
 	d := s.takeDraft(m.Draft)
 	if d == nil {
 		return s.reply(replyMessage{ID: m.ID}, errors.New("no such draft"))
+	}
+	if info, err := d.File.Stat(); err == nil && info.Size() > maxFileSize {
+		d.Discard()
+		return s.reply(replyMessage{ID: m.ID}, fmt.Errorf("write %s: %w", d.Path, syscall.EFBIG))
 	}
 	size, err := d.Commit(s.ctx)
 	return s.reply(replyMessage{ID: m.ID, Size: size}, err)

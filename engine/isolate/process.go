@@ -23,6 +23,9 @@ const (
 	// limits of the task count from the start of its body.
 	loadMemory = 1 << 30
 
+	// maxFileSize is how large a file that a body writes may be, in bytes.
+	maxFileSize = 10 << 30
+
 	// maxStderr is how much of what a child says on standard error is kept.
 	maxStderr = 16 << 10
 )
@@ -181,6 +184,17 @@ func (p *process) load(m *engine.Module) error {
 		return fmt.Errorf("the body's process could not load the module: %w", bounded(loaded.Problems))
 	}
 	p.module = m
+	return nil
+}
+
+// bound holds the process to the limits of one body, before it runs.
+func (p *process) bound(l engine.Limits) error {
+	if err := fence(p.proc.Pid, l.Memory, forGood); err != nil {
+		return fmt.Errorf("bound the body's memory: %w", err)
+	}
+	if err := boundFiles(p.proc.Pid, maxFileSize); err != nil {
+		return fmt.Errorf("bound the body's files: %w", err)
+	}
 	return nil
 }
 

@@ -62,6 +62,20 @@ func fence(pid int, memory int64, mode fenceMode) error {
 	return os.NewSyscallError("prlimit", unix.Prlimit(pid, unix.RLIMIT_DATA, &limit, nil))
 }
 
+// boundFiles bounds the size of every file that a child writes, in bytes.
+func boundFiles(pid int, most uint64) error {
+	return os.NewSyscallError("prlimit", unix.Prlimit(pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: most, Max: most}, nil))
+}
+
+// threadsOf is how many threads a process has; 0 when it is not known.
+func threadsOf(pid int) int {
+	var tasks unix.Stat_t // a folder with a folder a thread, and its own two links
+	if unix.Stat("/proc/"+strconv.Itoa(pid)+"/task", &tasks) != nil {
+		return 0
+	}
+	return int(tasks.Nlink) - 2
+}
+
 // residentOf is the most memory that a process has had so far, in bytes: one
 // that lives or, with state, one that ended. 0 is not known.
 func residentOf(pid int, state *os.ProcessState) int64 {

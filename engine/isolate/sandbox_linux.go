@@ -22,6 +22,9 @@ import (
 // open (256), and the runtime's own.
 const maxFiles = 512
 
+// maxMainStack is how far the stack of the first thread may grow, in bytes.
+const maxMainStack = 8 << 20
+
 // confine takes from this process all that a body does not need, and says what
 // of it the kernel granted; inherited is what closeInherited returned. It must
 // run before anything of a task file is read. The order matters: each step still
@@ -38,6 +41,8 @@ func confine(inherited error) []Layer {
 		step("inherited files", "only the socket, the note and standard error are open", inherited),
 		step("not dumpable", "other processes of the user cannot read its memory", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)),
 		step("no core file", "its memory is never written to disk", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})),
+		step("stack", fmt.Sprintf("at most %d MiB of the first thread, which its limit of memory does not count", maxMainStack>>20),
+			unix.Setrlimit(unix.RLIMIT_STACK, &unix.Rlimit{Cur: maxMainStack, Max: maxMainStack})),
 		step("open files", fmt.Sprintf("at most %d", maxFiles), unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: maxFiles, Max: maxFiles})),
 		step("no capabilities", "root in the child is no root", dropCapabilities()),
 	}
@@ -175,10 +180,14 @@ func conditions() []seccomp.NameWithConditions {
 	return []seccomp.NameWithConditions{
 		refuse("clone", 0, seccomp.BitsNotSet, unix.CLONE_THREAD), // threads yes, processes no
 		refuse("mmap", 2, seccomp.BitsSet, unix.PROT_EXEC),        // no new code
+		// RLIMIT_DATA counts neither; and what is mapped shared of a file could be
+		// written at any time.
+		refuse("mmap", 3, seccomp.BitsSet, unix.MAP_SHARED|unix.MAP_GROWSDOWN),
 		refuse("mprotect", 2, seccomp.BitsSet, unix.PROT_EXEC),
 		refuse("tgkill", 0, seccomp.NotEqual, uint64(os.Getpid())),
 		refuse("prctl", 0, seccomp.NotEqual, nameMapping),
 		// No locks and no leases: they would be held on files of the cache.
-		refuse("fcntl", 1, seccomp.NotEqual, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD),
+		// No change of flags: drafts are for appending, and stay so.
+		refuse("fcntl", 1, seccomp.NotEqual, unix.F_GETFL, unix.F_GETFD, unix.F_SETFD),
 	}
 }

@@ -23,12 +23,16 @@ import (
 // over the interpreter would try. It answers on standard error.
 const probeArgument = "__probe"
 
-func probe(r starlib.Record) {
+func probe(c *child, r starlib.Record) {
 	fields := strings.Fields(r.Message)
 	if len(fields) < 2 || fields[0] != "probe" {
 		return
 	}
 	argument := strings.Join(fields[2:], " ")
+	if try := excesses()[fields[1]]; try != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", fields[1], try(c.files, argument))
+		return
+	}
 	fmt.Fprintf(os.Stderr, "%s: %v\n", fields[1], tries()[fields[1]](argument))
 }
 
@@ -105,6 +109,19 @@ func tries() map[string]func(argument string) error {
 			_, err := unix.Mmap(-1, 0, 4096, unix.PROT_EXEC|unix.PROT_READ, unix.MAP_ANON|unix.MAP_PRIVATE)
 			return err
 		},
+		// 1 GiB of ordinary memory.
+		"private": func(string) error {
+			_, err := unix.Mmap(-1, 0, 1<<30, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+			return err
+		},
+		"shared": func(string) error {
+			_, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_SHARED)
+			return err
+		},
+		"growing": func(string) error {
+			_, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_GROWSDOWN)
+			return err
+		},
 		"dumpable":  func(string) error { return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) },
 		"pdeathsig": func(string) error { return unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0) },
 		"dup":       func(string) error { _, err := unix.Dup(0); return err },
@@ -164,7 +181,11 @@ func runProbes(t *testing.T, body string) map[string]string {
 		t.Fatal(err)
 	}
 	defer child.note.Close()
-	s := &session{child: child, module: m, call: silent(t, m, engine.Limits{}), grace: p.grace, limit: make(chan struct{})}
+	limits := engine.Limits{Memory: 64 << 20}
+	if err := child.bound(limits); err != nil {
+		t.Fatal(err)
+	}
+	s := &session{child: child, module: m, call: silent(t, m, limits), grace: p.grace, limit: make(chan struct{})}
 	done, err := s.run(t.Context())
 	child.bury()
 	if err != nil || len(done.result) == 0 {
@@ -183,7 +204,7 @@ func TestProbesWorkOutside(t *testing.T) {
 	self := strconv.Itoa(os.Getpid())
 	dir := t.TempDir()
 	for name, argument := range map[string]string{"read": "/etc/passwd", "openat2": "/etc/passwd", "readdir": "/etc", "stat": "/etc/passwd",
-		"write": dir + "/w", "mkdir": dir + "/d", "environ": self, "kill": self, "pidfd": self, "memfd": "", "dup": "", "rwx": "", "exec": "/bin/true"} {
+		"write": dir + "/w", "mkdir": dir + "/d", "environ": self, "kill": self, "pidfd": self, "memfd": "", "dup": "", "rwx": "", "private": "", "shared": "", "growing": "", "exec": "/bin/true"} {
 		if err := tries()[name](argument); err != nil {
 			t.Errorf("%s %s: got %v outside the sandbox, want success", name, argument, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,8 @@ type session struct {
 	progress int
 	started  time.Time
 
+	threads atomic.Int64 // of a child that was killed for their number, else 0
+
 	mu     sync.Mutex
 	passed *engine.LimitError // the first limit that ended the body, as far as it is known
 	limit  chan struct{}      // closed when passed is set
@@ -45,8 +48,8 @@ func (p *Processes) Run(ctx context.Context, m *engine.Module, call engine.Call)
 	over := make(chan struct{})
 	defer close(over)
 	p.restock(m, over)
-	if err := fence(child.proc.Pid, call.Limits.Memory, forGood); err != nil {
-		return nil, engine.Usage{}, fmt.Errorf("bound the body's memory: %w", err)
+	if err := child.bound(call.Limits); err != nil {
+		return nil, engine.Usage{}, err
 	}
 	s := &session{child: child, module: m, call: call, grace: p.grace, limit: make(chan struct{})}
 	done, err := s.run(ctx)
@@ -96,6 +99,7 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	over := make(chan struct{})
 	defer close(over)
 	watching.Go(func() { s.watch(ctx, over) })
+	watching.Go(func() { s.watchThreads(over) })
 	done, err = s.listen()
 	done.Usage.ProcessBytes = residentOf(s.child.proc.Pid, nil) // while it lives
 	return done, err
@@ -150,6 +154,36 @@ func (s *session) watch(ctx context.Context, over <-chan struct{}) {
 	case <-over:
 	case <-timer.C:
 		s.child.proc.Kill()
+	}
+}
+
+const (
+	// maxThreads is how many threads a child may have. The Go runtime makes some
+	// ten of them.
+	maxThreads = 64
+	// countEvery is how often they are counted: in less time a child cannot make
+	// so many that others cannot make theirs.
+	countEvery = 10 * time.Millisecond
+)
+
+// watchThreads kills a child that makes too many threads. No limit of the system
+// counts those of one process.
+func (s *session) watchThreads(over <-chan struct{}) {
+	tick := time.NewTicker(countEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-over:
+			return
+		case <-s.child.gone:
+			return
+		case <-tick.C:
+			if n := threadsOf(s.child.proc.Pid); n > maxThreads {
+				s.threads.Store(int64(n))
+				s.child.proc.Kill()
+				return
+			}
+		}
 	}
 }
 
@@ -274,6 +308,8 @@ func (s *session) explain(ctx context.Context, err error) error {
 	switch {
 	case passed != nil:
 		return s.limitFailure(passed, words)
+	case s.threads.Load() > 0:
+		return s.failure("P4012", "the body's process broke the protocol", fmt.Sprintf("%d threads, at most %d are allowed", s.threads.Load(), maxThreads), words)
 	case strings.Contains(stderr, "goroutine stack exceeds"):
 		return s.failure("P4011", "a value nests too deep, and the body's process died of it", "", words)
 	case limits.Memory > 0 && fenceHit(stderr, words.Peak >= limits.Memory/2):
