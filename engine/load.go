@@ -322,8 +322,17 @@ func loadName(from, root, asked string) (string, *diag.Problem) {
 		return refuse("an absolute path cannot be loaded", "write a path relative to this file, or `//` for the root")
 	case strings.HasSuffix(asked, "/"):
 		return refuse("a folder cannot be loaded", "name a file: `"+asked+"names.star`")
+	case slices.ContainsFunc(strings.Split(asked, "/"), hiddenName):
+		return refuse("a name that starts with a dot cannot be loaded", "files of that kind hold settings and credentials: move what is needed to a *.star file")
+	case !strings.HasSuffix(asked, ".star"):
+		return refuse("only a *.star file can be loaded", "write `"+asked+".star`, or move what is needed to such a file")
 	case rooted:
 		return path.Join(root, rest), nil
 	}
 	return path.Join(path.Dir(from), asked), nil
+}
+
+// hiddenName says whether a part of a path starts with a dot and is no step.
+func hiddenName(part string) bool {
+	return strings.HasPrefix(part, ".") && part != "." && part != ".."
 }

@@ -386,3 +386,64 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// Nothing but a *.star file below the root is ever read as one, whatever its
+// name or a link says: what cannot be parsed has its lines shown.
+func TestLoadReadsNoOtherFiles(t *testing.T) {
+	const marker = "hush-hush-hush"
+	secret := "KEY = \"" + marker + "\"\nx = 1\n" // what load could read
+	broken := "KEY=" + marker + " x\n"            // what a complaint could show
+	use := func(asked string) string { return fmt.Sprintf("load(%q, \"KEY\")\n", asked) + plainTask }
+	files := map[string]string{
+		".env": secret, ".broken": broken, "keys": secret, "keys.json": secret, ".hidden/x.star": secret, "lib/.x.star": secret,
+		"broken.txt": broken, "fine/x.star": plainTask, "lib/KEY.star": secret,
+		"..2026/t.star": plainTask, "tasks/through.star": strings.Replace(use("//lib/indirect.star"), "KEY", "x", 1), "lib/indirect.star": "load(\"//.env\", \"KEY\")\nx = 1\n",
+	}
+	for i, asked := range []string{"//.env", "../.env", "../keys", "//keys.json", "//.hidden/x.star", "../.hidden/x.star", "//lib/.x.star",
+		"//lib/../.env", "link.star", "env.star", "folder/x.star"} {
+		files[fmt.Sprintf("project/tasks/load%02d.star", i)] = use(asked)
+	}
+	dir := writeFiles(t, map[string]string{"outside/secret.star": broken, "outside/plain": broken})
+	for name, text := range files {
+		path := filepath.Join(dir, "project", strings.TrimPrefix(name, "project/"))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{
+		"tasks/link.star": "../keys", "tasks/env.star": "../.env", "tasks/folder": "../.hidden",
+		"out.star": "../outside/secret.star", "plain.star": filepath.Join(dir, "outside/plain"), "text.star": "broken.txt",
+		"dotted.star": ".broken", "chain.star": "out.star", "environ.star": "/proc/self/environ", "passwd.star": "/etc/passwd",
+		"away": "../outside", "good.star": "fine/x.star", "..data": "..2026", "mounted.star": "..data/t.star", "hidden.star": ".hidden/x.star",
+	} {
+		if err := os.Symlink(to, filepath.Join(dir, "project", link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(filepath.Join(dir, "project"))
+	bad := []string{"out.star", "plain.star", "text.star", "dotted.star", "chain.star", "environ.star", "passwd.star", "away/secret.star",
+		"hidden.star", ".env", "broken.txt", "keys.json", "tasks/through.star", filepath.Join(dir, "project", "out.star")}
+	loads, err := filepath.Glob("tasks/load*.star")
+	if err != nil || len(loads) != 11 {
+		t.Fatal(loads, err)
+	}
+	for _, name := range append(bad, loads...) {
+		m, list := engine.Load(name, nil)
+		if m != nil || len(list) != 1 || !slices.Contains([]diag.Code{"P1401", "P1302"}, list[0].Code) {
+			t.Errorf("%s: got %v, want one P1401 or P1302", name, list)
+		}
+		var told bytes.Buffer
+		diag.WriteText(&told, list, diag.TextOptions{})
+		if strings.Contains(told.String(), marker) || strings.Contains(told.String(), "root:") {
+			t.Errorf("%s: lines of another file are shown:\n%s", name, &told)
+		}
+	}
+	for _, name := range []string{"good.star", "mounted.star", "fine/x.star"} {
+		if m, list := engine.Load(name, nil); m == nil {
+			t.Errorf("%s: got %v, want a module", name, list)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -31,8 +33,8 @@ func (h held) read(name, asked string) ([]byte, *diag.Problem) {
 	return text, nil
 }
 
-// disk is a reader over the files below a root. What leads out of it, by `..`
-// or by a symlink, is refused.
+// disk is a reader over the *.star files below a root. What leads out of it, by
+// `..` or by a symlink, is refused.
 type disk struct {
 	root  string   // as it stands in names
 	abs   string   // the same, absolute
@@ -80,18 +82,17 @@ func (d *disk) close() {
 	}
 }
 
-// read implements reader. The task file itself may be a symlink to anywhere:
-// its author named it.
+// read implements reader.
 func (d *disk) read(name, asked string) ([]byte, *diag.Problem) {
 	const flags = os.O_RDONLY | syscall.O_NONBLOCK // a FIFO must not hold us up
+	abs, err := filepath.Abs(filepath.FromSlash(name))
 	if asked == "" {
-		f, err := os.OpenFile(name, flags, 0)
-		if err != nil {
+		f, openErr := os.OpenFile(name, flags, 0)
+		if err := cmp.Or(openErr, err); err != nil {
 			return nil, d.unopened(name, asked, err)
 		}
-		return readSource(f, "this", "P1301")
+		return d.source(f, abs, "this", "P1301")
 	}
-	abs, err := filepath.Abs(filepath.FromSlash(name))
 	if err != nil || !inside(d.abs, abs) {
 		return nil, outside(asked, d.root)
 	}
@@ -111,7 +112,43 @@ func (d *disk) read(name, asked string) ([]byte, *diag.Problem) {
 		}
 		return nil, d.unopened(name, asked, err)
 	}
-	return readSource(f, name, "P1402")
+	return d.source(f, abs, name, "P1402")
+}
+
+// linked refuses a file that is opened under the name of a task file and is none:
+// links may lead from abs only to a *.star file below the root. Else a link to a
+// file of credentials would have its lines shown in a complaint.
+func (d *disk) linked(abs string, opened fs.FileInfo, what string) *diag.Problem {
+	root, err := filepath.EvalSymlinks(d.abs)
+	if err != nil {
+		return &diag.Problem{Code: "P1402", Message: "the root " + d.root + " cannot be opened: " + cause(err)}
+	}
+	target, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return &diag.Problem{Code: "P1301", Message: what + " cannot be read: " + cause(err)}
+	}
+	now, err := os.Lstat(target)
+	if err != nil || !os.SameFile(now, opened) {
+		return &diag.Problem{Code: "P1301", Message: what + " was replaced while it was read", Hint: "run the command again"}
+	}
+	if !inside(root, target) {
+		return &diag.Problem{Code: "P1401", Message: what + " is a link that leads out of the root " + d.root,
+			Hint: "name the file itself; `--root DIR` names another root"}
+	}
+	if base := filepath.Base(target); !strings.HasSuffix(base, ".star") || strings.HasPrefix(base, ".") {
+		return &diag.Problem{Code: "P1302", Message: what + " is no task file", Wanted: "a file whose name ends in .star and does not start with a dot, also behind a link"}
+	}
+	byName, nameErr := filepath.Rel(d.abs, abs)
+	byLink, linkErr := filepath.Rel(root, target)
+	if err := cmp.Or(nameErr, linkErr); err != nil {
+		return &diag.Problem{Code: "P1301", Message: what + " cannot be read: " + cause(err)}
+	}
+	// Kubernetes mounts the files of a ConfigMap as links through a folder ..data.
+	hidden := func(part string) bool { return strings.HasPrefix(part, ".") && !strings.HasPrefix(part, "..") }
+	if byName != byLink && slices.ContainsFunc(strings.Split(filepath.ToSlash(byLink), "/"), hidden) {
+		return &diag.Problem{Code: "P1401", Message: what + " is a link that leads into a hidden folder", Hint: "name the file itself"}
+	}
+	return nil
 }
 
 func outside(asked, root string) *diag.Problem {
@@ -119,9 +156,9 @@ func outside(asked, root string) *diag.Problem {
 		Hint: "load only what is below the root; `--root DIR` names another one"}
 }
 
-// readSource reads and closes a file that was opened without waiting. what is
+// source reads and closes a file that was opened without waiting as abs. what is
 // how messages call it.
-func readSource(f *os.File, what string, code diag.Code) ([]byte, *diag.Problem) {
+func (d *disk) source(f *os.File, abs, what string, code diag.Code) ([]byte, *diag.Problem) {
 	defer f.Close() // it was only read
 	info, err := f.Stat()
 	switch {
@@ -132,6 +169,9 @@ func readSource(f *os.File, what string, code diag.Code) ([]byte, *diag.Problem)
 			Hint: "name a file in it"}
 	case !info.Mode().IsRegular():
 		return nil, &diag.Problem{Code: "P1302", Message: what + " is no plain file"}
+	}
+	if problem := d.linked(abs, info, what); problem != nil {
+		return nil, problem
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxSource+1))
 	if err != nil {
@@ -230,7 +270,7 @@ func (d *disk) nearest(name, asked string) string {
 func nearFile(asked, base string, entries []fs.DirEntry) string {
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() {
+		if !e.IsDir() && strings.HasSuffix(e.Name(), ".star") {
 			names = append(names, e.Name())
 		}
 		if e.Name() == base+".star" {

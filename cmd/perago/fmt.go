@@ -126,7 +126,16 @@ func formatFile(file string, check bool) (changed bool, err error) {
 	if !info.Mode().IsRegular() {
 		return false, &failure{exitInvalid, fmt.Errorf("format %s: not a regular file", file), ""}
 	}
-	source, err := os.ReadFile(file)
+	// What cannot be formatted has its lines shown, and a link may lead to a file
+	// of credentials.
+	target, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return false, err
+	}
+	if !strings.HasSuffix(target, ".star") {
+		return false, &failure{exitInvalid, fmt.Errorf("format %s: not a *.star file", file), "- formats what is on stdin"}
+	}
+	source, err := os.ReadFile(target)
 	if err != nil {
 		return false, err
 	}

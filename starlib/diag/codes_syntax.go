@@ -78,11 +78,11 @@ func nameStories() []Story {
 func loadStories() []Story {
 	return []Story{
 		{"P1301", "the file cannot be read", "There is no such file, or it may not be read.", ""},
-		{"P1302", "not a file", "A task file is a plain file: no folder, no pipe, no device.", ""},
+		{"P1302", "not a file", "A task file is a plain file whose name ends in `.star`: no folder, no pipe, no device, no link to another kind of file.", ""},
 		{"P1303", "the file is too large", "A task file holds at most 1 MiB. Tables and texts belong in files of the workspace, where they are streamed.", ""},
 		{"P1304", "not UTF-8", "A task file is UTF-8, with or without a byte order mark. The message names the byte and its offset.", ""},
 		{"P1305", "a NUL byte", "A text holds no NUL. Most likely the file is no text, or is UTF-16.", ""},
-		{"P1401", "a load that leads nowhere it may", "A path to load is relative to the loading file, or, with `//`, to the root: --root, else the current directory when the file is inside it, else the file's folder. It may not lead out of the root, by `..` or by a symlink.", "load(\"../../other/names.star\", \"name\")\n\nload(\"//lib/names.star\", \"name\")"},
+		{"P1401", "a load that leads nowhere it may", "A path to load is relative to the loading file, or, with `//`, to the root: --root, else the current directory when the file is inside it, else the file's folder. Only files `*.star` can be loaded, and no file or folder whose name starts with a dot. It may not lead out of the root, by `..` or by a symlink, and neither may the task file itself.", "load(\"../../other/names.star\", \"name\")\n\nload(\"//lib/names.star\", \"name\")"},
 		{"P1402", "a file to load that is not there", "The nearest file of that folder is proposed.", "load(\"lib/audoi.star\", \"duration\")\n\nload(\"lib/audio.star\", \"duration\")"},
 		{"P1403", "a loaded file has no such name", "A file gives what its own top level defines; what it loads itself is not passed on.", "load(\"lib/audio.star\", \"duratoin\")\n\nload(\"lib/audio.star\", \"duration\")"},
 		{"P1404", "a private name", "Names that start with an underscore are their file's own.", "load(\"lib/audio.star\", \"_duration\")\n\nload(\"lib/audio.star\", \"duration\")"},
