@@ -127,7 +127,7 @@ func (d deadAttempt) sweep(ctx context.Context, o SweepOptions) (gone bool, bran
 	if !rec.Kept.IsZero() && time.Since(rec.Kept) < o.KeepFor || left != nil {
 		if len(left) != len(rec.Branches) {
 			rec.Branches = left
-			err = errors.Join(err, writeRecord(d.path, rec, lax))
+			err = errors.Join(err, writeRecord(d.path, rec, nil))
 		}
 		return false, branches, err
 	}

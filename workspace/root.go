@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -43,8 +44,9 @@ type RootOptions struct {
 // Root is the folder that holds the attempts of one worker. It is safe for concurrent use.
 type Root struct {
 	Path   string
-	server string       // see RootOptions
-	worker *flock.Flock // nil when shared
+	server string               // see RootOptions
+	worker *flock.Flock         // nil when shared
+	sync   func(*os.File) error // makes a file, or the names in a folder, last
 }
 
 // AttemptRecord is attempt.json: whose folder it is, and what a sweep has to
@@ -94,7 +96,7 @@ func OpenRoot(dir string, o *RootOptions) (*Root, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "attempts"), 0o700); err != nil {
 		return nil, fmt.Errorf("workspace root: %w", err)
 	}
-	r := &Root{Path: dir}
+	r := &Root{Path: dir, sync: Sync}
 	if o != nil {
 		r.server = o.Server
 	}
@@ -144,7 +146,7 @@ func (r *Root) NewAttempt(rec AttemptRecord) (*AttemptDir, error) {
 		d.lock, err = takeLock(filepath.Join(d.Path, lockFile))
 	}
 	if err == nil {
-		err = writeRecord(d.Path, d.record, lax)
+		err = writeRecord(d.Path, d.record, nil)
 	}
 	if err != nil {
 		if d.lock != nil {
@@ -170,7 +172,7 @@ func (d *AttemptDir) RecordBranch(repo string, branches ...string) error {
 		d.record.Branches = append(d.record.Branches, RecordBranch{Repository: repo, Branch: branch})
 	}
 	// The branch may outlive the machine's memory, so its name must too.
-	if err := writeRecord(d.Path, d.record, durable); err != nil {
+	if err := writeRecord(d.Path, d.record, d.root.sync); err != nil {
 		return fmt.Errorf("record branch %s: %w", strings.Join(branches, ", "), err)
 	}
 	return nil
@@ -188,7 +190,7 @@ func (d *AttemptDir) ForgetBranch(repo, branch string) error {
 		}
 	}
 	d.record.Branches = kept
-	if err := writeRecord(d.Path, d.record, lax); err != nil {
+	if err := writeRecord(d.Path, d.record, nil); err != nil {
 		return fmt.Errorf("record branch %s: %w", branch, err)
 	}
 	return nil
@@ -203,7 +205,7 @@ func (d *AttemptDir) Close(keep KeepMode) error {
 	switch {
 	case keep == KeepFiles:
 		d.record.Kept = time.Now().UTC()
-		if err := writeRecord(d.Path, d.record, lax); err != nil {
+		if err := writeRecord(d.Path, d.record, nil); err != nil {
 			return fmt.Errorf("keep the attempt's folder: %w", err)
 		}
 		return nil
@@ -267,16 +269,19 @@ func holder(path string) string {
 	return " (process " + strings.TrimSpace(string(pid)) + ")"
 }
 
-// durability says whether a record must survive a loss of power.
-type durability bool
+// Sync makes a file, or the names in a folder, last.
+func Sync(f *os.File) error {
+	// Some file systems have nothing to sync of a folder, and say so.
+	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return err
+	}
+	return nil
+}
 
-const (
-	lax     durability = false
-	durable durability = true
-)
-
-// writeRecord puts attempt.json in place, whole.
-func writeRecord(dir string, rec AttemptRecord, how durability) error {
+// writeRecord puts attempt.json in place, whole. With sync, which makes a file or
+// the names in a folder last, it survives a loss of power: its content is on the
+// disk before its name is, and the names of the file and of its folder after.
+func writeRecord(dir string, rec AttemptRecord, sync func(*os.File) error) error {
 	data, err := json.MarshalIndent(rec, "", "  ")
 	if err != nil {
 		return err
@@ -287,13 +292,25 @@ func writeRecord(dir string, rec AttemptRecord, how durability) error {
 		return err
 	}
 	_, err = f.Write(append(data, '\n'))
-	if err == nil && how == durable {
-		err = f.Sync()
+	if err == nil && sync != nil {
+		err = sync(f)
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp, filepath.Join(dir, recordFile))
+	if err := os.Rename(tmp, filepath.Join(dir, recordFile)); err != nil || sync == nil {
+		return err
+	}
+	for _, folder := range []string{dir, filepath.Dir(dir)} {
+		f, err := os.Open(folder)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(sync(f), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fileName makes part of a file name out of a foreign id.

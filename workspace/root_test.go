@@ -418,3 +418,39 @@ func TestOpenRootSaysWhyNot(t *testing.T) {
 		t.Errorf("error %v, want one that names %s", err, file)
 	}
 }
+
+// A branch is on record for good before it is made: the content of the record is
+// on the disk before its name is, and then the names of the file and its folder.
+func TestRecordedBranchLasts(t *testing.T) {
+	root := openRoot(t, t.TempDir())
+	d := newAttempt(t, root, "id")
+	var got []string
+	root.sync = func(f *os.File) error {
+		rec, err := readRecord(d.Path)
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(root.Path, f.Name())
+		got = append(got, fmt.Sprintf("%s: %d on record", strings.ReplaceAll(name, d.Name(), "A"), len(rec.Branches)))
+		return Sync(f)
+	}
+	if err := d.RecordBranch("songs", "one"); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"attempts/A/attempt.json.new: 0 on record", "attempts/A: 1 on record", "attempts: 1 on record"}; !slices.Equal(got, want) {
+		t.Errorf("synced %q, want %q", got, want)
+	}
+	full := errors.New("no space left")
+	for fails := 1; fails <= 3; fails++ {
+		syncs := 0
+		root.sync = func(*os.File) error {
+			if syncs++; syncs == fails {
+				return full
+			}
+			return nil
+		}
+		if err := d.RecordBranch("songs", "two"); !errors.Is(err, full) {
+			t.Errorf("sync %d fails: got %v, want %v", fails, err, full)
+		}
+	}
+}

@@ -31,7 +31,8 @@ import (
 type Applier struct {
 	Dir string
 
-	step func() // for tests: called before each change to the disk
+	step func()                                                   // for tests: called before each change to the disk
+	sync func(f *os.File, how func(*os.File) error) (lasts error) // for tests: called in place of each how(f)
 }
 
 // Prepare never finds an earlier publication: a folder keeps no history.
@@ -82,10 +83,11 @@ type site struct {
 	staging *os.File // beside dir, locked
 	stage   string   // its name in parent
 	step    func()
+	sync    func(f *os.File, how func(*os.File) error) error
 }
 
 func (a *Applier) replace(ctx context.Context, staged []workspace.Staged, made []string) error {
-	s, err := openSite(a.Dir, a.step)
+	s, err := a.openSite()
 	if err != nil {
 		return err
 	}
@@ -107,17 +109,20 @@ func (a *Applier) replace(ctx context.Context, staged []workspace.Staged, made [
 
 // openSite opens and locks the folder, and removes what a run that was killed
 // left beside it.
-func openSite(dir string, step func()) (s *site, err error) {
-	if step == nil {
-		step = func() {}
+func (a *Applier) openSite() (s *site, err error) {
+	s = &site{step: a.step, sync: a.sync}
+	if s.step == nil {
+		s.step = func() {}
 	}
-	s = &site{step: step}
+	if s.sync == nil {
+		s.sync = func(f *os.File, how func(*os.File) error) error { return how(f) }
+	}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	if s.dir, err = filepath.EvalSymlinks(dir); err == nil {
+	if s.dir, err = filepath.EvalSymlinks(a.Dir); err == nil {
 		s.dir, err = filepath.Abs(s.dir)
 	}
 	if err != nil {

@@ -390,3 +390,76 @@ func TestKilled(t *testing.T) {
 		t.Errorf("beside the folder is left %v", names)
 	}
 }
+
+// What is put in place has its content on the disk before it has its name, and
+// its name on the disk before the change counts as made.
+func TestSyncsAroundTheOneStep(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(o *workspace.Overlay) error
+		want []string // a sync of which folder, and what is at top and raw/a.csv then
+	}{
+		"replaced": {func(o *workspace.Overlay) error { return errors.Join(write(o, "top", "T"), write(o, "raw/a.csv", "A")) },
+			[]string{"staging: t a", ".: T A"}},
+		"one file": {func(o *workspace.Overlay) error { return write(o, "raw/a.csv", "A") }, []string{"staging: t a", "ws/raw: t A"}},
+		"removed":  {func(o *workspace.Overlay) error { return o.Remove(context.Background(), "top") }, []string{"ws: - a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := t.TempDir()
+			dir := site1(t, filepath.Join(base, "ws"))
+			o := overlay(t, dir, workspace.Spec{})
+			if err := c.do(o); err != nil {
+				t.Fatal(err)
+			}
+			content := func(path string) string {
+				data, err := os.ReadFile(filepath.Join(dir, path))
+				if err != nil {
+					return "-"
+				}
+				return string(data)
+			}
+			var got []string
+			a := &Applier{Dir: dir, sync: func(f *os.File, how func(*os.File) error) error {
+				synced, err := f.Stat()
+				if err != nil {
+					return err
+				}
+				folder := "staging"
+				for _, name := range []string{".", "ws", "ws/raw"} {
+					if at, err := os.Stat(filepath.Join(base, name)); err == nil && os.SameFile(at, synced) {
+						folder = name
+					}
+				}
+				got = append(got, fmt.Sprintf("%s: %s %s", folder, content("top"), content("raw/a.csv")))
+				return how(f)
+			}}
+			if err := a.apply(context.Background(), o); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("synced %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// A change that could not be made to last is an error.
+func TestSyncThatFails(t *testing.T) {
+	full := errors.New("no space left")
+	for fails := 1; fails <= 2; fails++ {
+		dir := site1(t, filepath.Join(t.TempDir(), "ws"))
+		o := overlay(t, dir, workspace.Spec{})
+		if err := write(o, "top", "T"); err != nil {
+			t.Fatal(err)
+		}
+		syncs := 0
+		a := &Applier{Dir: dir, sync: func(*os.File, func(*os.File) error) error {
+			if syncs++; syncs == fails {
+				return full
+			}
+			return nil
+		}}
+		if err := a.apply(context.Background(), o); !errors.Is(err, full) {
+			t.Errorf("sync %d fails: got %v, want %v", fails, err, full)
+		}
+	}
+}

@@ -257,13 +257,13 @@ func (s *site) carryOut(ctx context.Context, c *changes, p *plan) error {
 		if err := unix.Renameat(int(parent.Fd()), name, int(s.staging.Fd()), "old"); err != nil {
 			return placeError(err)
 		}
-		return syncFolder(parent)
+		return s.sync(parent, workspace.Sync)
 	}
 	b := builder{site: s, ctx: ctx, root: c, moves: c.moves()}
 	if err := b.build(p.target, c.find(p.target)); err != nil {
 		return err
 	}
-	if err := syncAll(s.staging); err != nil {
+	if err := s.sync(s.staging, syncAll); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -279,7 +279,7 @@ func (s *site) carryOut(ctx context.Context, c *changes, p *plan) error {
 		return placeError(err)
 	}
 	s.step()
-	return syncFolder(parent)
+	return s.sync(parent, workspace.Sync)
 }
 
 // placeError words what may be wrong with the one step.
@@ -291,13 +291,4 @@ func placeError(err error) error {
 		return fmt.Errorf("this file system cannot put one folder in place of another in one step: %w", err)
 	}
 	return err
-}
-
-// syncFolder makes the names in a folder last.
-func syncFolder(f *os.File) error {
-	// Some file systems have nothing to sync of a folder, and say so.
-	if err := f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
-		return err
-	}
-	return nil
 }
