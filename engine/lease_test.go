@@ -317,6 +317,80 @@ func TestReportWaitsForTheLastExtension(t *testing.T) {
 	})
 }
 
+// A server that is busy with an extension writes the attempt back as running
+// when it is done, whether somebody still waits for its answer or not. The result
+// is there in the end, and the attempt is not tried again.
+func TestResultSurvivesALateExtension(t *testing.T) {
+	for name, tt := range map[string]struct {
+		busy     time.Duration // with the extension that begins at 10 s; the attempt ends at 12 s
+		cut      time.Duration // after which the connection breaks; 0 is never
+		forced   bool          // the worker is told to stop at once, at 11 s
+		status   string
+		reported time.Duration // the first time
+		reports  int
+	}{
+		"answered soon":      {5 * time.Second, 0, false, "COMPLETED", 15 * time.Second, 1},
+		"answered late":      {18 * time.Second, 0, false, "COMPLETED", 21 * time.Second, 2},
+		"never answered":     {18 * time.Second, 1500 * time.Millisecond, false, "COMPLETED", 12 * time.Second, 2},
+		"answered and force": {5 * time.Second, 0, true, "FAILED " + engine.ErrForced.Error(), 11 * time.Second, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				s := newSite(t, lasting(12*time.Second), "a")
+				s.define(t, queuetest.Definition{Name: "a", ResponseTimeout: 30 * time.Second})
+				var reported []time.Duration
+				s.queue.onReport = func(engine.Report) error {
+					reported = append(reported, time.Since(begin))
+					return nil
+				}
+				s.Leaser = busy{s.queue, tt.busy, tt.cut}
+				flow := s.start(t, "a")
+				s.run(t)
+				pass(11 * time.Second)
+				if tt.forced {
+					s.force()
+				}
+				pass(49 * time.Second)
+				s.wantTries(t, flow, tt.status)
+				if len(reported) != tt.reports || reported[0] != tt.reported {
+					t.Errorf("reported at %v, want %d reports, the first at %v", reported, tt.reports, tt.reported)
+				}
+				if n := len(s.log.of(t, "report repeated: the server shows the attempt as running again")); n != tt.reports-1 {
+					t.Errorf("report repeated: got %d records, want %d", n, tt.reports-1)
+				}
+			})
+		})
+	}
+}
+
+// busy takes its time for an extension, and goes on when nobody waits for it.
+type busy struct {
+	*spyQueue
+	d, cut time.Duration
+}
+
+func (b busy) Extend(ctx context.Context, a engine.Attempt) error {
+	write, done := b.Memory.Stale(a), make(chan struct{})
+	go func() {
+		pass(b.d)
+		write()
+		close(done)
+	}()
+	var cut <-chan time.Time
+	if b.cut > 0 {
+		cut = time.After(b.cut)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-cut:
+		return errors.New("connection reset")
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 func TestLinesThatCouldNotBeSentComeLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, func(ctx context.Context, a engine.Attempt, h engine.Hooks) engine.Result {

@@ -18,7 +18,6 @@ const (
 // longer count on the attempt. It returns the attempt that the answer carried.
 // A report can be repeated safely: the server ignores one of a task that is over.
 func (l *life) deliver(res Result, lease *lease, lines *taskLog, since time.Time) (next *Attempt) {
-	log := l.log.With(res.Attempt.LogAttrs()...)
 	if lease.gone() {
 		l.lost(res, ErrGone)
 		return nil
@@ -26,20 +25,60 @@ func (l *life) deliver(res Result, lease *lease, lines *taskLog, since time.Time
 	ctx, cancel := context.WithTimeout(l.report, lease.reportFor())
 	defer cancel()
 	r := Report{Attempt: res.Attempt, Status: res.Status, Reason: res.Reason, Output: res.Output, Log: lines.take()}
+	next, err := l.offer(ctx, r, func() bool { return l.last(since) })
+	if err != nil {
+		l.lost(res, err)
+		return nil
+	}
+	if next != nil {
+		l.log.Info("task polled", next.LogAttrs()...)
+	}
+	if lease.doubtful() {
+		l.group.Go(func() { l.lookAfter(res, lease) })
+	}
+	return next
+}
+
+// offer sends a report until the server has it, does not want it, or ctx ends.
+func (l *life) offer(ctx context.Context, r Report, last func() bool) (next *Attempt, err error) {
 	for try, pause := 1, reportPause; ; try, pause = try+1, min(2*pause, reportPauses) {
-		r.Last = l.last(since)
+		r.Last = last()
 		next, err := l.Queue.Report(ctx, r)
 		if err == nil {
-			if next != nil {
-				l.log.Info("task polled", next.LogAttrs()...)
-			}
-			return next
+			return next, nil
 		}
 		if errors.Is(err, ErrGone) || errors.Is(err, ErrRejected) || !pauseFor(ctx, pause) {
-			l.lost(res, err)
-			return nil
+			return nil, err
 		}
-		log.Warn("report retried", "try", try, "error", err.Error())
+		l.log.With(r.Attempt.LogAttrs()...).Warn("report retried", "try", try, "error", err.Error())
+	}
+}
+
+// lookAfter looks whether the server still has a result that it took while it may
+// have been busy with an extension of the lease. Where it shows the attempt as
+// running again, it has written over the result, and is given it once more.
+//
+// An extension that was answered is over, and one look tells. One without an
+// answer may be written at any time: until staleFor after it the task is looked
+// at again, after 1, 2, 4, … s.
+func (l *life) lookAfter(res Result, lease *lease) {
+	doubt := lease.settled()
+	ctx, cancel := context.WithTimeout(l.report, lease.reportFor())
+	defer cancel()
+	a := res.Attempt
+	for pause := time.Second; ; pause *= 2 {
+		err := l.current(ctx, a)
+		if err == nil {
+			l.log.With(a.LogAttrs()...).Warn("report repeated: the server shows the attempt as running again")
+			r := Report{Attempt: a, Status: res.Status, Reason: res.Reason, Output: res.Output}
+			if _, err := l.offer(ctx, r, func() bool { return true }); err != nil {
+				l.lost(res, err)
+				return
+			}
+		}
+		if time.Now().After(doubt) && (err == nil || errors.Is(err, ErrGone)) || !pauseFor(ctx, pause) {
+			return
+		}
 	}
 }
 

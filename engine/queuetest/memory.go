@@ -239,6 +239,22 @@ func (m *Memory) Extend(ctx context.Context, a engine.Attempt) error {
 	return nil
 }
 
+// Stale is a server that is busy with an extension: it has read the try as it is
+// now, and writes it back like that when write is called, over what it was told
+// meanwhile. Conductor does so.
+func (m *Memory) Stale(a engine.Attempt) (write func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.find(a)
+	read := *t
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		*t = read
+		t.renew()
+	}
+}
+
 // Current implements engine.Leaser.
 func (m *Memory) Current(ctx context.Context, a engine.Attempt) error {
 	if ctx.Err() != nil {
