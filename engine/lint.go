@@ -10,9 +10,10 @@ import (
 	"perago/starlib/lint"
 )
 
-// Lint returns the warnings about a module: what is allowed in its files, and
-// most likely not meant.
-func Lint(m *Module) diag.List {
+// Lint returns what is wrong with the files of a module that loading them does
+// not show: what fails when it runs, and what is most likely not meant. harness
+// are the members of `t` for a test file, nil for any other.
+func Lint(m *Module, harness ...string) diag.List {
 	builtins, members := map[string]bool{}, map[string][]string{}
 	for _, name := range starlark.Universe.Keys() {
 		builtins[name] = true
@@ -31,6 +32,9 @@ func Lint(m *Module) diag.List {
 		f := lint.File{Tree: m.units[i].tree, Builtins: builtins, Members: members}
 		var extra diag.List
 		if m.units[i].name == m.File {
+			f.Harness = harness
+		}
+		if m.units[i].name == m.File && m.Task != nil {
 			f.Task = m.Task
 			extra = starlib.Warnings(m.Task)
 			for _, d := range extra {

@@ -69,7 +69,7 @@ func (l *loader) body(main *unit) diag.List {
 	complain := func(pos syntax.Position, p *diag.Problem) { list = append(list, l.sources.At(pos, p)) }
 	task := l.module.Task
 	if task == nil {
-		complain(l.end(main), &diag.Problem{Code: "P1501", Message: "the file declares no task",
+		complain(l.end(main), &diag.Problem{Code: codeNoTask, Message: "the file declares no task",
 			Hint: "call task(name = ..., ...) once, at the top level"})
 	}
 	def := definition(main.tree)

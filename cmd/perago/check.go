@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
@@ -15,26 +17,35 @@ import (
 func (a *app) checkCommand() *ffcli.Command {
 	flags := newFlagSet("check")
 	format := choiceFlag(flags, "format", "how the complaints are written", []string{"text", "json", "github"})
+	strict := flags.Bool("strict", false, "take warnings for errors")
 	root := rootFlag(flags)
 	readConfig := a.envFileFlag(flags)
 	return &ffcli.Command{
 		Name:       "check",
-		ShortUsage: "perago check FILE... [flags]",
+		ShortUsage: "perago check FILE|DIR... [flags]",
 		ShortHelp:  "Find what is wrong with task files, without running them.",
 		LongHelp: `Parses, resolves and loads every file, checks its declaration, makes its TaskDef
 and looks for what lint warns of. All complaints of all files are reported, and
 whatever is wrong with the configuration. Needs no server and writes nothing.
-A test file, *_test.star, is loaded, not run.`,
+A test file, *_test.star, is loaded, not run; a file that neither calls task nor
+defines run is checked as a library. Of a folder, every .star file is checked.`,
 		FlagSet: flags,
 		Exec: a.interruptible(func(ctx context.Context, args []string) error {
 			if len(args) == 0 {
 				return usageError("", "check wants at least one task file")
 			}
-			checked := a.check(ctx, args, *root)
+			files, err := checkable(args)
+			if err != nil {
+				return err
+			}
+			checked := a.check(ctx, files, *root)
+			if *strict {
+				checked.strict()
+			}
 			if err := a.printChecked(checked, *format); err != nil {
 				return err
 			}
-			_, err := readConfig()
+			_, err = readConfig()
 			if err != nil && checked.invalid() {
 				a.report(err)
 			}
@@ -46,10 +57,31 @@ A test file, *_test.star, is loaded, not run.`,
 	}
 }
 
+// checkable replaces the folders of args by the .star files below them. What is
+// not there stays, for its complaint.
+func checkable(args []string) (files []string, err error) {
+	for _, arg := range args {
+		if info, err := os.Stat(arg); err != nil || !info.IsDir() {
+			files = append(files, arg)
+			continue
+		}
+		below, err := starFiles([]string{arg})
+		if err != nil {
+			return nil, err
+		}
+		if len(below) == 0 {
+			return nil, &failure{exitInvalid, fmt.Errorf("there is no .star file below %s", arg), "name a task file, or a folder that holds some"}
+		}
+		files = append(files, below...)
+	}
+	return files, nil
+}
+
 // checked is what `check` found in some files.
 type checked struct {
 	Tasks       []checkedTask `json:"tasks"`
 	Diagnostics diag.List     `json:"diagnostics"`
+	libraries   []string      // files that declare no task and are right
 }
 
 type checkedTask struct {
@@ -59,6 +91,17 @@ type checkedTask struct {
 
 // invalid: at least one complaint is more than a warning.
 func (c checked) invalid() bool { return hasErrors(c.Diagnostics) }
+
+// strict makes errors of all warnings.
+func (c *checked) strict() {
+	bad := map[string]bool{}
+	for _, d := range c.Diagnostics {
+		d.Severity = diag.Error
+		bad[d.File] = true
+	}
+	c.Tasks = slices.DeleteFunc(c.Tasks, func(t checkedTask) bool { return bad[t.File] })
+	c.libraries = slices.DeleteFunc(c.libraries, func(file string) bool { return bad[file] })
+}
 
 func hasErrors(list diag.List) bool {
 	for _, d := range list {
@@ -76,24 +119,47 @@ func (a *app) check(ctx context.Context, files []string, root string) checked {
 			break
 		}
 		if strings.HasSuffix(file, tasktest.Suffix) {
-			_, _, list := engine.LoadTest(file, &engine.LoadOptions{Root: root})
-			c.Diagnostics = append(c.Diagnostics, list...)
+			m, _, list := engine.LoadTest(file, &engine.LoadOptions{Root: root})
+			if m != nil {
+				list = append(list, engine.Lint(m, tasktest.Members()...)...)
+			}
+			c.add(list)
 			continue
 		}
 		m, list := checkFile(file, root)
-		c.Diagnostics = append(c.Diagnostics, list...)
-		if m != nil && !hasErrors(list) {
+		c.add(list)
+		switch {
+		case m == nil || hasErrors(list):
+		case m.Task == nil:
+			c.libraries = append(c.libraries, file)
+		default:
 			c.Tasks = append(c.Tasks, checkedTask{file, m.Task.Name})
 		}
 	}
 	return c
 }
 
+// add takes complaints that were not there before: a library is looked at with
+// each file that loads it.
+func (c *checked) add(list diag.List) {
+	for _, d := range list {
+		same := func(other *diag.Diagnostic) bool {
+			return d.Code == other.Code && d.File == other.File && d.Line == other.Line && d.Column == other.Column && d.Message == other.Message
+		}
+		if d.Line == 0 || !slices.ContainsFunc(c.Diagnostics, same) {
+			c.Diagnostics = append(c.Diagnostics, d)
+		}
+	}
+}
+
 // checkFile loads one file, makes its TaskDef and lints it.
 func checkFile(file, root string) (*engine.Module, diag.List) {
-	m, list := loadOne(file, root)
-	if m == nil {
+	m, list := engine.LoadAny(file, &engine.LoadOptions{Root: root})
+	if m == nil || hasErrors(list) {
 		return nil, list
+	}
+	if m.Task == nil {
+		return m, append(list, engine.Lint(m)...)
 	}
 	if _, err := engine.TaskDef(m.Task); err != nil {
 		list = append(list, m.Diagnose(err)...)
@@ -113,6 +179,9 @@ func (a *app) printChecked(c checked, format string) error {
 	diag.WriteText(a.stderr, c.Diagnostics, a.textOptions())
 	for _, t := range c.Tasks {
 		fmt.Fprintf(a.stdout, "ok: %s  %s\n", t.Name, t.File)
+	}
+	for _, file := range c.libraries {
+		fmt.Fprintf(a.stdout, "ok: a library  %s\n", file)
 	}
 	return nil
 }

@@ -27,6 +27,10 @@ type File struct {
 	// call them anyway.
 	Builtins map[string]bool
 
+	// Harness are the members of `t`, what the functions of a test file get; nil
+	// for a file that is no test.
+	Harness []string
+
 	// Members are the names in each module of the language.
 	Members map[string][]string
 }
@@ -56,6 +60,9 @@ func Check(f File, extra diag.List) diag.List {
 		l.known.checkFrozen(n, inFunction)
 		return true
 	})
+	if f.Harness != nil {
+		l.tests()
+	}
 	if f.Task != nil {
 		l.params()
 		l.results()
