@@ -44,7 +44,7 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 		case v.seen != unrelated:
 			return s.settle(ctx, v)
 		case v.head != s.Ref.Commit:
-			return Published{}, s.movedTo(ctx, v.head)
+			return Published{}, s.movedTo(ctx, v)
 		}
 	}
 	s.tell(Event{Kind: EventMerging, Commit: s.staged.ID})
@@ -78,7 +78,7 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 		*sent = false
 		return s.settle(ctx, v)
 	case moved:
-		return Published{}, s.movedTo(ctx, v.head)
+		return Published{}, s.movedTo(ctx, v)
 	case repeat:
 		return Published{}, errRepeat
 	}
@@ -88,12 +88,8 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 // merge is the request. It can be sent any number of times: with the fence a
 // late or doubled one is refused, and one that has landed leaves nothing to merge.
 func (s *session) merge() Merge {
-	metadata := map[string]string{
-		keyTask:   s.Task.key(),
-		keyInput:  s.Ref.Commit,
-		keyTry:    s.Task.attempt(),
-		keyCommit: s.staged.ID,
-	}
+	metadata := s.Task.marks(s.Ref.Commit, s.branch)
+	metadata[keyCommit] = s.staged.ID
 	if s.fenced {
 		metadata[keyExpect] = s.Ref.Commit
 	}

@@ -16,10 +16,11 @@ import (
 // Metadata of the merge commit, and of the commit that it merges.
 const (
 	keyExpect = "perago.expect"  // merge: the head that the fence wants; absent at the client level
-	keyTask   = "perago.task"    // merge: which task, over all its attempts
-	keyInput  = "perago.input"   // merge: the input commit
-	keyCommit = "perago.commit"  // merge: the staged commit
+	keyTask   = "perago.task"    // both: which task, over all its attempts
+	keyInput  = "perago.input"   // both: the input commit
 	keyTry    = "perago.attempt" // both: task id and retry count
+	keyBranch = "perago.staging" // both: the staging branch
+	keyCommit = "perago.commit"  // merge: the staged commit
 	keyResult = "perago.result"  // staged commit: the result as JSON
 	keyObject = "perago.result.object"
 )
@@ -58,6 +59,14 @@ func (k TaskKey) owns(branch string) bool {
 	return ok && dash && isRandomName(random) && retry == strconv.Itoa(k.Retry)
 }
 
+// marks is the metadata that the merge and the commit that it merges share.
+func (k TaskKey) marks(input, branch string) map[string]string {
+	return map[string]string{keyTask: k.key(), keyInput: input, keyTry: k.attempt(), keyBranch: branch}
+}
+
+// resultPath is where a result is kept that is too large for metadata.
+func (k TaskKey) resultPath() string { return ResultsFolder + k.hash() + ".json" }
+
 // throwaways are the names of the two branches of a self-test.
 func throwaways() (from, into string) {
 	name := "perago-selftest-" + randomName()
@@ -93,14 +102,49 @@ const (
 //	ours                        input          perago.commit    landed
 //	ours                        another        any              astray
 //	ours                        input          another, none    astray
+//	ours, no perago.commit      any            any              unrelated
 func sight(c Commit, task, input string) sighting {
-	if c.Metadata[keyTask] != task || c.Metadata[keyInput] != input {
+	if c.Metadata[keyTask] != task || c.Metadata[keyInput] != input || c.Metadata[keyCommit] == "" {
 		return unrelated
 	}
 	if len(c.Parents) == 2 && c.Parents[0] == input && c.Parents[1] == c.Metadata[keyCommit] {
 		return landed
 	}
 	return astray
+}
+
+// vouch says why c is not the staged commit that this protocol makes before m,
+// a merge with the keys of task k; "" when it is. Whoever may merge can put
+// the keys on a merge of their own.
+//
+//	c                                                       vouch
+//	one parent, the input; the marks of m, all of them      ""
+//	a parent beside the input, or another one               stands on something else
+//	a mark that is missing, or is not what m says           says another …
+//	a staging branch that no attempt of the task makes      was not staged on a branch of the task
+//	a result at another path than that of the task          its result is not where …
+//	m stands on the input, and holds something else than c  holds something else
+func vouch(m, c Commit, k TaskKey, input string) string {
+	if len(c.Parents) != 1 || c.Parents[0] != input {
+		return "its staged commit does not stand on the input alone"
+	}
+	for _, key := range []string{keyTask, keyInput, keyTry, keyBranch} {
+		if c.Metadata[key] == "" || c.Metadata[key] != m.Metadata[key] {
+			return "its staged commit does not have the same " + key
+		}
+	}
+	try := m.Metadata[keyTry]
+	var err error
+	if k.Retry, err = strconv.Atoi(try[strings.LastIndex(try, "/")+1:]); err != nil || !k.owns(m.Metadata[keyBranch]) {
+		return "it was not staged on a branch of this task"
+	}
+	if path := c.Metadata[keyObject]; path != "" && path != k.resultPath() {
+		return "its result is not where one of this task is kept"
+	}
+	if len(m.Parents) > 0 && m.Parents[0] == input && !sound(m, c, input) {
+		return "it does not hold what was staged"
+	}
+	return ""
 }
 
 // answer is what came back from one merge request.

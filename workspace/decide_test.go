@@ -24,10 +24,57 @@ func TestSight(t *testing.T) {
 		{"ours, parents turned round", ours, []string{"C", "A"}, astray},
 		{"ours, squashed", ours, []string{"A"}, astray},
 		{"ours, with a third parent", ours, []string{"A", "C", "X"}, astray},
-		{"ours, without the staged commit", map[string]string{keyTask: "t", keyInput: "A"}, []string{"A", "C"}, astray},
+		{"ours, without the staged commit", map[string]string{keyTask: "t", keyInput: "A"}, []string{"A", "C"}, unrelated},
 	} {
 		if got := sight(Commit{Parents: c.parents, Metadata: c.metadata}, "t", "A"); got != c.want {
 			t.Errorf("%s: sight = %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestVouch(t *testing.T) {
+	task := TaskKey{Name: "t", WorkflowID: "wf", Reference: "ref", TaskID: "id/0", Retry: 1}
+	made := func() (m, c Commit) {
+		branch := task.newBranch()
+		m = Commit{ID: "M", Parents: []string{"A", "C"}, Tree: "T", Metadata: task.marks("A", branch)}
+		m.Metadata[keyCommit] = "C"
+		c = Commit{ID: "C", Parents: []string{"A"}, Tree: "T", Metadata: task.marks("A", branch)}
+		c.Metadata[keyResult] = "1"
+		return m, c
+	}
+	both := func(key, value string) func(m, c *Commit) {
+		return func(m, c *Commit) { m.Metadata[key], c.Metadata[key] = value, value }
+	}
+	other := task
+	other.WorkflowID = "other"
+	for name, tt := range map[string]struct {
+		change func(m, c *Commit)
+		want   string // part of it; "" is nothing against it
+	}{
+		"as made":                    {func(m, c *Commit) {}, ""},
+		"astray":                     {func(m, c *Commit) { m.Parents[0], m.Tree = "X", "U" }, ""},
+		"a result object":            {func(m, c *Commit) { c.Metadata[keyObject] = task.resultPath() }, ""},
+		"of no commit":               {func(m, c *Commit) { *c = Commit{} }, "does not stand on the input"},
+		"on another commit":          {func(m, c *Commit) { c.Parents = []string{"X"} }, "does not stand on the input"},
+		"a merge":                    {func(m, c *Commit) { c.Parents = []string{"A", "X"} }, "does not stand on the input"},
+		"without marks":              {func(m, c *Commit) { c.Metadata = map[string]string{keyResult: "1"} }, "the same perago.task"},
+		"of another task":            {func(m, c *Commit) { c.Metadata[keyTask] = "u" }, "the same perago.task"},
+		"of another input":           {func(m, c *Commit) { c.Metadata[keyInput] = "X" }, "the same perago.input"},
+		"of another attempt":         {func(m, c *Commit) { c.Metadata[keyTry] = "id/2" }, "the same perago.attempt"},
+		"of another branch":          {func(m, c *Commit) { c.Metadata[keyBranch] = task.newBranch() }, "the same perago.staging"},
+		"without a branch":           {func(m, c *Commit) { delete(m.Metadata, keyBranch); delete(c.Metadata, keyBranch) }, "the same perago.staging"},
+		"branch of someone":          {both(keyBranch, "forge"), "on a branch of this task"},
+		"branch of another task":     {both(keyBranch, other.newBranch()), "on a branch of this task"},
+		"branch of another attempt":  {both(keyTry, "id/2"), "on a branch of this task"},
+		"no number of an attempt":    {both(keyTry, "id"), "on a branch of this task"},
+		"result of somewhere else":   {func(m, c *Commit) { c.Metadata[keyObject] = "private/payroll.json" }, "its result is not where"},
+		"holds what was not staged":  {func(m, c *Commit) { m.Tree = "U" }, "does not hold what was staged"},
+		"result of another's folder": {func(m, c *Commit) { c.Metadata[keyObject] = other.resultPath() }, "its result is not where"},
+	} {
+		m, c := made()
+		tt.change(&m, &c)
+		if got := vouch(m, c, task, "A"); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: vouch = %q, want %q", name, got, tt.want)
 		}
 	}
 }

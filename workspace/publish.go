@@ -85,11 +85,16 @@ type MovedError struct {
 	Branch string
 	Input  string // the input commit
 	Head   string // where the branch is
+	Forged string // says which commit there has the keys of this task and was not made by it, and how that is known; "" is none
 }
 
 func (e *MovedError) Error() string {
-	return fmt.Sprintf("branch %s moved: it is at %s, the input is %s; nothing was published; "+
+	text := fmt.Sprintf("branch %s moved: it is at %s, the input is %s; nothing was published; "+
 		"the workflow has to pass a newer ref, a retry gets the same", e.Branch, e.Head, e.Input)
+	if e.Forged != "" {
+		text += "; " + e.Forged
+	}
+	return text
 }
 
 // DoubtError: a merge request went out, the server could not be asked what became
@@ -175,7 +180,7 @@ func (p *Publisher) Prepare(ctx context.Context, pub Publication) (*Published, e
 		}
 		return &done, nil
 	case v.head != pub.Ref.Commit:
-		return nil, s.movedTo(ctx, v.head)
+		return nil, s.movedTo(ctx, v)
 	}
 	return nil, nil
 }
@@ -240,11 +245,11 @@ func (s *session) tell(e Event) {
 
 // movedTo is the error of a branch that is elsewhere. It ends the task for good,
 // so an attempt that has been succeeded must not be the one that says it.
-func (s *session) movedTo(ctx context.Context, head string) error {
+func (s *session) movedTo(ctx context.Context, v view) error {
 	if err := s.current(ctx); err != nil {
 		return err
 	}
-	return &MovedError{Branch: s.Ref.Branch, Input: s.Ref.Commit, Head: head}
+	return &MovedError{Branch: s.Ref.Branch, Input: s.Ref.Commit, Head: v.head, Forged: v.forged}
 }
 
 // current is nil while the attempt is shown to be current: step 4.
@@ -268,7 +273,7 @@ func (s *session) confirm(ctx context.Context, unchanged Published) (Published, 
 	case v.seen != unrelated:
 		return s.settle(ctx, v)
 	case v.head != s.Ref.Commit:
-		return Published{}, s.movedTo(ctx, v.head)
+		return Published{}, s.movedTo(ctx, v)
 	}
 	return unchanged, nil
 }
@@ -278,11 +283,17 @@ type view struct {
 	head   string
 	seen   sighting
 	commit Commit // the one that was seen; zero when unrelated
+	staged Commit // what it merged; zero when unrelated
+	forged string // see MovedError
 }
 
 // historyMax bounds the walk from the head back to the input commit. An attempt
 // whose branch went further than that counts as moved.
 const historyMax = 10_000
+
+// claimsMax bounds how many commits with the keys of a task are looked into. One
+// task leaves one.
+const claimsMax = 16
 
 // look reads the head and, where it is not the input commit, walks along first
 // parents to the input commit in search of a publication of this task.
@@ -295,6 +306,7 @@ func (s *session) look(ctx context.Context) (view, error) {
 	if head == s.Ref.Commit {
 		return v, nil
 	}
+	var claims []Commit // to be a publication of this task; newest first
 	n := 0
 	for c, err := range s.Store.FirstParents(ctx, s.Ref.Repository, head) {
 		if err != nil {
@@ -303,12 +315,38 @@ func (s *session) look(ctx context.Context) (view, error) {
 		if n++; c.ID == s.Ref.Commit || n > historyMax {
 			break
 		}
-		if seen := sight(c, s.Task.key(), s.Ref.Commit); seen != unrelated {
-			v.seen, v.commit = seen, c
-			break
+		// The one that landed is the last: it stands on the input commit.
+		switch seen := sight(c, s.Task.key(), s.Ref.Commit); {
+		case seen == landed:
+			claims = append([]Commit{c}, claims...)
+		case seen == astray && len(claims) < claimsMax:
+			claims = append(claims, c)
+		}
+	}
+	for _, c := range claims {
+		if err := s.examine(ctx, &v, c); err != nil || v.seen != unrelated {
+			return v, err
 		}
 	}
 	return v, nil
+}
+
+// examine notes in v what c is that claims to be a publication of this task.
+func (s *session) examine(ctx context.Context, v *view, c Commit) error {
+	staged := s.staged
+	if id := c.Metadata[keyCommit]; id != staged.ID {
+		var err error
+		// One that is not there is a zero Commit, which stands on nothing.
+		if staged, err = s.Store.Lookup(ctx, s.Ref.Repository, id); err != nil && !errors.Is(err, ErrUnknownCommit) {
+			return err
+		}
+	}
+	if why := vouch(c, staged, s.Task, s.Ref.Commit); why != "" {
+		v.forged = fmt.Sprintf("commit %s there has the keys of this task and was not made by it: %s", c.ID, why)
+		return nil
+	}
+	v.seen, v.commit, v.staged = sight(c, s.Task.key(), s.Ref.Commit), c, staged
+	return nil
 }
 
 // settle turns a sighting into the outcome of the attempt.
@@ -319,7 +357,7 @@ func (s *session) settle(ctx context.Context, v view) (Published, error) {
 	if s.staged.ID != "" && v.commit.Metadata[keyCommit] == s.staged.ID {
 		return s.published(v.commit.ID), nil
 	}
-	result, err := s.recorded(ctx, v.commit.Metadata[keyCommit])
+	result, err := s.recorded(ctx, v.staged)
 	if err != nil {
 		return Published{}, fmt.Errorf("result of the earlier publication %s: %w", v.commit.ID, err)
 	}
@@ -343,35 +381,33 @@ func (s *session) raceLost(m Commit) error {
 	return err
 }
 
-// resultMax is the largest result that is kept in a commit's metadata, in bytes.
-const resultMax = 64 << 10
+// Bounds of a result, in bytes.
+const (
+	resultMax       = 64 << 10 // of one that is kept in a commit's metadata
+	resultObjectMax = 8 << 20  // of one that is read back from an object: none is published that is nearly as large
+)
 
-// recorded reads the result that was staged with a commit.
-func (s *session) recorded(ctx context.Context, staged string) (json.RawMessage, error) {
-	c, err := s.Store.Lookup(ctx, s.Ref.Repository, staged)
-	if err != nil {
-		return nil, err
-	}
+// recorded reads the result that was staged with c, which vouch has seen.
+func (s *session) recorded(ctx context.Context, c Commit) (json.RawMessage, error) {
+	data, where := []byte(c.Metadata[keyResult]), "metadata "+keyResult
 	if path := c.Metadata[keyObject]; path != "" {
-		r, err := s.Store.Open(ctx, s.Ref.Repository, staged, path)
+		r, err := s.Store.Open(ctx, s.Ref.Repository, c.ID, path)
 		if err != nil {
 			return nil, err
 		}
 		defer r.Close()
-		data, err := io.ReadAll(r)
-		if err == nil && !json.Valid(data) {
-			err = errors.New("is not JSON")
-		}
-		if err != nil {
+		if data, err = io.ReadAll(io.LimitReader(r, resultObjectMax+1)); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		return data, nil
+		where = path
 	}
-	result := json.RawMessage(c.Metadata[keyResult])
-	if !json.Valid(result) {
-		return nil, fmt.Errorf("commit %s has no result", staged)
+	switch {
+	case len(data) > resultObjectMax:
+		return nil, fmt.Errorf("%s of commit %s has more than %d bytes", where, c.ID, resultObjectMax)
+	case !json.Valid(data):
+		return nil, fmt.Errorf("%s of commit %s is not JSON", where, c.ID)
 	}
-	return result, nil
+	return data, nil
 }
 
 // cleanup is a context for what must be done though the attempt is cancelled.

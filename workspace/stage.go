@@ -159,12 +159,12 @@ func (s *session) result(ctx context.Context) (map[string]string, error) {
 	if result == "" {
 		result = "null"
 	}
-	metadata := map[string]string{keyTry: s.Task.attempt()}
+	metadata := s.Task.marks(s.Ref.Commit, s.branch)
 	if len(result) <= resultMax {
 		metadata[keyResult] = result
 		return metadata, nil
 	}
-	path := ResultsFolder + s.Task.hash() + ".json"
+	path := s.Task.resultPath()
 	metadata[keyObject] = path
 	_, err := s.Store.Put(ctx, s.Ref.Repository, s.branch, path, stringContent(result))
 	return metadata, err

@@ -61,7 +61,7 @@ func testPublishes(t *testing.T, w world) {
 	if done.Adopted || done.Result != nil {
 		t.Errorf("Published = %+v, want a publication of its own", done)
 	}
-	if got, want := metadataKeys(m), []string{"perago.attempt", "perago.commit", "perago.expect", "perago.input", "perago.task"}; !slices.Equal(got, want) {
+	if got, want := metadataKeys(m), []string{"perago.attempt", "perago.commit", "perago.expect", "perago.input", "perago.staging", "perago.task"}; !slices.Equal(got, want) {
 		t.Errorf("metadata of the merge = %q, want %q", got, want)
 	}
 	for key, want := range map[string]string{"perago.expect": w.input, "perago.input": w.input, "perago.commit": m.Parents[1], "perago.task": "wf-one/ref/0"} {
