@@ -204,10 +204,33 @@ func (x *execution) adopt(p *place, published *workspace.Published, err error) e
 	if err != nil {
 		return err
 	}
+	if published.Adopted {
+		if err := x.checkAdopted(*published); err != nil {
+			return err
+		}
+	}
 	x.res.Adopted = published.Adopted
 	ref := p.ref
 	ref.Commit = published.Commit
 	return x.complete(&ref, published.Result, nil)
+}
+
+// checkAdopted holds the result of an earlier publication to what holds for one
+// of the body: the file may be another by now, and whoever may merge can make
+// what looks like a publication.
+func (x *execution) checkAdopted(published workspace.Published) error {
+	var problems diag.List
+	if n := int64(len(published.Result)); n > MaxResultBytes {
+		problems = diag.List{{Code: "P4005", Severity: diag.Error, Message: "the result is too large", Found: size(n), Wanted: "at most " + size(MaxResultBytes)}}
+	} else {
+		problems = x.module.Task.CheckResult(published.Result)
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return &AdoptedError{Commit: published.Commit, Diagnostics: append(diag.List{{Code: "P4906", Severity: diag.Error,
+		Message: fmt.Sprintf("the result that commit %s has for this task is not one of it, and is not adopted", published.Commit),
+		Hint:    "was the file changed after that attempt, or did someone else make the commit? look at it, and start again from a newer ref"}}, problems...)}
 }
 
 func (x *execution) complete(ref *workspace.Ref, result json.RawMessage, err error) error {

@@ -23,6 +23,17 @@ func (e *GuardError) Error() string { return e.Failures.Error() }
 // Unwrap gives the diagnostics.
 func (e *GuardError) Unwrap() error { return e.Failures }
 
+// AdoptedError is a publication for this task whose result is not one of it.
+type AdoptedError struct {
+	Commit      string
+	Diagnostics diag.List // the first says so, the rest why
+}
+
+func (e *AdoptedError) Error() string { return e.Diagnostics.Error() }
+
+// Unwrap gives the diagnostics.
+func (e *AdoptedError) Unwrap() error { return e.Diagnostics }
+
 // PanicError is a fault of perago itself, caught at the boundary of an attempt.
 type PanicError struct {
 	Value any
@@ -41,6 +52,7 @@ func (e *PanicError) Error() string {
 //	fail_terminal                                      terminal: the author says so
 //	a lost race without the fence                      terminal: both commits are on the branch
 //	the branch moved                                   terminal: it does not come back to the input
+//	the result of an earlier publication is not valid  terminal: a retry would find the same
 //	whether the merge landed is not known              failed: the retry finds out
 //	everything else                                    failed: Conductor retries as the TaskDef says
 func statusOf(err error) Status {
@@ -51,6 +63,7 @@ func statusOf(err error) Status {
 		race  *workspace.LostRaceError
 		moved *workspace.MovedError
 		doubt *workspace.DoubtError
+		found *AdoptedError
 	)
 	switch {
 	case err == nil:
@@ -65,7 +78,7 @@ func statusOf(err error) Status {
 		return FailedTerminal
 	case errors.As(err, &body) && body.Terminal:
 		return FailedTerminal
-	case errors.As(err, &race), errors.As(err, &moved):
+	case errors.As(err, &race), errors.As(err, &moved), errors.As(err, &found):
 		return FailedTerminal
 	}
 	return Failed

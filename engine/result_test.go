@@ -28,6 +28,7 @@ func TestStatusOf(t *testing.T) {
 		{&BodyError{Diagnostics: list}, Failed},
 		{fmt.Errorf("publish: %w", &workspace.LostRaceError{}), FailedTerminal},
 		{fmt.Errorf("publish: %w", &workspace.MovedError{}), FailedTerminal},
+		{&AdoptedError{Diagnostics: list}, FailedTerminal},
 		{&workspace.DoubtError{Err: &workspace.MovedError{}}, Failed},
 		{fmt.Errorf("%w: %w", workspace.ErrNotCurrent, ErrGone), Failed},
 		{&workspace.HookError{}, Failed},

@@ -245,6 +245,45 @@ def run(workspace, params):
 	}
 }
 
+// TestAdoptedResultIsChecked: what an earlier publication has as its result is
+// held to the schema and to the bound of a result, like that of a body.
+func TestAdoptedResultIsChecked(t *testing.T) {
+	write := "\ndef run(workspace, params):\n    (workspace / \"x\").write_text(\"1\")\n    return "
+	for name, first := range map[string]string{
+		"another schema": strings.Replace(header, "result = schema(n = int)", "result = schema(n = str)", 1) + write + `{"n": "7"}`,
+		"no schema":      strings.Replace(header, "    result = schema(n = int),\n", "", 1) + write + `{"n": [1] * 100000}`,
+	} {
+		f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
+		if res := f.runner.Run(t.Context(), load(t, first), f.attempt("{}"), engine.Hooks{}); res.Status != engine.Completed {
+			t.Fatal(res.Reason)
+		}
+		head, _ := f.head(t)
+		again := f.attempt("{}")
+		again.TaskID, again.Retry = "id2", 1
+		res := f.runner.Run(t.Context(), load(t, header+write+`{"n": 7}`), again, engine.Hooks{})
+		if res.Status != engine.FailedTerminal || res.Output != nil || !strings.HasPrefix(res.Reason, "the result that commit "+head) || !strings.Contains(res.Reason, "/result/n") {
+			t.Errorf("%s: got %s %q %s, want FAILED_WITH_TERMINAL_ERROR that names the commit and the field", name, res.Status, res.Reason, res.Output)
+		}
+	}
+	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
+	f.runner.Publisher = earlier(strings.Repeat(" ", engine.MaxResultBytes) + "{}")
+	m := load(t, strings.Replace(header, "    result = schema(n = int),\n", "", 1)+write+"{}")
+	if res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{}); res.Status != engine.FailedTerminal || !strings.Contains(res.Reason, "too large") {
+		t.Errorf("got %s %.200q, want that the result is too large", res.Status, res.Reason)
+	}
+}
+
+// earlier is a publisher that finds this result published already.
+type earlier string
+
+func (e earlier) Prepare(context.Context, workspace.Publication) (*workspace.Published, error) {
+	return &workspace.Published{Commit: "M", Result: json.RawMessage(e), Adopted: true}, nil
+}
+
+func (e earlier) Publish(context.Context, workspace.Publication) (workspace.Published, error) {
+	return workspace.Published{}, errors.New("it was published already")
+}
+
 // TestCauseOutranksTheError: whatever the cancel led to, the reason is the cause.
 func TestCauseOutranksTheError(t *testing.T) {
 	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})

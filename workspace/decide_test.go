@@ -1,8 +1,10 @@
 package workspace
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -75,6 +77,32 @@ func TestVouch(t *testing.T) {
 		tt.change(&m, &c)
 		if got := vouch(m, c, task, "A"); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("%s: vouch = %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// endless is a store whose objects do not end.
+type endless struct{ Store }
+
+func (endless) Open(context.Context, string, string, string) (io.ReadCloser, error) {
+	return io.NopCloser(zeros{}), nil
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestRecordedResultIsBounded(t *testing.T) {
+	s := &session{Publisher: &Publisher{Store: endless{}}}
+	for name, metadata := range map[string]map[string]string{
+		"an object":            {keyObject: s.Task.resultPath()},
+		"metadata":             {keyResult: strings.Repeat(" ", resultObjectMax) + "1"},
+		"metadata, not JSON":   {keyResult: "{"},
+		"neither of the two":   {},
+		"an object of nothing": {keyObject: ""},
+	} {
+		if got, err := s.recorded(t.Context(), Commit{ID: "C", Metadata: metadata}); err == nil {
+			t.Errorf("%s: recorded = %d bytes, want an error", name, len(got))
 		}
 	}
 }

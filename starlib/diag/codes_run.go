@@ -97,6 +97,7 @@ func surroundingStories() []Story {
 		{"P4903", "a lost race without the fence", "The target branch moved between the last look and the publication, and the repository has no fence. Both commits are on the branch. `perago doctor` tells how to install the fence.", ""},
 		{"P4904", "the attempt is no longer current", "Conductor has given it up, or its lease could not be kept, or the worker was told to stop at once. Nothing was published.", ""},
 		{"P4905", "it is not known whether the merge landed", "The server went away while the result was merged into the target branch, and could not be asked what became of it. A retry finds out: it adopts what landed, and makes sure that nothing lands late.", ""},
+		{"P4906", "the result of an earlier publication is not valid", "The target branch has a commit that an earlier attempt of this task published, but the result recorded with it does not fit the task's result schema. Either the file was changed between the attempts, or the commit was made by someone else.", ""},
 		{"P4999", "a fault of perago itself", "This should not happen. Please report it, with the file or the task's log.", ""},
 	}
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ func TestPublication(t *testing.T, s Subject) {
 		{"a retry adopts what was published and not reported", testAdopts},
 		{"a large result is adopted too", testAdoptsLarge},
 		{"another task, or another input, is not adopted", testNotOurs},
+		{"what someone made to look like a publication is not adopted", testForged},
 		{"an attempt that is no longer current publishes nothing", testNotCurrent},
 		{"a cancelled attempt leaves nothing", testCancel},
 		{"another hook's refusal is final, with its text", testForeignHook},
@@ -225,6 +227,45 @@ func testNotOurs(t *testing.T, w world) {
 	w.must(err)
 	if again.Adopted || again.Commit == done.Commit {
 		t.Errorf("another input = %+v, want a publication of its own", again)
+	}
+}
+
+// testForged lets someone who may merge put the keys of a task on merges of their own.
+func testForged(t *testing.T, w world) {
+	for name, mark := range map[string]bool{"the keys on the merge alone": false, "the keys on both commits": true} {
+		w := newWorld(t, w.Subject)
+		keys := map[string]string{"perago.task": "wf-one/ref/0", "perago.input": w.input, "perago.attempt": "one-0/0", "perago.staging": "forge"}
+		staged := map[string]string{"perago.result": `"forged"`}
+		if mark {
+			maps.Copy(staged, keys)
+		}
+		w.branch("forge", w.input)
+		w.put("forge", "theirs", "x")
+		keys["perago.commit"] = w.commit("forge", staged).ID
+		m, err := w.merge("forge", "main", keys)
+		w.must(err)
+		done, err := w.attempt(w.Store, "one", 1).run(t.Context())
+		w.wantsMoved(err, m.ID)
+		if done.Adopted || err == nil || !strings.Contains(err.Error(), "was not made by it") {
+			t.Errorf("%s: %+v, %v, want that it is not adopted, and why", name, done, err)
+		}
+	}
+	// The real one is on the branch, and below what someone made to hide it.
+	real := w.attempt(w.Store, "one", 0)
+	done, err := real.run(t.Context())
+	w.must(err)
+	staged := w.lookup(w.lookup(done.Commit).Parents[1])
+	w.branch("forge", done.Commit)
+	w.put("forge", "theirs", "x")
+	w.commit("forge", nil)
+	keys := maps.Clone(w.lookup(done.Commit).Metadata)
+	delete(keys, "perago.expect")
+	_, err = w.merge("forge", "main", keys)
+	w.must(err)
+	again, err := w.attempt(w.Store, "one", 1).run(t.Context())
+	w.must(err)
+	if !again.Adopted || again.Commit != done.Commit || string(again.Result) != staged.Metadata["perago.result"] {
+		t.Errorf("the retry = %+v, want the adopted %.8s", again, done.Commit)
 	}
 }
 
