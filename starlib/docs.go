@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+
+	"perago/starlib/diag"
 )
 
 // Markdown is the reference of the language's builtins, rendered from the table.
@@ -30,6 +32,28 @@ func Markdown() string {
 		fmt.Fprintf(&b, "| %s | `%s` |\n", v.Type(), strings.Join(slices.Sorted(slices.Values(v.AttrNames())), "`, `"))
 	}
 	return b.String()
+}
+
+// Entries are the parts of the reference about one name: "csv.write", "write_text",
+// a module or a type such as "stats" or "path", with all that it has. "" when
+// there is nothing of that name; near is then the nearest one, if any.
+func Entries(name string) (text, near string) {
+	var b strings.Builder
+	var names []string
+	table := Table()
+	for i := range table {
+		row := &table[i]
+		last := row.Name[strings.LastIndexByte(row.Name, '.')+1:]
+		owner := strings.TrimSuffix(strings.TrimSuffix(row.Name, last), ".")
+		names = append(names, row.Name, last, owner)
+		if row.Name == name || last == name || owner == name {
+			row.markdown(&b)
+		}
+	}
+	if b.Len() > 0 {
+		return strings.TrimPrefix(b.String(), "\n"), ""
+	}
+	return "", diag.Nearest(name, names)
 }
 
 // section is what has one heading.

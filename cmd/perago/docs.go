@@ -3,6 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
@@ -16,10 +20,11 @@ func (a *app) docsCommand() *ffcli.Command {
 	root := rootFlag(flags)
 	return &ffcli.Command{
 		Name:       "docs",
-		ShortUsage: "perago docs FILE... [flags]",
-		ShortHelp:  "Print the reference page of a task, in Markdown.",
-		LongHelp:   "Parameters, result, workspace with its guards, and controls, as the file declares\nthem. `perago docs --builtins` is the reference of the language.",
-		FlagSet:    flags,
+		ShortUsage: "perago docs FILE...|NAME... [flags]",
+		ShortHelp:  "Print the reference page of a task, or of a name of the language, in Markdown.",
+		LongHelp: "Parameters, result, workspace with its guards, and controls, as the file declares\nthem. Of a name such as csv.write, glob, stats or path, what the reference says of it.\n" +
+			"`perago docs --builtins` is the whole reference of the language.",
+		FlagSet: flags,
 		Exec: a.interruptible(func(_ context.Context, args []string) error {
 			switch {
 			case *builtins && len(args) > 0:
@@ -30,9 +35,39 @@ func (a *app) docsCommand() *ffcli.Command {
 			case len(args) == 0:
 				return usageError("", "docs wants at least one task file, or --builtins")
 			}
+			if !isFile(args[0]) {
+				return a.entries(args)
+			}
 			return a.docs(args, *root)
 		}),
 	}
+}
+
+// isFile says whether an argument means a file rather than a name of the language.
+func isFile(arg string) bool {
+	if strings.HasSuffix(arg, ".star") || strings.ContainsAny(arg, `/\`) {
+		return true
+	}
+	_, err := os.Stat(arg)
+	return err == nil
+}
+
+// entries prints what the reference says of some names.
+func (a *app) entries(names []string) error {
+	var pages []string
+	for _, name := range names {
+		text, near := starlib.Entries(name)
+		if text == "" {
+			hint := "`perago docs --builtins` lists all names; a task file ends in .star"
+			if near != "" {
+				hint = "did you mean `" + near + "`?"
+			}
+			return &failure{exitUsage, fmt.Errorf("docs: the language has no `%s`", name), hint}
+		}
+		pages = append(pages, text)
+	}
+	_, err := io.WriteString(a.stdout, strings.Join(pages, "\n"))
+	return err
 }
 
 func (a *app) docs(files []string, root string) error {
