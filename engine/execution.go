@@ -154,7 +154,7 @@ func (x *execution) guards(ctx context.Context, p *place, side when) error {
 		x.placeAt(d, at[f.Index])
 		list = append(list, d)
 	}
-	return &GuardError{Post: bool(side), Failures: x.module.locate(list)}
+	return &GuardError{Post: bool(side), Failures: x.module.Locate(list)}
 }
 
 func (x *execution) placeAt(d *diag.Diagnostic, at starlib.Position) {

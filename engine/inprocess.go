@@ -104,5 +104,5 @@ func atBody(m *Module, list diag.List) diag.List {
 			d.File, d.Line, d.Column = pos.Filename(), int(pos.Line), int(pos.Col)
 		}
 	}
-	return m.locate(list)
+	return m.Locate(list)
 }

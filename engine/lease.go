@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"perago/workspace"
 )
 
 const (
@@ -54,7 +56,9 @@ func (l *life) keepLease(ctx context.Context, a Attempt, lines *taskLog, lose co
 		log: l.log.With(a.LogAttrs()...), force: l.work.Done(), over: make(chan struct{}), kept: time.Now()}
 	go func() {
 		defer close(k.over)
-		k.keep(ctx)
+		if err := workspace.Caught(func() error { k.keep(ctx); return nil })(); err != nil {
+			lose(err) // nobody keeps the lease any more
+		}
 	}()
 	return k
 }

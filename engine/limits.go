@@ -14,6 +14,7 @@ import (
 
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/workspace"
 )
 
 // What one run of a body may tell, whatever its own limits are.
@@ -99,12 +100,12 @@ func limit(ctx context.Context, thread *starlark.Thread, m *Module, call Call, a
 	done := make(chan struct{})
 	var watching sync.WaitGroup
 	if wall := call.Limits.Wall; wall > 0 {
-		watching.Go(func() { lim.boundWall(done, wall) })
+		workspace.Go(&watching, cancel, func() { lim.boundWall(done, wall) })
 	}
 	if alone != nil {
 		lim.prepareHeap()
-		watching.Go(func() { lim.boundHeap(done, call.Limits.Memory) })
-		watching.Go(func() { lim.noteStuck(inner, done) })
+		workspace.Go(&watching, cancel, func() { lim.boundHeap(done, call.Limits.Memory) })
+		workspace.Go(&watching, cancel, func() { lim.noteStuck(inner, done) })
 	}
 	unwatch := context.AfterFunc(inner, func() { thread.Cancel(context.Cause(inner).Error()) })
 	return lim, inner, func() {

@@ -229,8 +229,8 @@ func (m *Module) Diagnose(err error) diag.List {
 	return list
 }
 
-// locate fills in the source lines of diagnostics that have a place.
-func (m *Module) locate(list diag.List) diag.List {
+// Locate fills in the source lines of diagnostics that have a place.
+func (m *Module) Locate(list diag.List) diag.List {
 	if m.sources == nil {
 		return list // a module that no file was loaded for
 	}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"perago/workspace"
 )
 
 const (
@@ -74,13 +76,19 @@ func (l *life) ask(s *source, wait time.Duration) bool {
 	for _, a := range attempts {
 		l.log.Info("task polled", a.LogAttrs()...)
 		l.slots.take()
-		l.group.Go(func() {
+		workspace.Go(&l.group, l.givenUp(a), func() {
 			defer l.slots.give()
 			l.serve(a)
 		})
 	}
 	l.note(s, err)
 	return len(attempts) > 0
+}
+
+// givenUp tells of a fault of perago's own around an attempt. What is left of
+// the attempt is its lease, which runs out.
+func (l *life) givenUp(a Attempt) func(error) {
+	return func(err error) { l.log.Error("attempt given up", append(a.LogAttrs(), "error", err.Error())...) }
 }
 
 // note keeps what is to be known of the last poll, and logs it when it is news.

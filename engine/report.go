@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"perago/workspace"
 )
 
 const (
@@ -34,7 +36,7 @@ func (l *life) deliver(res Result, lease *lease, lines *taskLog, since time.Time
 		l.log.Info("task polled", next.LogAttrs()...)
 	}
 	if lease.doubtful() {
-		l.group.Go(func() { l.lookAfter(res, lease) })
+		workspace.Go(&l.group, l.givenUp(res.Attempt), func() { l.lookAfter(res, lease) })
 	}
 	return next
 }

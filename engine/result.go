@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,14 +34,7 @@ func (e *AdoptedError) Error() string { return e.Diagnostics.Error() }
 func (e *AdoptedError) Unwrap() error { return e.Diagnostics }
 
 // PanicError is a fault of perago itself, caught at the boundary of an attempt.
-type PanicError struct {
-	Value any
-	Stack string
-}
-
-func (e *PanicError) Error() string {
-	return fmt.Sprintf("perago itself failed: %v; please report it with the task's log", e.Value)
-}
+type PanicError = workspace.PanicError
 
 // statusOf says what an error means for the attempt. It is the only place that
 // decides.

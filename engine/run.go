@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"perago/starlib"
@@ -133,13 +132,8 @@ func (x *execution) run(ctx context.Context) error {
 
 // guarded is run with a panic of perago's own turned into an error: the one
 // boundary where that is done.
-func (x *execution) guarded(ctx context.Context) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: string(debug.Stack())}
-		}
-	}()
-	return x.run(ctx)
+func (x *execution) guarded(ctx context.Context) error {
+	return workspace.Caught(func() error { return x.run(ctx) })()
 }
 
 // finish turns the error of an attempt into its Result. After a cancel the

@@ -113,7 +113,7 @@ func (o *Overlay) differences(ctx context.Context) ([]difference, error) {
 		if d.entry == nil || d.over == nil || d.entry.size != d.over.size {
 			continue
 		}
-		group.Go(func() error {
+		group.Go(Caught(func() error {
 			if d.entry.same.Load() == 0 {
 				same, err := o.sameContent(groupCtx, d.entry, *d.over)
 				if err != nil {
@@ -126,7 +126,7 @@ func (o *Overlay) differences(ctx context.Context) ([]difference, error) {
 			}
 			d.same = d.entry.same.Load() == isSame
 			return nil
-		})
+		}))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err

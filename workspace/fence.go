@@ -75,8 +75,8 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *Atte
 // beside does both, whatever becomes of the other one.
 func beside(one, other func() error) error {
 	var group errgroup.Group
-	group.Go(one)
-	group.Go(other)
+	group.Go(Caught(one))
+	group.Go(Caught(other))
 	return group.Wait()
 }
 
@@ -106,10 +106,10 @@ func (p *Publisher) expectFence(repo string) bool {
 func (p *Publisher) fenceBeside(ctx context.Context, pub Publication) (verdict func() (bool, error)) {
 	var holds bool
 	var group errgroup.Group
-	group.Go(func() (err error) {
+	group.Go(Caught(func() (err error) {
 		holds, err = p.fenceHolds(ctx, pub)
 		return err
-	})
+	}))
 	return func() (bool, error) {
 		err := group.Wait()
 		return holds, err

@@ -147,7 +147,7 @@ func (r *readAhead) fetchNext(g *guess) {
 			}
 			r.bytes += c.size
 			r.waiting[path] = c.size
-			r.done.Go(func() { r.fetch(c) })
+			Go(&r.done, func(error) {}, func() { r.fetch(c) }) // as an error of fetch
 		}
 		g.ahead++
 	}

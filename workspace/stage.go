@@ -118,26 +118,26 @@ func (s *session) upload(ctx context.Context, changes []Staged) (Event, error) {
 			remove = append(remove, c.Path)
 		case c.From != "":
 			done.Copies++
-			group.Go(func() error {
+			group.Go(Caught(func() error {
 				return s.Store.Copy(gctx, s.Ref.Repository, s.branch, CopyRequest{Commit: s.Ref.Commit, From: c.From, To: c.Path})
-			})
+			}))
 		default:
 			done.Puts++
-			group.Go(func() error {
+			group.Go(Caught(func() error {
 				_, err := s.Store.Put(gctx, s.Ref.Repository, s.branch, c.Path, Content{Size: c.Size, Open: c.Open})
 				bytes.Add(c.Size)
 				return err
-			})
+			}))
 		}
 	}
 	for len(remove) > 0 {
 		n := min(len(remove), removeMax)
 		batch := remove[:n]
 		remove = remove[n:]
-		group.Go(func() error { return s.Store.Remove(gctx, s.Ref.Repository, s.branch, batch) })
+		group.Go(Caught(func() error { return s.Store.Remove(gctx, s.Ref.Repository, s.branch, batch) }))
 	}
 	if s.fenced {
-		group.Go(func() error { return s.ensureFence(gctx) })
+		group.Go(Caught(func() error { return s.ensureFence(gctx) }))
 	}
 	err := group.Wait()
 	done.Bytes = bytes.Load()

@@ -134,7 +134,7 @@ func (c *child) load(payload []byte) error {
 // start runs the body in a goroutine of its own, which ends the process.
 func (c *child) start(payload []byte) error {
 	var m runMessage
-	if err := decode(payload, &m); err != nil {
+	if err := decodeTrusted(payload, &m); err != nil {
 		return err
 	}
 	if c.module == nil || c.cancel != nil {
@@ -210,12 +210,14 @@ const (
 	maxText        = 4 << 10  // bytes of one text of a diagnostic
 	maxStackText   = 64 << 10 // bytes of a Go stack
 	maxDiagnostics = 100
-	maxFrames      = 100
+	maxFrames      = 100  // of one diagnostic
+	maxAllFrames   = 1000 // of all: further ones go without
 )
 
 // bounded cuts diagnostics to what fits a message.
 func bounded(list diag.List) diag.List {
 	out := make(diag.List, 0, min(len(list), maxDiagnostics))
+	frames := maxAllFrames
 	for _, d := range list[:cap(out)] {
 		if d == nil {
 			continue
@@ -226,6 +228,9 @@ func bounded(list diag.List) diag.List {
 		}
 		if n := len(clean.Stack); n > maxFrames {
 			clean.Stack = append(clean.Stack[:maxFrames/2:maxFrames/2], clean.Stack[n-maxFrames/2:]...)
+		}
+		if frames -= len(clean.Stack); frames < 0 {
+			clean.Stack = nil
 		}
 		out = append(out, &clean)
 	}

@@ -30,6 +30,7 @@ type server struct {
 	ctx   context.Context
 	files starlib.Files // nil for a task without a workspace
 	conn  *conn
+	fault func(error) // told of a fault of perago's own in an answer
 	slots chan struct{}
 	busy  sync.WaitGroup
 
@@ -39,7 +40,7 @@ type server struct {
 }
 
 func newServer(ctx context.Context, files starlib.Files, c *conn) *server {
-	return &server{ctx: ctx, files: files, conn: c, slots: make(chan struct{}, maxOutstanding),
+	return &server{ctx: ctx, files: files, conn: c, fault: func(error) {}, slots: make(chan struct{}, maxOutstanding),
 		drafts: make(map[uint64]*workspace.Draft), early: make(map[uint64]func())}
 }
 
@@ -68,7 +69,7 @@ func (s *server) handle(payload []byte) error {
 	case <-s.ctx.Done():
 		return nil
 	}
-	s.busy.Go(func() {
+	workspace.Go(&s.busy, s.fault, func() {
 		defer func() { <-s.slots }()
 		// A send that fails is a child that is gone, which its session sees.
 		s.answer(m)

@@ -168,7 +168,14 @@ func hostile(trick string) int {
 	if err != nil {
 		return 3
 	}
-	tricks()[trick].do(intruder{c, note})
+	switch i := (intruder{c, note}); trick {
+	case "deaf":
+		deaf(i)
+	case "liar":
+		liar(i)
+	default:
+		tricks()[trick].do(i)
+	}
 	return 0
 }
 

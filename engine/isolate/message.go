@@ -247,8 +247,21 @@ type remoteError struct {
 func (e *remoteError) Error() string   { return e.text }
 func (e *remoteError) Unwrap() []error { return e.within }
 
+// maxValues is how many values one message to the worker may hold: arrays,
+// objects, and what is in them. A message becomes some 200 bytes of memory for
+// each of them at most, however short its text.
+const maxValues = 50_000
+
 // decode reads a payload that holds exactly one JSON value of v's shape.
 func decode(payload []byte, v any) error {
+	if n := jsonValues(payload); n > maxValues {
+		return fmt.Errorf("%w: a message of %d values, at most %d may be", errProtocol, n, maxValues)
+	}
+	return decodeTrusted(payload, v)
+}
+
+// decodeTrusted is decode of what the worker itself has bounded.
+func decodeTrusted(payload []byte, v any) error {
 	if err := json.Unmarshal(payload, v); err != nil {
 		return fmt.Errorf("%w: %v", errProtocol, err)
 	}
@@ -318,6 +331,24 @@ func (f fieldMessage) value() slog.Value {
 		}
 	}
 	return slog.StringValue(f.Text)
+}
+
+// jsonValues counts the values in a JSON text, by what stands between and around
+// them: it is never less than what a decoder would make.
+func jsonValues(raw []byte) int {
+	n, quoted := 1, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[', c == '{', c == ',':
+			n++
+		}
+	}
+	return n
 }
 
 // maxDepth is how deep a result or a field of a record may nest.

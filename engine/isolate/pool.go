@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"perago/engine"
+	"perago/workspace"
 )
 
 // Options of Processes; the zero value is what `perago start` and `run` use.
@@ -49,6 +50,7 @@ type Processes struct {
 	last    *engine.Module // that was asked for
 	starter chan func()
 	closed  bool
+	faults  []error // of perago's own, beside the bodies; Close tells the first few
 }
 
 // spare is a child that waits.
@@ -96,7 +98,7 @@ func (p *Processes) Close() error {
 		close(p.starter)
 		p.starter = nil
 	}
-	return nil
+	return errors.Join(p.faults...)
 }
 
 // Warm starts the spares ahead of the next body, which is expected to be one of
@@ -221,8 +223,18 @@ func (p *Processes) beside(do func()) bool {
 	if p.closed {
 		return false
 	}
-	p.busy.Go(do)
+	workspace.Go(&p.busy, p.failed, do)
 	return true
+}
+
+// failed keeps a fault of what was done beside the bodies: no attempt is worse
+// for it, since a body that finds no child starts one.
+func (p *Processes) failed(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.faults) < 3 {
+		p.faults = append(p.faults, err)
+	}
 }
 
 // refill starts spares after a body of m was asked for. When one of m was asked
@@ -240,7 +252,7 @@ func (p *Processes) refill(m *engine.Module) {
 	if len(p.waiting) == p.spares && p.spares > 0 && !slices.ContainsFunc(p.waiting, suits) {
 		oldest := p.waiting[0]
 		p.waiting = slices.Delete(p.waiting, 0, 1)
-		p.busy.Go(oldest.drop)
+		workspace.Go(&p.busy, p.failed, oldest.drop)
 	}
 	for !p.closed && len(p.waiting) < p.spares {
 		s, err := p.start(wants)
@@ -258,7 +270,7 @@ func (p *Processes) start(m *engine.Module) (*spare, error) {
 		return nil, err
 	}
 	child.required = p.required
-	p.busy.Go(func() { child.prepare(p.ctx, m) })
+	workspace.Go(&p.busy, p.failed, func() { child.prepare(p.ctx, m) })
 	return &spare{process: child, wants: m}, nil
 }
 
@@ -272,15 +284,18 @@ func (p *Processes) spawn() (child *process, err error) {
 	done := make(chan struct{})
 	p.starter <- func() {
 		defer close(done)
-		c := p.command
-		if c == nil {
-			var path string
-			if path, err = executable(); err != nil {
-				return
+		err = workspace.Caught(func() (err error) {
+			c := p.command
+			if c == nil {
+				path, err := executable()
+				if err != nil {
+					return err
+				}
+				c = &command{path: path, args: []string{"perago", childArgument}}
 			}
-			c = &command{path: path, args: []string{"perago", childArgument}}
-		}
-		child, err = startProcess(c.path, c.args)
+			child, err = startProcess(c.path, c.args)
+			return err
+		})()
 	}
 	<-done
 	return child, err

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perago/engine"
+	"perago/workspace"
 )
 
 const (
@@ -112,13 +113,14 @@ func (p *process) spawn(path string, args []string, socket *os.File) error {
 		r.Close()
 		return fmt.Errorf("start the body's process: %w", err)
 	}
-	p.reader.Go(func() {
+	end := func(error) { p.proc.Kill() }
+	workspace.Go(&p.reader, end, func() {
+		defer r.Close()
 		io.Copy(p.stderr, r)
-		r.Close()
 	})
-	p.reader.Go(func() {
+	workspace.Go(&p.reader, end, func() {
+		defer close(p.gone)
 		p.state, _ = p.proc.Wait()
-		close(p.gone)
 	})
 	return nil
 }
@@ -142,7 +144,7 @@ func (p *process) within(ctx context.Context, do func() error) error {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { p.proc.Kill() })
 	defer stop()
-	err := do()
+	err := workspace.Caught(do)()
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

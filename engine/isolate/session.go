@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"perago/engine"
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/workspace"
 )
 
 // session is one run of one body in one child.
@@ -35,6 +37,7 @@ type session struct {
 
 	mu     sync.Mutex
 	passed *engine.LimitError // the first limit that ended the body, as far as it is known
+	fault  error              // of perago's own, in a goroutine that worked for this run
 	limit  chan struct{}      // closed when passed is set
 }
 
@@ -84,6 +87,7 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.files = newServer(inner, s.call.Files, s.child.conn)
+	s.files.fault = s.failed
 	var watching sync.WaitGroup
 	defer func() {
 		cancel()
@@ -92,17 +96,37 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 		s.files.close()
 	}()
 	s.started = time.Now()
+	over := make(chan struct{})
+	defer close(over)
+	// Before the child is told anything: it may not read.
+	workspace.Go(&watching, s.failed, func() { s.watch(ctx, over) })
+	workspace.Go(&watching, s.failed, func() { s.watchThreads(over) })
 	start := runMessage{Params: s.call.Params.JSON(), Workspace: s.call.Files != nil, Limits: s.call.Limits}
 	if err := s.child.conn.send(kindRun, start, nil); err != nil {
 		return done, err
 	}
-	over := make(chan struct{})
-	defer close(over)
-	watching.Go(func() { s.watch(ctx, over) })
-	watching.Go(func() { s.watchThreads(over) })
 	done, err = s.listen()
 	done.Usage.ProcessBytes = residentOf(s.child.proc.Pid, nil) // while it lives
+	if err == nil {
+		err = s.faulted()
+	}
 	return done, err
+}
+
+// failed ends the run because of a fault of perago's own.
+func (s *session) failed(err error) {
+	s.mu.Lock()
+	if s.fault == nil {
+		s.fault = err
+	}
+	s.mu.Unlock()
+	s.child.proc.Kill()
+}
+
+func (s *session) faulted() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fault
 }
 
 // listen takes what the child says until it is done.
@@ -278,6 +302,9 @@ func (s *session) outcome(ctx context.Context, done doneMessage) (json.RawMessag
 		if len(list) == 0 {
 			return nil, usage, s.broken("an empty diagnostic")
 		}
+		for _, d := range list {
+			s.confine(d)
+		}
 		return nil, usage, &engine.BodyError{Diagnostics: list, Terminal: done.Terminal}
 	case jsonDepth(done.result) > maxDepth:
 		return nil, usage, s.broken("a result that is missing, no JSON, or too deep")
@@ -298,6 +325,9 @@ func (s *session) broken(what string) error {
 func (s *session) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if fault := s.faulted(); fault != nil {
+		return fault
 	}
 	words := readNote(s.child.note)
 	s.mu.Lock()
@@ -395,20 +425,19 @@ func (s *session) place(d *diag.Diagnostic, at starlib.Position) bool {
 		return false
 	}
 	d.File, d.Line, d.Column = at.File, at.Line, at.Column
-	d.Source = sourceLine(source, at.Line)
+	d.Source = ""
+	s.module.Locate(diag.List{d})
 	return true
 }
 
-// sourceLine is one line of a file, without its newline; "" when there is none.
-func sourceLine(source []byte, line int) string {
-	rest := string(source)
-	for range line - 1 {
-		_, after, found := strings.Cut(rest, "\n")
-		if !found {
-			return ""
-		}
-		rest = after
+// confine lets a diagnostic of the child name no file but those of the module,
+// and shows the line that stands there.
+func (s *session) confine(d *diag.Diagnostic) {
+	at := starlib.Position{File: d.File, Line: d.Line, Column: d.Column}
+	d.File, d.Line, d.Column, d.Source = "", 0, 0, ""
+	s.place(d, at)
+	d.Stack = slices.DeleteFunc(d.Stack, func(f diag.Frame) bool { _, known := s.module.Sources[f.File]; return !known })
+	for i := range d.Stack {
+		d.Stack[i].Function = shorten(d.Stack[i].Function, maxText)
 	}
-	text, _, _ := strings.Cut(rest, "\n")
-	return strings.TrimSuffix(text, "\r")
 }
