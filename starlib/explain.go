@@ -6,18 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/santhosh-tekuri/jsonschema/v5"
-
 	"perago/starlib/diag"
 )
 
-// explainer turns the errors of one validation into complaints.
+// explainer turns what is wrong with one value into complaints.
 type explainer struct {
 	*validator
 	tree       jsonTree
@@ -25,43 +22,29 @@ type explainer struct {
 	complaints complaints
 }
 
-// nowhere is no InstanceLocation.
-const nowhere = "-"
-
-// explain goes down to what is really wrong. nullAt is the location of a value
-// that could be null as well, or nowhere.
-func (x *explainer) explain(e *jsonschema.ValidationError, nullAt string) {
-	f, word := x.at(e)
+// explain goes down to what is really wrong. nullAt is the place of a value
+// that could be null as well; nil when there is none.
+func (x *explainer) explain(w *fault, nullAt *place) {
 	switch {
-	case word == "":
-		for _, cause := range e.Causes {
+	case w.word == "":
+		for _, cause := range w.causes {
 			x.explain(cause, nullAt)
 		}
-	case word != "anyOf":
-		x.leaf(f, word, e.InstanceLocation, e.InstanceLocation == nullAt)
-	case f.Type.Kind == KindOptional && len(e.Causes) > 0:
-		x.explain(e.Causes[0], e.InstanceLocation)
+	case w.word != "anyOf":
+		x.leaf(w.field, w.word, w.at, w.at == nullAt)
+	case w.field.Type.Kind == KindOptional:
+		x.explain(w.causes[0], w.at)
 	default:
-		x.union(f, e, nullAt)
+		x.union(w, nullAt)
 	}
-}
-
-// at is the field and the keyword that an error is about; a wrapper has none.
-func (x *explainer) at(e *jsonschema.ValidationError) (f *Field, keyword string) {
-	id, keyword, _ := strings.Cut(e.AbsoluteKeywordLocation, "/")
-	i, err := strconv.Atoi(id)
-	if err != nil || i >= len(x.fields) {
-		return x.root, ""
-	}
-	return x.fields[i], keyword
 }
 
 // union complains of the member that comes nearest: one that takes values of
 // this JSON type, and of those the one with the fewest complaints.
-func (x *explainer) union(f *Field, e *jsonschema.ValidationError, nullAt string) {
+func (x *explainer) union(w *fault, nullAt *place) {
 	var nearest *explainer
-	for _, cause := range e.Causes {
-		if x.otherType(cause, e.InstanceLocation) {
+	for _, cause := range w.causes {
+		if cause.otherType(w.at) {
 			continue
 		}
 		inner := explainer{validator: x.validator, tree: x.tree, path: x.path}
@@ -71,12 +54,12 @@ func (x *explainer) union(f *Field, e *jsonschema.ValidationError, nullAt string
 		}
 	}
 	if nearest == nil {
-		x.leaf(f, "type", e.InstanceLocation, e.InstanceLocation == nullAt)
+		x.leaf(w.field, "type", w.at, w.at == nullAt)
 		return
 	}
 	for _, c := range nearest.complaints.list {
 		if c.hint == "" {
-			c.hint = "the whole choice here is " + shorten(f.Type.String())
+			c.hint = "the whole choice here is " + shorten(w.field.Type.String())
 		}
 		x.complaints.add(c)
 	}
@@ -84,13 +67,12 @@ func (x *explainer) union(f *Field, e *jsonschema.ValidationError, nullAt string
 }
 
 // otherType says whether a member of a union wants another JSON type altogether.
-func (x *explainer) otherType(e *jsonschema.ValidationError, location string) bool {
-	_, word := x.at(e)
-	if e.InstanceLocation != location || word != "anyOf" {
-		return word == "type" && e.InstanceLocation == location
+func (w *fault) otherType(at *place) bool {
+	if w.at != at || w.word != "anyOf" {
+		return w.word == "type" && w.at == at
 	}
-	for _, cause := range e.Causes {
-		if !x.otherType(cause, location) {
+	for _, cause := range w.causes {
+		if !cause.otherType(at) {
 			return false
 		}
 	}
@@ -98,8 +80,8 @@ func (x *explainer) otherType(e *jsonschema.ValidationError, location string) bo
 }
 
 // leaf complains of one keyword of one field.
-func (x *explainer) leaf(f *Field, word, location string, orNull bool) {
-	steps := stepsOf(location)
+func (x *explainer) leaf(f *Field, word string, at *place, orNull bool) {
+	steps := at.steps()
 	value := x.tree.at(steps)
 	c := complaint{code: "P3108", path: append(append([]string(nil), x.path...), steps...), found: found(value)}
 	depth := secretAt(x.root, steps)
@@ -217,22 +199,6 @@ func hintForType(t *Type, value any) string {
 		}
 	}
 	return ""
-}
-
-// stepsOf are the keys and indexes of an InstanceLocation, which the library
-// escapes twice.
-func stepsOf(location string) []string {
-	if location == "" {
-		return nil
-	}
-	steps := strings.Split(location[1:], "/")
-	for i, s := range steps {
-		if plain, err := url.PathUnescape(s); err == nil {
-			s = plain
-		}
-		steps[i] = strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~")
-	}
-	return steps
 }
 
 // at is the plain value at the end of a path.

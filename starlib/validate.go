@@ -1,19 +1,20 @@
 package starlib
 
-// Whether a JSON value is what a field wants: the jsonschema library decides,
-// over a schema that is built here as its compiler would.
-//
-// The compiler itself is passed by: it holds every schema against the metaschema
-// first, which costs a millisecond each, and what is built of a Field cannot be
-// malformed. A test holds the two against each other.
+// Whether a JSON value is what a field wants: the rules of JSON Schema for what
+// a field can say. A test holds them against a library that knows all of JSON
+// Schema. That library is not used here: to load it takes longer than most
+// bodies run, and each body runs in a process of its own.
 
 import (
 	"encoding/json"
-	"errors"
 	"math"
+	"math/big"
+	"regexp"
+	"slices"
 	"strconv"
-
-	"github.com/santhosh-tekuri/jsonschema/v5"
+	"sync"
+	"time"
+	"unicode/utf8"
 )
 
 // formatOf is the JSON Schema format of a type that is a text of one form.
@@ -32,134 +33,287 @@ func formatOf(kind TypeKind) string {
 // validator holds values against one field and all that is in it. It is
 // read-only once built.
 type validator struct {
-	root     *Field
-	closed   bool // unknown keys of objects are refused, else let through
-	compiled map[*Field]*jsonschema.Schema
-	fields   []*Field // the Location of a compiled schema is an index
+	root   *Field
+	closed bool               // unknown keys of objects are refused, else let through
+	bounds map[*Field][]bound // of the numbers that fields want
+}
+
+// bound is one condition on a number.
+type bound struct {
+	word  string // the keyword of JSON Schema
+	holds func(n *big.Rat) bool
 }
 
 func newValidator(root *Field, closed bool) *validator {
-	v := &validator{root: root, closed: closed, compiled: make(map[*Field]*jsonschema.Schema)}
-	v.compile(root)
+	v := &validator{root: root, closed: closed, bounds: make(map[*Field][]bound)}
+	v.collect(root)
 	return v
+}
+
+// collect notes the bounds of f and of all that is in it.
+func (v *validator) collect(f *Field) {
+	if f == nil {
+		return
+	}
+	c := &f.Constraints
+	for _, b := range []struct {
+		word  string
+		text  json.Number
+		holds func(n, at *big.Rat) bool
+	}{
+		{"minimum", c.GE, func(n, at *big.Rat) bool { return n.Cmp(at) >= 0 }},
+		{"exclusiveMinimum", c.GT, func(n, at *big.Rat) bool { return n.Cmp(at) > 0 }},
+		{"maximum", c.LE, func(n, at *big.Rat) bool { return n.Cmp(at) <= 0 }},
+		{"exclusiveMaximum", c.LT, func(n, at *big.Rat) bool { return n.Cmp(at) < 0 }},
+		{"multipleOf", c.MultipleOf, func(n, at *big.Rat) bool { return new(big.Rat).Quo(n, at).IsInt() }},
+	} {
+		if b.text != "" {
+			at := exact(b.text)
+			v.bounds[f] = append(v.bounds[f], bound{b.word, func(n *big.Rat) bool { return b.holds(n, at) }})
+		}
+	}
+	v.collect(f.Type.Elem)
+	for _, member := range f.Type.AnyOf {
+		v.collect(member)
+	}
+	if f.Type.Kind == KindSchema {
+		for _, inner := range f.Type.Object.Fields {
+			v.collect(inner)
+		}
+	}
 }
 
 // holds says whether a value is what f wants; f is in the validator.
 func (v *validator) holds(f *Field, plain any) bool {
-	return v.plainly(f, plain) || v.compiled[f].Validate(plain) == nil
+	return v.plainly(f, plain) || v.fault(f, plain, &place{}) == nil
 }
 
-func (v *validator) compile(f *Field) *jsonschema.Schema {
-	if s := v.compiled[f]; s != nil {
-		return s
+// place is where a value is in the one that is checked.
+type place struct {
+	in   *place // nil: it is the whole
+	step string // its key or index there
+}
+
+// steps are the keys and indexes that lead to a place.
+func (p *place) steps() []string {
+	var steps []string
+	for ; p.in != nil; p = p.in {
+		steps = append(steps, p.step)
 	}
-	s := blank()
-	s.Location = strconv.Itoa(len(v.fields))
-	v.fields = append(v.fields, f)
-	v.compiled[f] = s
-	v.compileType(s, f.Type)
-	c := &f.Constraints
-	if c.GE != "" {
-		s.Minimum = exact(c.GE)
+	slices.Reverse(steps)
+	return steps
+}
+
+// fault is what is wrong with one value.
+type fault struct {
+	field  *Field
+	word   string // the keyword of JSON Schema that does not hold; "": several do not
+	at     *place
+	causes []*fault // the several; of anyOf, one a member
+}
+
+// fault is what is wrong with a value that f wants; nil when nothing is.
+func (v *validator) fault(f *Field, plain any, at *place) *fault {
+	t, c := f.Type, &f.Constraints
+	if !t.takes(plain) {
+		return &fault{field: f, word: "type", at: at}
 	}
-	if c.GT != "" {
-		s.ExclusiveMinimum = exact(c.GT)
-	}
-	if c.LE != "" {
-		s.Maximum = exact(c.LE)
-	}
-	if c.LT != "" {
-		s.ExclusiveMaximum = exact(c.LT)
-	}
-	if c.MultipleOf != "" {
-		s.MultipleOf = exact(c.MultipleOf)
-	}
-	for to, from := range map[*int]*int{&s.MinLength: c.MinLength, &s.MaxLength: c.MaxLength, &s.MinItems: c.MinItems, &s.MaxItems: c.MaxItems} {
-		if from != nil {
-			*to = *from
+	var all []*fault
+	want := func(word string, holds bool) {
+		if !holds {
+			all = append(all, &fault{field: f, word: word, at: at})
 		}
 	}
-	s.Pattern = c.Pattern
-	s.UniqueItems = c.UniqueItems
-	return s
-}
-
-func (v *validator) compileType(s *jsonschema.Schema, t *Type) {
+	inner := func(f *Field, plain any, step string) {
+		if x := v.fault(f, plain, &place{at, step}); x != nil {
+			all = append(all, x)
+		}
+	}
+	switch value := plain.(type) {
+	case map[string]any:
+		switch {
+		case t.Kind == KindSchema:
+			known := 0
+			missing := false
+			for _, field := range t.Object.Fields {
+				item, ok := value[field.Name]
+				if ok {
+					known++
+					inner(field, item, field.Name)
+				} else {
+					missing = missing || field.Default == nil
+				}
+			}
+			want("required", !missing)
+			want("additionalProperties", !v.closed || known == len(value))
+		case t.Kind == KindMap && t.Elem != nil:
+			for key, item := range value {
+				inner(t.Elem, item, key)
+			}
+		}
+	case []any:
+		want("minItems", within(len(value), c.MinItems, nil))
+		want("maxItems", within(len(value), nil, c.MaxItems))
+		want("uniqueItems", !c.UniqueItems || distinct(value))
+		if t.Kind == KindList && t.Elem != nil {
+			for i, item := range value {
+				inner(t.Elem, item, strconv.Itoa(i))
+			}
+		}
+	case string:
+		if c.MinLength != nil || c.MaxLength != nil {
+			n := utf8.RuneCountInString(value)
+			want("minLength", within(n, c.MinLength, nil))
+			want("maxLength", within(n, nil, c.MaxLength))
+		}
+		want("pattern", c.Pattern == nil || c.Pattern.MatchString(value))
+		want("format", t.formed(value))
+	case json.Number:
+		if bounds := v.bounds[f]; len(bounds) > 0 {
+			n := exact(value)
+			for _, b := range bounds {
+				want(b.word, b.holds(n))
+			}
+		}
+		want(keywordFloat, t.Kind != KindFloat || fitsFloat(value))
+	}
 	switch t.Kind {
-	case KindString:
-		s.Types = []string{"string"}
-	case KindInt:
-		s.Types = []string{"integer"}
-	case KindFloat:
-		s.Types = []string{"number"}
-		s.Extensions = map[string]jsonschema.ExtSchema{keywordFloat: keyword{keywordFloat, fitsFloat}}
-	case KindBool:
-		s.Types = []string{"boolean"}
-	case KindDateTime, KindDate, KindUUID:
-		s.Types = []string{"string"}
-		s.Extensions = map[string]jsonschema.ExtSchema{"format": keyword{"format", jsonschema.Formats[formatOf(t.Kind)]}}
 	case KindEnum:
-		if name := t.enumType(); name != "" {
-			s.Types = []string{name}
-		}
-		s.Extensions = map[string]jsonschema.ExtSchema{"enum": keyword{"enum", t.admits}}
-	case KindList:
-		s.Types = []string{"array"}
-		if t.Elem != nil {
-			s.Items2020 = v.compile(t.Elem)
-		}
-	case KindMap:
-		s.Types = []string{"object"}
-		if t.Elem != nil {
-			s.AdditionalProperties = v.compile(t.Elem)
-		}
+		want("enum", t.admits(plain))
 	case KindOptional:
-		null := blank()
-		null.Location = s.Location
-		null.Types = []string{"null"}
-		s.AnyOf = []*jsonschema.Schema{v.compile(t.Elem), null}
+		if plain != nil {
+			if x := v.fault(t.Elem, plain, at); x != nil {
+				all = append(all, &fault{f, "anyOf", at, []*fault{x}})
+			}
+		}
 	case KindUnion:
+		causes := make([]*fault, 0, len(t.AnyOf))
 		for _, member := range t.AnyOf {
-			s.AnyOf = append(s.AnyOf, v.compile(member))
+			x := v.fault(member, plain, at)
+			if x == nil {
+				causes = nil
+				break
+			}
+			causes = append(causes, x)
 		}
-	case KindSchema:
-		s.Types = []string{"object"}
-		s.Required = t.Object.required()
-		s.AdditionalProperties = !v.closed
-		s.Properties = make(map[string]*jsonschema.Schema, len(t.Object.Fields))
-		for _, f := range t.Object.Fields {
-			s.Properties[f.Name] = v.compile(f)
+		if causes != nil {
+			all = append(all, &fault{f, "anyOf", at, causes})
 		}
 	}
-}
-
-// blank is a schema that lets everything through.
-func blank() *jsonschema.Schema {
-	return &jsonschema.Schema{Draft: jsonschema.Draft2020, MinProperties: -1, MaxProperties: -1, MinItems: -1, MaxItems: -1,
-		MinContains: -1, MaxContains: -1, MinLength: -1, MaxLength: -1}
-}
-
-// keyword is a condition that is checked beside those the library knows.
-type keyword struct {
-	name  string
-	holds func(any) bool
-}
-
-// Validate implements jsonschema.ExtSchema.
-func (k keyword) Validate(ctx jsonschema.ValidationContext, plain any) error {
-	if k.holds(plain) {
+	switch len(all) {
+	case 0:
 		return nil
+	case 1:
+		return all[0]
 	}
-	return ctx.Error(k.name, "does not hold")
+	return &fault{field: f, at: at, causes: all}
+}
+
+// takes says whether a value is of the JSON type that t wants.
+func (t *Type) takes(plain any) bool {
+	is := false
+	switch t.Kind {
+	case KindString, KindDateTime, KindDate, KindUUID:
+		_, is = plain.(string)
+	case KindInt:
+		return isInteger(plain)
+	case KindFloat:
+		_, is = plain.(json.Number)
+	case KindBool:
+		_, is = plain.(bool)
+	case KindList:
+		_, is = plain.([]any)
+	case KindMap, KindSchema:
+		_, is = plain.(map[string]any)
+	case KindEnum:
+		switch t.enumType() {
+		case "string":
+			_, is = plain.(string)
+		case "boolean":
+			_, is = plain.(bool)
+		case "integer":
+			return isInteger(plain)
+		default:
+			return true
+		}
+	default:
+		return true
+	}
+	return is
+}
+
+// isInteger says whether a value is a whole number, as 5.0 is.
+func isInteger(plain any) bool {
+	n, is := plain.(json.Number)
+	return is && exact(n).IsInt()
+}
+
+// formed says whether a text has the form that t wants.
+func (t *Type) formed(text string) bool {
+	switch t.Kind {
+	case KindDateTime:
+		return isDateTime(text)
+	case KindDate:
+		return isDate(text)
+	case KindUUID:
+		return uuidForm().MatchString(text)
+	}
+	return true
+}
+
+var (
+	uuidForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	})
+	// clockForm is the part of an RFC 3339 time after its T.
+	clockForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?([Zz]|[-+]([01][0-9]|2[0-3]):[0-5][0-9])$`)
+	})
+)
+
+func isDate(text string) bool {
+	_, err := time.Parse(time.DateOnly, text)
+	return err == nil
+}
+
+// isDateTime: RFC 3339, leap seconds included, which are the last of a day of UTC.
+func isDateTime(text string) bool {
+	if len(text) < 20 || text[10]|0x20 != 't' || !isDate(text[:10]) || !clockForm().MatchString(text[11:]) {
+		return false
+	}
+	if text[17:19] != "60" {
+		return true
+	}
+	before := []byte(text)
+	copy(before[17:], "59")
+	before[10] = 'T'
+	if last := &before[len(before)-1]; *last == 'z' {
+		*last = 'Z'
+	}
+	at, err := time.Parse(time.RFC3339, string(before))
+	at = at.UTC()
+	return err == nil && at.Hour() == 23 && at.Minute() == 59
+}
+
+// distinct says whether no two items are equal.
+func distinct(items []any) bool {
+	seen := make(map[string]struct{}, len(items))
+	for _, item := range items {
+		text := canonical(item)
+		if _, again := seen[text]; again {
+			return false
+		}
+		seen[text] = struct{}{}
+	}
+	return true
 }
 
 // keywordFloat is not of JSON Schema, which has no bound on numbers: a body gets
 // a float, and there is none beyond ±1.8e308.
 const keywordFloat = "float"
 
-func fitsFloat(plain any) bool {
-	n, isNumber := plain.(json.Number)
-	if !isNumber || len(n) <= 300 { // of integers only those with more digits can be too large
+func fitsFloat(n json.Number) bool {
+	if len(n) <= 300 { // of integers only those with more digits can be too large
 		return true
 	}
 	f, err := n.Float64()
@@ -190,15 +344,12 @@ func (v *validator) check(tree jsonTree, path ...string) *complaints {
 	if v.plainly(v.root, tree.plain) {
 		return &complaints{}
 	}
-	err := v.compiled[v.root].Validate(tree.plain)
-	if err == nil {
+	wrong := v.fault(v.root, tree.plain, &place{})
+	if wrong == nil {
 		return &complaints{}
 	}
 	x := explainer{validator: v, tree: tree, path: path}
-	var invalid *jsonschema.ValidationError
-	if errors.As(err, &invalid) {
-		x.explain(invalid, nowhere)
-	}
+	x.explain(wrong, nil)
 	if len(x.complaints.list) == 0 { // whatever was found, an invalid value is refused
 		x.complaints.add(complaint{code: "P3108", path: path, found: kindOfJSON(tree.plain), wanted: v.root.Type.wanted()})
 	}

@@ -69,7 +69,9 @@ func FuzzCheck(f *testing.F) {
 			task := Task{Params: tasks[i].Params, StrictParams: closed == 1}
 			params, list := task.CheckParams([]byte(text))
 			want := schema.Validate(tree.plain)
-			if (list == nil) != (want == nil) && !strings.Contains(fmt.Sprint(list), "a float can hold") {
+			if (list == nil) != (want == nil) && !strings.Contains(fmt.Sprint(list), "a float can hold") &&
+				!strings.Contains(fmt.Sprint(list), "a date-time such as") { // the library takes offsets like +-0:+0
+
 				t.Fatalf("%s with %s: got %v, want %v", fuzzSchemas[i], text, list, want)
 			}
 			for _, d := range list {
@@ -111,8 +113,8 @@ func TestPlainlyIsSureOfItself(t *testing.T) {
 					continue
 				}
 				sure++
-				if err := v.compiled[f].Validate(tree.plain); err != nil {
-					t.Errorf("%s plainly takes %s: %v", declared, text, err)
+				if wrong := v.fault(f, tree.plain, &place{}); wrong != nil {
+					t.Errorf("%s plainly takes %s: %s", declared, text, wrong.word)
 				}
 			}
 		}
