@@ -45,6 +45,7 @@ type Limits struct {
 	Memory int64         // bytes of live memory
 	Wall   time.Duration // from the call of run to its return
 	Steps  uint64        // instructions of the interpreter
+	Output int64         // bytes of the files that are published afterwards
 }
 
 // Usage is what one run of a body took.
@@ -67,6 +68,7 @@ func limitsOf(t *starlib.Task, ceiling Limits) Limits {
 		Memory: lowest(t.Resources.Memory, ceiling.Memory),
 		Wall:   lowest(seconds(t.Resources.Seconds), seconds(t.Controls.Timeout.Seconds), ceiling.Wall),
 		Steps:  lowest(t.Resources.Steps, ceiling.Steps),
+		Output: t.Resources.Output,
 	}
 }
 

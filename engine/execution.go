@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 
@@ -187,6 +188,9 @@ func (x *execution) publish(ctx context.Context, p *place, result json.RawMessag
 		return workspace.Published{}, fmt.Errorf("changes: %w", err)
 	}
 	x.res.Changes = changes
+	if err := x.checkOutput(changes); err != nil {
+		return workspace.Published{}, err
+	}
 	published := workspace.Published{Commit: p.ref.Commit}
 	if x.publishes() {
 		if published, err = x.Publisher.Publish(ctx, x.publication(p, result)); err != nil {
@@ -197,6 +201,35 @@ func (x *execution) publish(ctx context.Context, p *place, result json.RawMessag
 		published.Result = result
 	}
 	return published, nil
+}
+
+// checkOutput bounds what an attempt publishes. A copy of a stored object counts
+// like the upload that it saves: it costs the store the same.
+func (x *execution) checkOutput(changes []workspace.Change) error {
+	most := x.res.Limits.Output
+	if most == 0 {
+		return nil
+	}
+	var total int64
+	files := 0
+	for _, c := range changes {
+		if c.Op != workspace.Deleted {
+			total, files = total+min(c.Size, math.MaxInt64-total), files+1
+		}
+	}
+	found := fmt.Sprintf("%s in %d files", size(total), files)
+	switch {
+	case total > most:
+		return &BodyError{Diagnostics: atBody(x.module, diag.List{{Code: "P4009", Severity: diag.Error,
+			Message: "the attempt passed its limit of output", Found: found, Wanted: "at most " + size(most),
+			Hint: "raise resources(output = ...), or publish less in one attempt; a copy of a stored file counts too"}})}
+	case total > most/2:
+		pos := x.module.Body.Position()
+		x.record(starlib.Record{Level: slog.LevelWarn, Message: "half of the limit of output is used",
+			At:     starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)},
+			Fields: []slog.Attr{slog.String("used", found), slog.String("limit", size(most))}})
+	}
+	return nil
 }
 
 // adopt completes an attempt with what is on the branch.

@@ -284,6 +284,49 @@ func (e earlier) Publish(context.Context, workspace.Publication) (workspace.Publ
 	return workspace.Published{}, errors.New("it was published already")
 }
 
+// TestOutputIsBounded: what an attempt would publish is counted before anything
+// is sent; a copy of a stored object costs the store what an upload does.
+func TestOutputIsBounded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body string
+		want engine.Status
+		warn bool
+	}{
+		"within":         {`(workspace / "x").write_text("1" * 500)`, engine.Completed, false},
+		"all of it":      {`(workspace / "x").write_text("1" * 1024)`, engine.Completed, true},
+		"one byte more":  {`(workspace / "x").write_text("1" * 1025)`, engine.Failed, false},
+		"copies":         {`[(workspace / "raw" / "a.csv").copy(workspace / ("c%d" % i)) for i in range(3)]`, engine.Failed, false},
+		"a rename":       {`(workspace / "raw").rename(workspace / "new")`, engine.Completed, false},
+		"own copies":     {`(workspace / "x").write_text("1" * 500); (workspace / "x").copy(workspace / "y"); (workspace / "x").copy(workspace / "z")`, engine.Failed, false},
+		"the same bytes": {`(workspace / "raw" / "big.csv").write_text("b" * 5000)`, engine.Completed, false},
+		"deleted":        {`(workspace / "raw" / "big.csv").unlink()`, engine.Completed, false},
+	} {
+		files := map[string]string{"raw/a.csv": strings.Repeat("a", 400), "raw/big.csv": strings.Repeat("b", 5000)}
+		if name == "a rename" {
+			delete(files, "raw/big.csv")
+		}
+		f := newFixture(t, files)
+		m := load(t, `
+task(name = "t", workspace = workspace_spec(), resources = resources(output = "1KB"))
+def run(workspace, params):
+    `+tt.body+`
+    return {}
+`)
+		before, _ := f.head(t)
+		res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{})
+		after, _ := f.head(t)
+		if res.Status != tt.want || (res.Status == engine.Completed) != (before != after || name == "the same bytes") {
+			t.Errorf("%s: got %s %q, published %v, want %s", name, res.Status, res.Reason, before != after, tt.want)
+		}
+		if tt.want == engine.Failed && (!strings.Contains(res.Reason, "x.star:3:1: the attempt passed its limit of output: got ") || !strings.Contains(res.Reason, " files, want at most 1024 bytes")) {
+			t.Errorf("%s: reason %q, want the limit and both figures", name, res.Reason)
+		}
+		if strings.Contains(f.log.String(), "half of the limit of output is used") != tt.warn {
+			t.Errorf("%s: warned: %v, want %v", name, !tt.warn, tt.warn)
+		}
+	}
+}
+
 // TestCauseOutranksTheError: whatever the cancel led to, the reason is the cause.
 func TestCauseOutranksTheError(t *testing.T) {
 	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})

@@ -74,4 +74,5 @@ type Resources struct {
 	Memory  int64 // bytes of live memory
 	Seconds int   // wall time
 	Steps   uint64
+	Output  int64 // bytes that are published
 }

@@ -11,28 +11,44 @@ import (
 	"perago/starlib/diag"
 )
 
-func defaultResources() Resources { return Resources{Memory: 512 << 20} }
+func defaultResources() Resources {
+	return Resources{Memory: 512 << 20, Output: 10 << 30}
+}
 
 func makeResources(c *call) (starlark.Value, error) {
 	r := defaultResources()
-	if memory := c.arg("memory"); memory != nil {
-		text, err := c.text("memory", "")
-		if err != nil {
-			p := c.wrongType("memory", memory)
-			p.Hint = `write a size with its unit, such as "512MiB"`
-			return nil, p
-		}
-		if r.Memory, err = parseSize(text); err != nil {
-			return nil, &diag.Problem{Code: "P2121", Message: "resources: `memory` is not a size", Found: quoted(text), Wanted: err.Error(), Argument: c.place("memory")}
-		}
-	}
 	var err error
+	if r.Memory, err = c.size("memory", r.Memory); err != nil {
+		return nil, err
+	}
+	if r.Output, err = c.size("output", r.Output); err != nil {
+		return nil, err
+	}
 	if r.Seconds, err = c.amount("seconds", 0, 0, maxAmount); err != nil {
 		return nil, err
 	}
 	steps, err := c.amount("steps", 0, 0, math.MaxInt)
 	r.Steps = uint64(steps)
 	return &declared[Resources]{kind: "resources", value: r}, err
+}
+
+// size is a parameter that is a size in bytes.
+func (c *call) size(name string, otherwise int64) (int64, error) {
+	given := c.arg(name)
+	if given == nil {
+		return otherwise, nil
+	}
+	text, err := c.text(name, "")
+	if err != nil {
+		p := c.wrongType(name, given)
+		p.Hint = `write a size with its unit, such as "512MiB"`
+		return 0, p
+	}
+	n, err := parseSize(text)
+	if err != nil {
+		return 0, &diag.Problem{Code: "P2121", Message: "resources: `" + name + "` is not a size", Found: quoted(text), Wanted: err.Error(), Argument: c.place(name)}
+	}
+	return n, nil
 }
 
 // parseSize reads a size in bytes: a number and a unit, "512MiB", "1.5 GB". KiB,

@@ -15,6 +15,7 @@ func limitStories() []Story {
 		{"P4004", "the limit of the log", "One run may log 100,000 records and 16 MiB of text, 64 KiB in one record: a longer record is cut, more records end the body. Log a summary instead of every item.", ""},
 		{"P4005", "the limit of the result", "A result is at most 3 MB of JSON; large results belong in files of the workspace.", ""},
 		{"P4006", "a value that would be too large", "One operation would make a string, a list or an int beyond what one value may be: half of resources(memory = ...), or 256 MiB in thread mode; 1,048,576 bits for an int. It is refused before any of it is made.", "table = \"\\n\".join(rows)\npath.write_text(table)\n\ncsv.write(path, rows)"},
+		{"P4009", "the limit of output", "The files that the attempt would publish have more bytes than resources(output = ...) allows, 10 GB where it says nothing. What is deleted does not count; a copy or a rename of a stored file counts whole, since the store copies it. Nothing was sent.", ""},
 		{"P4010", "the body's process died", "The process that ran the body ended without an answer. What is known of it, the signal, the memory and the last builtin, is in the message. The worker and its other attempts go on.", ""},
 		{"P4011", "a value nests too deep", "A walk over a value that nests millions deep exhausted the stack of the body's process.", ""},
 		{"P4012", "the body's process broke the protocol", "The process that ran the body said something that makes no sense. It was ended.", ""},
