@@ -21,7 +21,7 @@ type execution struct {
 	module  *Module
 	attempt Attempt
 	hooks   Hooks
-	redact  redactor
+	redact  *redactor
 	log     *slog.Logger
 	started time.Time
 	res     Result
@@ -93,7 +93,7 @@ func (x *execution) close(p *place) {
 		keep = x.Keep
 	}
 	if err := errors.Join(p.overlay.Close(), p.dir.Close(keep)); err != nil {
-		x.log.Warn("attempt folder not removed; the next sweep does it", "error", err.Error())
+		x.log.Warn("attempt folder not removed; the next sweep does it", "error", x.redact.text(err.Error()))
 	}
 }
 
@@ -149,7 +149,7 @@ func (x *execution) guards(ctx context.Context, p *place, side when) error {
 	}
 	var list diag.List
 	for _, f := range failures {
-		x.log.Warn("guard failed", "guard", f.Guard.String(), "side", name, "found", f.Found, "wanted", f.Wanted)
+		x.log.Warn("guard failed", "guard", f.Guard.String(), "side", name, "found", x.redact.text(f.Found), "wanted", f.Wanted)
 		d := &diag.Diagnostic{Code: code, Severity: diag.Error,
 			Message: fmt.Sprintf("%s guard %s does not hold", name, f.Guard), Found: f.Found, Wanted: f.Wanted}
 		x.placeAt(d, at[f.Index])
@@ -280,29 +280,28 @@ func (x *execution) complete(ref *workspace.Ref, result json.RawMessage, err err
 // record logs one record of the body, without secrets.
 func (x *execution) record(r starlib.Record) {
 	attrs := []slog.Attr{slog.String("at", fmt.Sprintf("%s:%d", r.At.File, r.At.Line))}
+	message := x.redact.text(r.Message)
 	var line strings.Builder
-	fmt.Fprintf(&line, "%s %s:%d %s", r.Level, r.At.File, r.At.Line, x.redact.text(r.Message))
+	fmt.Fprintf(&line, "%s %s:%d %s", r.Level, r.At.File, r.At.Line, message)
 	for _, f := range r.Fields {
-		value := x.redact.text(f.Value.String())
-		attrs = append(attrs, slog.Attr{Key: "field." + f.Key, Value: x.redactValue(f.Value, value)})
-		fmt.Fprintf(&line, " %s=%s", f.Key, value)
+		key, value := x.redact.text(f.Key), x.redact.value(f.Value)
+		attrs = append(attrs, slog.Attr{Key: "field." + key, Value: value})
+		fmt.Fprintf(&line, " %s=%s", key, value)
 	}
-	x.log.LogAttrs(context.Background(), r.Level, x.redact.text(r.Message), attrs...)
+	x.log.LogAttrs(context.Background(), r.Level, message, attrs...)
 	if x.hooks.Record != nil {
 		x.hooks.Record(line.String())
 	}
 }
 
-// redactValue keeps the type of a value that held no secret.
-func (x *execution) redactValue(v slog.Value, clean string) slog.Value {
-	if v.String() == clean {
-		return v
-	}
-	return slog.StringValue(clean)
-}
-
+// progress passes a report on, without secrets: a number that is one counts as 0.
 func (x *execution) progress(p starlib.Progress) {
 	p.Message = x.redact.text(p.Message)
+	for _, n := range []*float64{&p.Done, &p.Total} {
+		if x.redact.float(*n) {
+			*n = 0
+		}
+	}
 	if x.hooks.Progress != nil {
 		x.hooks.Progress(p)
 	}

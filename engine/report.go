@@ -91,11 +91,11 @@ func (l *life) last(since time.Time) bool {
 	return l.poll.Err() != nil || len(l.modules) > 1 && time.Since(since) >= fairShare
 }
 
-// lost logs a result that no server took, whole.
+// lost logs a result that no server took, whole but for what is secret.
 func (l *life) lost(res Result, cause error) {
 	l.countUndelivered()
 	l.log.With(res.Attempt.LogAttrs()...).Error("result not delivered", "error", cause.Error(),
-		"status", string(res.Status), "reason", res.Reason, "output", string(res.Output), "story", res.Story)
+		"status", string(res.Status), "reason", res.Reason, "output", res.redact.text(string(res.Output)), "story", res.Story)
 }
 
 // pauseFor returns true after d, false as soon as ctx has ended.

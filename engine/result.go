@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"cmp"
 	"errors"
-	"slices"
-	"strconv"
 	"strings"
 
 	"perago/starlib/diag"
@@ -149,52 +146,6 @@ func story(list diag.List) string {
 	var b strings.Builder
 	diag.WriteText(&b, list, diag.TextOptions{})
 	return b.String()
-}
-
-// redactor replaces the values of secret parameters.
-type redactor struct{ replacer *strings.Replacer }
-
-func newRedactor(secrets []string) redactor {
-	var forms []string
-	for _, s := range secrets {
-		if s == "" {
-			continue
-		}
-		quoted := strconv.Quote(s)
-		forms = append(forms, s, quoted[1:len(quoted)-1])
-		// Messages cut long values, so the head of one must go as well.
-		if runes := []rune(s); len(runes) > 40 {
-			forms = append(forms, string(runes[:40]))
-		}
-	}
-	// At one place the first form that matches wins: the longest must come first.
-	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
-	var pairs []string
-	for _, form := range slices.Compact(forms) {
-		pairs = append(pairs, form, "***")
-	}
-	return redactor{strings.NewReplacer(pairs...)}
-}
-
-func (r redactor) text(s string) string {
-	if r.replacer == nil {
-		return s
-	}
-	return r.replacer.Replace(s)
-}
-
-// list returns the diagnostics without secrets. Places stay: they come from the
-// task file, not from the input.
-func (r redactor) list(in diag.List) diag.List {
-	out := make(diag.List, len(in))
-	for i, d := range in {
-		clean := *d
-		for _, field := range []*string{&clean.Message, &clean.Found, &clean.Wanted, &clean.Hint} {
-			*field = r.text(*field)
-		}
-		out[i] = &clean
-	}
-	return out
 }
 
 // Refused is the Result of an attempt whose input cannot even be read, so that

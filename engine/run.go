@@ -52,7 +52,9 @@ type Result struct {
 	Body        Usage
 	Files       workspace.Usage
 	Limits      Limits // that were in force
-	Err         error  // what Status was decided from; nil when completed
+	Err         error  // what Status was decided from; nil when completed. It may hold a secret: Diagnostics do not
+
+	redact *redactor // for what else is logged of it
 }
 
 // Phases are the times one attempt spent. List is part of the others: listings
@@ -93,6 +95,7 @@ func (x *execution) run(ctx context.Context) error {
 	}
 	x.step("decoded")
 	x.redact = newRedactor(in.params.Secrets())
+	x.res.redact = x.redact
 	if x.module.Task.Workspace == nil {
 		result, err := x.body(ctx, in.params, nil)
 		return x.complete(nil, result, err)

@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -249,12 +250,14 @@ func TestSecrets(t *testing.T) {
 		{`a = str`, `{"a": "x"}`, `[]`},
 		{`a = field(str, secret = True)`, `{"a": "hunter2"}`, `["hunter2"]`},
 		{`a = field(str, secret = True)`, `{"a": ""}`, `[]`},
-		{`a = field(str, secret = True)`, `{"a": "a\"b"}`, `["a\\\"b" "a\"b"]`},
-		{`a = field(str, secret = True)`, `{"a": "\u0001"}`, `["\\u0001" "\\x01" "\x01"]`},
-		{`a = field(float, secret = True)`, `{"a": 5e3}`, `["5000.0" "5e3"]`},
+		{`a = field(str, secret = True)`, `{"a": "a\"b"}`, `["a\"b" "a\\\"b" "a\\\\\\\"b"]`},
+		{`a = field(str, secret = True)`, `{"a": "\u0001"}`, `["\x01" "\\x01" "\\u0001" "\\\\x01" "\\\\u0001"]`},
+		{`a = field(str, secret = True)`, `{"a": "\n"}`, `["\n" "⏎" "\\n" "\\u23ce" "\\\\n" "\\\\u23ce"]`},
+		{`a = field(float, secret = True)`, `{"a": 5e3}`, `["5000" "5000.0" "5e+03" "5e3"]`},
+		{`a = field(int, secret = True)`, `{"a": 98765432}`, `["9.8765432E+07" "9.8765432e+07" "98765432"]`},
 		{`a = field(str, secret = True, default = "fallback")`, `{}`, `["fallback"]`},
 		{`a = field(schema(b = field(str, secret = True, default = "inner")), default = {})`, `{}`, `["inner"]`},
-		{`a = field(dict, secret = True)`, `{"a": {"k": ["one", {"l": "three"}], "n": null}}`, `["three" "one"]`},
+		{`a = field(dict, secret = True)`, `{"a": {"k": ["one", {"l": "three"}], "n": null}}`, `["k" "n" "one" "l" "three"]`},
 		{`a = list_of(field(str, secret = True))`, `{"a": ["one", "two"]}`, `["one" "two"]`},
 		{`a = map_of(schema(b = field(str, secret = True)))`, `{"a": {"k": {"b": "one"}}}`, `["one"]`},
 		{`a = optional(field(str, secret = True))`, `{"a": "one"}`, `["one"]`},
@@ -262,7 +265,7 @@ func TestSecrets(t *testing.T) {
 		{`a = union(schema(token = field(str, secret = True)), dict)`, `{"a": {"token": "one", "more": "two"}}`, `["one"]`},
 	} {
 		p, list := paramsTask(t, c.fields).CheckParams([]byte(c.raw))
-		if got := fmt.Sprintf("%q", p.Secrets()); got != c.want || list != nil {
+		if got := fmt.Sprintf("%q", slices.Collect(p.Secrets())); got != c.want || list != nil {
 			t.Errorf("%s with %s: got %s, want %s; %v", c.fields, c.raw, got, c.want, list)
 		}
 	}

@@ -5,8 +5,10 @@ package starlib
 
 import (
 	"encoding/json"
+	"math"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -175,18 +177,39 @@ func secretsOf(f *Field, tree jsonTree, into []string) []string {
 	return into
 }
 
-// texts adds every string and number in a value.
+// texts adds every key, string and number in a value.
 func (t jsonTree) texts(into []string) []string {
 	switch v := t.plain.(type) {
 	case string:
 		return append(into, v)
 	case json.Number:
-		return append(into, string(v), t.free().String())
+		return append(into, t.printed(v)...)
 	}
 	if t.inner != nil {
+		into = append(into, t.inner.keys...)
 		for _, item := range t.inner.items {
 			into = item.texts(into)
 		}
 	}
 	return into
+}
+
+// printed are the forms in which a number is printed: by a body, in a log, in a
+// progress.
+func (t jsonTree) printed(n json.Number) []string {
+	all := []string{string(n), t.free().String()}
+	if x, err := n.Float64(); err == nil {
+		for _, format := range []byte{'g', 'f', 'e', 'G'} {
+			all = append(all, strconv.FormatFloat(x, format, -1, 64))
+		}
+		all = append(all, starlark.Float(x).String())
+		if raw, err := json.Marshal(x); err == nil {
+			all = append(all, string(raw))
+		}
+		if strings.ContainsAny(string(n), ".eE") && x == math.Trunc(x) {
+			all = append(all, integer(n).String())
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

@@ -2,10 +2,13 @@ package starlib
 
 import (
 	"encoding/json"
+	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"perago/starlib/diag"
 )
@@ -33,10 +36,21 @@ func (p Params) JSON() json.RawMessage {
 	return e.buf
 }
 
-// Secrets are the texts in secret fields, which no log, reason or diagnostic may
-// show, in every form that a log may give them: as they are, and as they stand
-// between quotes. Longer ones come first.
-func (p Params) Secrets() []string { return p.secrets }
+// Secrets are the texts in secret fields, keys of objects included, which no log,
+// reason or diagnostic may show, in every form in which they may be printed: as
+// they are, on one line, and between quotes of every kind. They are made anew
+// each time.
+func (p Params) Secrets() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, s := range p.secrets {
+			for _, form := range forms(s) {
+				if form != "" && !yield(form) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // CheckParams holds the params of an attempt against the task's schema and
 // fills in defaults. The text may be up to 200 deep, and names no key twice. The
@@ -49,7 +63,7 @@ func (t *Task) CheckParams(raw json.RawMessage) (Params, diag.List) {
 		return Params{}, problems
 	}
 	value, _ := v.conform(v.root, tree)
-	return Params{value: value.(*object), secrets: forms(secretsOf(v.root, tree, nil))}, nil
+	return Params{value: value.(*object), secrets: secretsOf(v.root, tree, nil)}, nil
 }
 
 // CheckResult holds what a body returned, as EncodeResult made it, against the
@@ -89,23 +103,36 @@ func (v *validator) read(raw []byte, name string) (jsonTree, diag.List) {
 	return jsonTree{}, (&complaints{list: []complaint{c}}).diagnostics()
 }
 
-// forms are the ways in which texts may turn up in a log.
-func forms(texts []string) []string {
-	var all []string
-	for _, s := range texts {
-		if s == "" {
-			continue
-		}
-		quoted := starlark.String(s).String()
-		all = append(all, s, quoted[1:len(quoted)-1])
-		escaped := appendText(nil, s)
-		all = append(all, string(escaped[1:len(escaped)-1]))
+// forms are the ways in which a text may be printed. What quotes a text may
+// quote it twice, as a message in a message.
+func forms(s string) []string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		return []string{s}
 	}
-	slices.SortFunc(all, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(b) - len(a)
+	quotings := [...]func(string) string{
+		func(s string) string { return syntax.Quote(s, false) },
+		func(s string) string { return syntax.Quote(s, true)[1:] }, // without the b of bytes
+		func(s string) string { return string(appendText(nil, s)) },
+		strconv.Quote,
+		strconv.QuoteToASCII,
+	}
+	all := []string{s}
+	add := func(form string) {
+		if !slices.Contains(all, form) {
+			all = append(all, form)
 		}
-		return strings.Compare(a, b)
-	})
-	return slices.Compact(all)
+	}
+	add(strings.NewReplacer("\r\n", "⏎", "\n", "⏎", "\r", "⏎").Replace(s)) // as diag does
+	done := 0
+	for range 2 {
+		level := all[done:]
+		done = len(all)
+		for _, form := range level {
+			for _, quote := range quotings {
+				quoted := quote(form)
+				add(quoted[1 : len(quoted)-1])
+			}
+		}
+	}
+	return all
 }
