@@ -103,6 +103,8 @@ func loadUnits(file, root string, r reader, task bool) (main *unit, m *Module, l
 	l.module = &Module{File: file, Root: root, Sources: l.sources.Text, sources: l.sources}
 	l.bounded = maps.Clone(l.names)
 	l.module.bounds.Predeclare(l.bounded)
+	l.module.bounds.SetMost(loadMemory / 2)
+	defer l.module.bounds.SetMost(0) // a body has a bound of its own
 	l.sources.Names = append(l.names.Keys(), starlark.Universe.Keys()...)
 	defer func() {
 		if v := recover(); v != nil {

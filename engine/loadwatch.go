@@ -13,7 +13,7 @@ import (
 const (
 	// loadMemory is what the process may grow by while the top level of one file
 	// runs, in bytes.
-	loadMemory = 512 << 20
+	loadMemory = 128 << 20
 	// loadWall bounds the top level of one file; loadGrace is how much longer an
 	// operation may take that does not look at a cancel.
 	loadWall  = 10 * time.Second

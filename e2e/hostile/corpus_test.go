@@ -5,6 +5,7 @@ package hostile
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"perago/engine"
 	"perago/engine/isolate"
@@ -49,10 +52,14 @@ func (q *queue) Current(context.Context, engine.Attempt) error                  
 func (q *queue) Note(context.Context, engine.Attempt, []string) error           { return nil }
 
 const (
-	// goodTasks run beside the hostile ones, one attempt of each at any time;
-	// before the first hostile one there were alone attempts of them.
-	goodTasks = 3
-	alone     = 200
+	// goodTasks run beside hostileTasks at a time, one attempt of each at any
+	// time; before the first hostile one there were alone attempts of them.
+	goodTasks    = 2
+	hostileTasks = 2
+	alone        = 200
+
+	// mostMemory is what a worker may have in all, in bytes: past it its process dies.
+	mostMemory = 1 << 30
 
 	goodTask = `
 task(name = "good.%d", params = schema(n = int), result = schema(sum = int, text = str), workspace = workspace_spec())
@@ -74,10 +81,15 @@ def run(workspace, params):
 	mayPeak = 40 << 20
 )
 
-// TestHostileTasks runs the corpus on one worker, with three well-behaved tasks
-// beside it all the time.
+// lasting is for how long the corpus is run over and over; once it is run in any case.
+var lasting = flag.Duration("for", 0, "run the hostile tasks for as long as this")
+
+// TestHostileTasks runs the corpus on one worker, with well-behaved tasks beside
+// it all the time. A worker whose bodies have processes of their own lives on
+// 1 GB, its tests' included.
 func TestHostileTasks(t *testing.T) {
 	t.Run("process", func(t *testing.T) {
+		capMemory(t)
 		p := isolate.New(isolate.Options{Spares: 2})
 		defer p.Close()
 		grown, peak := runCorpus(t, readCorpus(t), p)
@@ -89,6 +101,25 @@ func TestHostileTasks(t *testing.T) {
 	t.Run("thread", func(t *testing.T) {
 		tasks := slices.DeleteFunc(readCorpus(t), func(h *task) bool { return h.process })
 		runCorpus(t, tasks, engine.InProcess{})
+	})
+}
+
+// capMemory bounds what this process may have until the end of the test. Its
+// children raise their own bound to what each may have.
+func capMemory(t *testing.T) {
+	t.Helper()
+	var was unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_DATA, &was)
+	if err == nil {
+		err = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: min(mostMemory, was.Max), Max: was.Max})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Setrlimit(unix.RLIMIT_DATA, &was); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
@@ -125,7 +156,7 @@ func runCorpus(t *testing.T, tasks []*task, body engine.Body) (grown, peak int64
 	return grown, peak
 }
 
-// site is a worker with a slot for each good task and two for hostile ones.
+// site is a worker with a slot for each task that runs at a time.
 type site struct {
 	queue   *queue
 	hostile map[string]*task // by the name of the task
@@ -137,6 +168,7 @@ func (w *site) run(ctx context.Context, m *engine.Module, a engine.Attempt, h en
 	of := w.good[m.Task.Name]
 	if of == nil {
 		of = w.hostile[m.Task.Name]
+		h = of.told.hooked(h)
 	}
 	res := of.runner.Run(ctx, m, a, h)
 	w.results <- res
@@ -146,13 +178,15 @@ func (w *site) run(ctx context.Context, m *engine.Module, a engine.Attempt, h en
 // work runs the worker until every hostile task has had its attempt.
 func (w *site) work(t *testing.T) (grown, peak int64) {
 	drain, stop := context.WithCancel(t.Context())
-	worker := &engine.Worker{Queue: w.queue, Leaser: w.queue, Slots: goodTasks + 2, PollIntervalMax: 2 * time.Millisecond, RunAttempt: w.run}
-	var next []string
+	worker := &engine.Worker{Queue: w.queue, Leaser: w.queue, Slots: goodTasks + hostileTasks, PollIntervalMax: 2 * time.Millisecond, RunAttempt: w.run}
+	until := time.Now().Add(*lasting)
+	var all []string
 	for name, h := range w.hostile {
 		worker.Modules = append(worker.Modules, h.module)
-		next = append(next, name)
+		all = append(all, name)
 	}
-	slices.Sort(next)
+	slices.Sort(all)
+	next := all
 	for name, g := range w.good {
 		worker.Modules = append(worker.Modules, g.module)
 		w.queue.add(name, goodInput)
@@ -160,13 +194,14 @@ func (w *site) work(t *testing.T) (grown, peak int64) {
 	debug.FreeOSMemory() // what the loading of hostile files has left
 	over := make(chan error, 1)
 	go func() { over <- worker.Run(drain, context.Background()) }()
-	goods := 0
+	goods, done := 0, 0
 	var base, basePeak int64
 	for left := len(next); left > 0; {
 		res := <-w.results
 		peak = max(peak, resident(t))
 		if h := w.hostile[res.Attempt.Task]; h != nil {
 			h.judge(t, res)
+			done++
 			if left--; left%10 == 0 { // not at each: it would leave no garbage to be seen
 				debug.FreeOSMemory()
 				grown = max(grown, resident(t)-base)
@@ -187,8 +222,10 @@ func (w *site) work(t *testing.T) (grown, peak int64) {
 			}
 		}
 		if goods >= alone && len(next) > 0 {
-			w.queue.add(next[0], `{"params": {}}`)
-			next = next[1:]
+			w.queue.add(next[0], w.hostile[next[0]].input())
+			if next = next[1:]; len(next) == 0 && time.Now().Before(until) {
+				next, left = all, left+len(all)
+			}
 		}
 	}
 	stop()
@@ -197,9 +234,9 @@ func (w *site) work(t *testing.T) (grown, peak int64) {
 	}
 	peak -= basePeak
 	t.Logf("%d hostile tasks, %d good attempts beside them; the worker's memory grew from %d MiB by %d MiB, with garbage from %d MiB by %d MiB",
-		len(w.hostile), goods-alone, base>>20, grown>>20, basePeak>>20, peak>>20)
-	if goods-alone < len(w.hostile) {
-		t.Errorf("%d good attempts beside %d hostile ones: too few to show anything", goods-alone, len(w.hostile))
+		done, goods-alone, base>>20, grown>>20, basePeak>>20, peak>>20)
+	if goods-alone < done {
+		t.Errorf("%d good attempts beside %d hostile ones: too few to show anything", goods-alone, done)
 	}
 	return grown, peak
 }

@@ -3,14 +3,17 @@ package hostile
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"perago/engine"
+	"perago/starlib"
 	"perago/workspace"
 	"perago/workspace/folder"
 )
@@ -22,6 +25,8 @@ import (
 //	# want: COMPLETED {"n":1}        and the result, or "COMPLETED 817 bytes" of it
 //	# want: refused P1502:11         it cannot even be loaded
 //	# modes: process                 not run in thread mode, which does not promise it
+//	# params: {"token": "s3cr3t"}    its input
+//	# hides: s3cr3t                  no 8 characters of it (all of a shorter one) in whatever the attempt tells
 //	# data: raw/x.json = "[" * 1500000 + "x"     a file of its workspace
 //	# data: raw/x.bin = zeros 1000000000         a sparse one
 //	# data: raw/out -> /etc/passwd               a symlink
@@ -30,10 +35,13 @@ type task struct {
 	file    string
 	want    string
 	process bool // only
+	params  string
+	hides   string
 	data    []string
 	module  *engine.Module // nil: refused
 	refused string         // "refused CODE:LINE"
 	runner  *engine.Runner
+	told    *listener
 }
 
 // readCorpus reads the heads of all tasks.
@@ -55,7 +63,7 @@ func readTask(t *testing.T, file string) *task {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &task{name: strings.TrimSuffix(filepath.Base(file), ".star"), file: file}
+	h := &task{name: strings.TrimSuffix(filepath.Base(file), ".star"), file: file, params: "{}"}
 	for line := range strings.Lines(string(source)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "#")), ": ")
 		switch {
@@ -64,6 +72,10 @@ func readTask(t *testing.T, file string) *task {
 			h.want = value
 		case key == "modes":
 			h.process = value == "process"
+		case key == "params":
+			h.params = value
+		case key == "hides":
+			h.hides = value
 		case key == "data":
 			h.data = append(h.data, value)
 		}
@@ -83,7 +95,8 @@ func (h *task) prepare(t *testing.T, root *workspace.Root, body engine.Body) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	h.runner = &engine.Runner{Store: store, Root: root, Fixed: &workspace.Ref{}, Body: body}
+	h.told = &listener{hides: h.hides}
+	h.runner = &engine.Runner{Store: store, Root: root, Fixed: &workspace.Ref{}, Body: body, Log: slog.New(slog.NewJSONHandler(h.told, nil))}
 	m, problems := engine.Load(h.file, nil)
 	if len(problems) > 0 {
 		h.refused = fmt.Sprintf("refused %s:%d", problems[0].Code, problems[0].Line)
@@ -171,6 +184,61 @@ func (h *task) judge(t *testing.T, res engine.Result) {
 	}
 	if n := len([]rune(res.Reason)); n > 500 {
 		t.Errorf("%s: a reason of %d characters", h.name, n)
+	}
+	h.told.hear("the reason", res.Reason)
+	h.told.hear("the story", strings.ReplaceAll(res.Story, "\n", " "))
+	for _, d := range res.Diagnostics {
+		h.told.hear("a diagnostic", strings.Join([]string{d.Message, d.Found, d.Wanted, d.Hint}, " "))
+	}
+	for _, wrong := range h.told.wrong {
+		t.Errorf("%s: %s", h.name, wrong)
+	}
+}
+
+// input is the task's input at the server.
+func (h *task) input() string { return fmt.Sprintf(`{"params": %s}`, h.params) }
+
+// listener hears all that an attempt tells to people, and keeps none of it.
+type listener struct {
+	hides string
+	mu    sync.Mutex
+	wrong []string
+}
+
+// Write hears one record of the worker's log.
+func (l *listener) Write(record []byte) (int, error) {
+	l.hear("the log", strings.TrimSuffix(string(record), "\n"))
+	return len(record), nil
+}
+
+// hooked hears what goes to the server, too.
+func (l *listener) hooked(h engine.Hooks) engine.Hooks {
+	record, progress := h.Record, h.Progress
+	h.Record = func(line string) {
+		l.hear("the task's log", line)
+		record(line)
+	}
+	h.Progress = func(p starlib.Progress) {
+		l.hear("progress", p.Message)
+		progress(p)
+	}
+	return h
+}
+
+// hear notes a part of a secret.
+func (l *listener) hear(where, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.wrong) > 3 {
+		return
+	}
+	const window = 8
+	secret := []rune(l.hides)
+	for i := 0; i == 0 || i+window <= len(secret); i++ {
+		if part := string(secret[i:min(len(secret), i+window)]); part != "" && strings.Contains(text, part) {
+			l.wrong = append(l.wrong, fmt.Sprintf("%q of its secret is in %s: %.200q", part, where, text))
+			break
+		}
 	}
 }
 
