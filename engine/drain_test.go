@@ -36,7 +36,7 @@ func TestDrainFinishesWhatRuns(t *testing.T) {
 		pass(time.Minute)
 		s.drain()
 		synctest.Wait()
-		if got := s.Snapshot(); !got.Draining || len(got.Running) != 1 {
+		if got := s.Snapshot(); got.Draining.IsZero() || len(got.Running) != 1 {
 			t.Errorf("while draining: got %+v, want one attempt running", got)
 		}
 		polls := len(s.queue.polls("a"))

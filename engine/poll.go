@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -10,59 +11,139 @@ import (
 )
 
 const (
-	longPoll      = 100 * time.Millisecond // that a turn over all tasks may wait at the server, in all
+	longPoll      = 100 * time.Millisecond // that the poll of a lone task may wait at the server
 	openPollGrace = 5 * time.Second        // that an open poll has left once the worker drains
 	troubleMin    = 250 * time.Millisecond // first pause after a poll that failed
 	troubleMax    = 30 * time.Second       // longest pause after polls that failed
 	restMin       = 10 * time.Millisecond  // first pause after a turn that brought nothing
+	restMax       = 200 * time.Millisecond // longest, unless PollIntervalMax says otherwise
+	fewTasks      = 4                      // up to which each is polled in each turn; of more, the queues are looked at
 )
 
-// source is a task as the poll loop sees it.
+// source is a task as the poll loop sees it, or the look at all queues.
 type source struct {
-	task      string
+	task      string        // "" for the look
+	workspace bool          // attempts of it need the store
+	fruitful  bool          // the last poll brought something
+	held      bool          // the last poll brought nothing, and the queue is not empty
 	trouble   string        // the error of the last poll; "" when it had an answer
 	pause     time.Duration // until the next poll, when the last one failed
 	notBefore time.Time     // of the next poll
+}
+
+// poller is the poll loop: what it asks, and in which order.
+type poller struct {
+	*life
+	sources []*source
+	look    source
+	blind   bool // the server cannot tell of its queues
+	turn    int  // the source that comes first in the next turn
 }
 
 // pollUntilDrain asks for the attempts of each task in turn, as many as there
 // are free slots, so that a task with a long queue takes the slots once a turn
 // and no oftener. It starts a goroutine in l.group for each attempt.
 //
-// While anything comes in, no poll waits at the server: one task's empty queue
-// would hold up the others. After a turn that brought nothing the polls wait
-// there, for longPoll a turn, and between the turns is a pause that doubles up
-// to PollIntervalMax. A slot that gets free ends the pause, because what follows
-// the finished task in its workflow may be ours as well.
+// A server that is asked for the attempts of fifty tasks one after another takes
+// its time, and most of it is for empty queues. So with more than fewTasks one
+// request tells which queues have something, and these are polled. As a
+// queue may hold what nobody may have yet, and a look may be wrong, fewTasks at
+// most are polled in a turn of those whose queue holds something back, and one
+// at least, whatever the look says.
+//
+// After a turn that brought nothing is a pause that doubles up to
+// PollIntervalMax. A slot that gets free ends it, because what follows the
+// finished task in its workflow may be ours as well. Only the poll of a lone task
+// waits at the server: one task's empty queue would hold up the others.
 func (l *life) pollUntilDrain() {
-	sources := make([]*source, len(l.Modules))
-	for i, m := range l.Modules {
-		sources[i] = &source{task: m.Task.Name}
+	p := &poller{life: l}
+	for _, m := range l.Modules {
+		p.sources = append(p.sources, &source{task: m.Task.Name, workspace: m.Task.Workspace != nil})
 	}
 	most := l.PollIntervalMax
 	if most <= 0 {
-		most = time.Second
+		most = restMax
 	}
-	var (
-		wait  time.Duration // at the server, of one poll
-		rest  time.Duration // after the next empty turn
-		empty int           // sources in a row that had nothing
-	)
-	for turn := 0; l.slots.await(l.poll); turn = (turn + 1) % len(sources) {
-		if l.ask(sources[turn], wait) {
-			wait, rest, empty = 0, 0, 0
+	var wait, rest time.Duration // of a poll at the server; after the next empty turn
+	for l.slots.await(l.poll) {
+		if p.round(wait) {
+			wait, rest = 0, 0
 			continue
 		}
-		if empty++; empty < len(sources) {
-			continue
-		}
-		if l.pause(min(rest, most-min(longPoll, most))) {
+		if l.pause(min(rest, most-wait)) {
 			rest = 0
 		}
-		empty = 0
-		wait = min(longPoll, most) / time.Duration(len(sources))
+		if len(p.sources) == 1 {
+			wait = min(longPoll, most)
+		}
 		rest = max(restMin, min(2*rest, most))
 	}
+}
+
+// round polls whom it is worth to poll now, and reports whether anything came.
+func (p *poller) round(wait time.Duration) (any bool) {
+	for _, s := range p.choose() {
+		if !p.slots.await(p.poll) {
+			return any
+		}
+		came := p.ask(s, wait)
+		s.held = !came
+		any = any || came
+	}
+	return any
+}
+
+// choose returns the sources of the next turn, in their order.
+func (p *poller) choose() (chosen []*source) {
+	n := len(p.sources)
+	waiting, told := p.waiting()
+	first, unsure := p.turn, 0
+	next := first + 1
+	for i := range n {
+		s := p.sources[(first+i)%n]
+		s.held = s.held && waiting[s.task]
+		switch {
+		case s.workspace && p.store.away():
+			s.fruitful = false
+		case s.fruitful, waiting[s.task] && !s.held:
+			chosen = append(chosen, s)
+		case unsure < fewTasks && (!told || waiting[s.task] || i == 0):
+			unsure++
+			chosen = append(chosen, s)
+			if !told {
+				next = first + i + 1
+			}
+		}
+	}
+	p.turn = next % n
+	return chosen
+}
+
+// waiting looks which tasks have something on their queue. It tells nothing where
+// that is not worth it, or the server does not say.
+func (p *poller) waiting() (tasks map[string]bool, told bool) {
+	if len(p.sources) <= fewTasks || p.blind || time.Now().Before(p.look.notBefore) {
+		return nil, false
+	}
+	names := make([]string, len(p.sources))
+	for i, s := range p.sources {
+		names[i] = s.task
+	}
+	ctx, cancel := outlasting(p.poll, openPollGrace)
+	defer cancel()
+	found, err := p.Queue.Waiting(ctx, names)
+	if p.blind = errors.Is(err, ErrUnsupported); p.blind {
+		return nil, false
+	}
+	p.note(&p.look, err)
+	if err != nil {
+		return nil, false
+	}
+	tasks = make(map[string]bool, len(found))
+	for _, name := range found {
+		tasks[name] = true
+	}
+	return tasks, true
 }
 
 // ask polls for one task and starts what came. It reports whether anything did.
@@ -82,7 +163,8 @@ func (l *life) ask(s *source, wait time.Duration) bool {
 		})
 	}
 	l.note(s, err)
-	return len(attempts) > 0
+	s.fruitful = len(attempts) > 0
+	return s.fruitful
 }
 
 // givenUp tells of a fault of perago's own around an attempt. What is left of

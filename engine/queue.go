@@ -43,6 +43,9 @@ type Queue interface {
 	// Poll returns at most max attempts of one task. It may wait at the server
 	// for as long as wait; none is an empty slice.
 	Poll(ctx context.Context, task string, max int, wait time.Duration) ([]Attempt, error)
+	// Waiting returns those of the tasks that have something on their queue, whether
+	// it may be had already or not. ErrUnsupported: the server cannot tell.
+	Waiting(ctx context.Context, tasks []string) ([]string, error)
 	// Report delivers an outcome. When the server's answer carries the next
 	// attempt of the same task, it is returned. ErrGone: the server no longer
 	// wants it; ErrRejected: it never will. Then nothing is to be repeated. After
@@ -63,6 +66,9 @@ type Leaser interface {
 
 // ErrGone: the server no longer counts on this attempt.
 var ErrGone = errors.New("the attempt is no longer current")
+
+// ErrUnsupported: the server has no such call.
+var ErrUnsupported = errors.New("the server does not offer this")
 
 // ErrRejected: the server will never take this report, however often it is sent.
 var ErrRejected = errors.New("the server rejects the report")

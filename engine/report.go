@@ -27,7 +27,7 @@ func (l *life) deliver(res Result, lease *lease, lines *taskLog, since time.Time
 	ctx, cancel := context.WithTimeout(l.report, lease.reportFor())
 	defer cancel()
 	r := Report{Attempt: res.Attempt, Status: res.Status, Reason: res.Reason, Output: res.Output, Log: lines.take()}
-	next, err := l.offer(ctx, r, func() bool { return l.last(since) })
+	next, err := l.offer(ctx, r, func() bool { return l.last(res.Attempt.Task, since) })
 	if err != nil {
 		l.lost(res, err)
 		return nil
@@ -85,10 +85,10 @@ func (l *life) lookAfter(res Result, lease *lease) {
 }
 
 // last says whether the answer to a report must not carry another attempt:
-// because the worker drains, or because the slot has served one task for so long
-// that the others' turn has come.
-func (l *life) last(since time.Time) bool {
-	return l.poll.Err() != nil || len(l.modules) > 1 && time.Since(since) >= fairShare
+// because the worker drains, because the slot has served one task for so long
+// that the others' turn has come, or because the store that it needs is away.
+func (l *life) last(task string, since time.Time) bool {
+	return l.poll.Err() != nil || l.store.away() && l.modules[task].Task.Workspace != nil || len(l.modules) > 1 && time.Since(since) >= fairShare
 }
 
 // lost logs a result that no server took, whole but for what is secret.

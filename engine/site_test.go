@@ -129,6 +129,7 @@ type spyQueue struct {
 	extended int
 
 	onPoll   func() error                     // nil, or before each
+	onLook   func() error                     // the same, of the looks at all queues, which are asked[""]
 	onReport func(r engine.Report) error      // the same
 	onExtend func() error                     // the same
 	onNote   func() error                     // the same
@@ -156,6 +157,18 @@ func (q *spyQueue) Poll(ctx context.Context, task string, max int, wait time.Dur
 		return nil, context.Cause(ctx)
 	}
 	return got, err
+}
+
+func (q *spyQueue) Waiting(ctx context.Context, tasks []string) ([]string, error) {
+	q.mu.Lock()
+	q.asked[""] = append(q.asked[""], time.Now())
+	q.mu.Unlock()
+	if q.onLook != nil {
+		if err := q.onLook(); err != nil {
+			return nil, err
+		}
+	}
+	return q.Memory.Waiting(ctx, tasks)
 }
 
 func (q *spyQueue) Report(ctx context.Context, r engine.Report) (*engine.Attempt, error) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"time"
 
 	"perago/starlib"
 )
@@ -42,7 +43,7 @@ func (w *Worker) setProgress(r *running, p starlib.Progress) {
 func (w *Worker) setDraining() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.draining = true
+	w.draining = time.Now()
 }
 
 func (w *Worker) count(s Status) {

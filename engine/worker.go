@@ -27,7 +27,7 @@ type Worker struct {
 	Modules    []*Module // at least one; the names of their tasks are distinct
 
 	Slots           int           // attempts at once; 0 is the number of CPUs
-	PollIntervalMax time.Duration // between two polls for a task while there is nothing to do; 0 is 1 s
+	PollIntervalMax time.Duration // between two turns of polls while there is nothing to do; 0 is 200 ms
 	Grace           time.Duration // from the signal until the attempts are ended with ErrForced; 0 is never
 
 	// Sweep, when set, is called before the first poll and then every
@@ -35,12 +35,16 @@ type Worker struct {
 	Sweep         func(context.Context)
 	SweepInterval time.Duration
 
+	// ProbeStore, when set, is asked whether the store can be reached, after
+	// attempts that failed because it could not; see storeWatch.
+	ProbeStore func(context.Context) error
+
 	Log *slog.Logger // nil: nothing is logged
 
 	mu       sync.Mutex
 	running  map[*running]struct{}
 	counts   Counts
-	draining bool
+	draining time.Time // since when; zero: it does not
 }
 
 // Counts of a worker since its start.
@@ -54,7 +58,7 @@ type Snapshot struct {
 	Slots    int
 	Counts   Counts
 	Running  []Running // oldest first
-	Draining bool
+	Draining time.Time // since when; zero: it does not drain
 }
 
 // Running is an attempt on its slot.
@@ -73,6 +77,7 @@ type life struct {
 	log     *slog.Logger
 	modules map[string]*Module
 	slots   *slots
+	store   storeWatch
 	poll    context.Context // ended: no new poll
 	work    context.Context // ended: no attempt goes on
 	report  context.Context // ended: no result is offered again
@@ -117,7 +122,7 @@ func (w *Worker) Run(drain, force context.Context) error {
 	report, endReports := context.WithCancel(context.WithoutCancel(force))
 	defer endReports()
 
-	l := &life{Worker: w, log: w.logger(), modules: modules, slots: newSlots(w.slotCount()),
+	l := &life{Worker: w, log: w.logger(), modules: modules, slots: newSlots(w.slotCount()), store: storeWatch{probe: w.ProbeStore},
 		poll: poll, work: work, report: report}
 	l.log.Info("worker started", "tasks", len(modules), "slots", w.slotCount())
 	if w.Sweep != nil {
@@ -221,6 +226,9 @@ func (l *life) one(m *Module, a Attempt, since time.Time) (next *Attempt) {
 		},
 	})
 	lease.stop()
+	if m.Task.Workspace != nil {
+		l.noteStore(res)
+	}
 	l.count(res.Status)
 	if res.Story != "" {
 		lines.addStory(res.Story)

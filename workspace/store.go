@@ -163,7 +163,8 @@ var (
 	ErrRefused       = errors.New("refused by a hook") // 412; *RefusedError has the text
 	ErrConflict      = errors.New("conflict")          // 409
 	ErrDirty         = errors.New("the branch has uncommitted changes")
-	ErrBusy          = errors.New("the server is busy") // 429, 5xx: it may be repeated
+	ErrBusy          = errors.New("the server is busy")   // 429, 5xx: it may be repeated
+	ErrUnreachable   = errors.New("no whole answer came") // the error says why
 	ErrProtected     = errors.New("the branch is protected")
 )
 

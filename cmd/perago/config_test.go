@@ -58,7 +58,7 @@ func TestConfigDefaults(t *testing.T) {
 	got := fmt.Sprintln(c.WorkspaceRoot, c.LogRoot, c.CacheRoot, c.CacheMax, c.TransferConcurrency, c.LogFileMax, c.LogRetention,
 		c.LogLevel, c.ExecutionMode, c.MemoryMax, c.BodySecondsMax, c.GCTTL, c.GCInterval, c.KeepFailed, c.ForceKillAfter, c.ReasonMax, c.PollIntervalMax, c.Fence)
 	want := fmt.Sprintln("/caches/perago/workspaces", "/caches/perago/logs", "/caches/perago/cache", 10<<30, 16, 100<<20, 720*time.Hour,
-		"INFO process", 2<<30, 0, 24*time.Hour, time.Hour, false, nil, 500, time.Second, "auto")
+		"INFO process", 2<<30, 0, 24*time.Hour, time.Hour, false, nil, 500, 200*time.Millisecond, "auto")
 	if got = strings.ReplaceAll(got, "<nil>", "<nil>"); got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}

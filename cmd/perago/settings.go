@@ -94,7 +94,7 @@ func settings() []setting {
 			}},
 		{name: "PERAGO_FAILURE_REASON_MAX_LENGTH", flag: "failure-reason-max-length", on: serving | running, usual: "500", rule: "a whole number, at least 50",
 			set: func(c *config, v string) error { return setInt(&c.ReasonMax, v, 50) }},
-		{name: "PERAGO_POLL_INTERVAL_MAX", flag: "poll-interval-max", on: serving, usual: "1s", rule: durationRule,
+		{name: "PERAGO_POLL_INTERVAL_MAX", flag: "poll-interval-max", on: serving, usual: "0.2s", rule: durationRule,
 			set: func(c *config, v string) error { return setDuration(&c.PollIntervalMax, v, time.Millisecond) }},
 		{name: "PERAGO_FENCE", flag: "fence", on: serving | running, usual: "auto", rule: "auto, server or client",
 			set: func(c *config, v string) error { return setWord(&c.Fence, v, "auto", "server", "client") }},

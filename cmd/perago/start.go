@@ -232,6 +232,9 @@ func (s *service) worker(client *conductor.Client, cfg *config, slots int) *engi
 		RunAttempt: s.runner.Run, Queue: client, Leaser: client, Modules: s.modules, Slots: slots,
 		PollIntervalMax: cfg.PollIntervalMax, Sweep: func(ctx context.Context) { s.sweep(ctx, cfg) }, SweepInterval: cfg.GCInterval, Log: s.log,
 	}
+	if s.lake != nil {
+		w.ProbeStore = func(ctx context.Context) error { return checkLake(ctx, s.lake) }
+	}
 	if cfg.ForceKillAfter != nil {
 		w.Grace = max(*cfg.ForceKillAfter, time.Nanosecond) // 0 is at once here, and never there
 	}

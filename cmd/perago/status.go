@@ -42,7 +42,7 @@ func statusHandler(snapshot func() engine.Snapshot, modules []*engine.Module, la
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if snapshot().Draining {
+		if !snapshot().Draining.IsZero() {
 			http.Error(w, "draining", http.StatusServiceUnavailable)
 			return
 		}

@@ -110,8 +110,8 @@ func (s *service) watch(worker *engine.Worker) (stop func()) {
 // table is what a worker is doing, in a few lines.
 func table(s engine.Snapshot, modules []*engine.Module, up time.Duration) []string {
 	state := "polling"
-	if s.Draining {
-		state = "draining"
+	if !s.Draining.IsZero() {
+		state, up = "draining", time.Since(s.Draining)
 	}
 	c := s.Counts
 	lines := []string{fmt.Sprintf("%s for %s: %s, %d of %d slots busy, %d done, %d failed, %d failed for good",

@@ -46,6 +46,9 @@ func (q *queue) Poll(_ context.Context, task string, most int, _ time.Duration) 
 	return got, nil
 }
 
+func (q *queue) Waiting(context.Context, []string) ([]string, error) {
+	return nil, engine.ErrUnsupported
+}
 func (q *queue) Report(context.Context, engine.Report) (*engine.Attempt, error) { return nil, nil }
 func (q *queue) Extend(context.Context, engine.Attempt) error                   { return nil }
 func (q *queue) Current(context.Context, engine.Attempt) error                  { return nil }

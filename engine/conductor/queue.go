@@ -82,6 +82,40 @@ func readTask(raw json.RawMessage, task string) (engine.Attempt, error) {
 	return p.attempt(task), nil
 }
 
+// namesMax bounds the names in one request for the sizes of queues, in bytes.
+const namesMax = 4 << 10
+
+// Waiting implements engine.Queue.
+func (c *Client) Waiting(ctx context.Context, tasks []string) (waiting []string, err error) {
+	const op = "look at the queues"
+	for len(tasks) > 0 {
+		query, n, length := url.Values{}, 0, 0
+		for ; n < len(tasks) && (n == 0 || length+len(tasks[n]) <= namesMax); n++ {
+			query.Add("taskType", tasks[n])
+			length += len(tasks[n]) + len("taskType=&")
+		}
+		a, err := c.call(ctx, request{op: op, method: http.MethodGet, path: "/tasks/queue/sizes", query: query})
+		switch a.status {
+		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+			return nil, fmt.Errorf("%w: %w", engine.ErrUnsupported, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		var sizes map[string]int64
+		if err := json.Unmarshal(a.body, &sizes); err != nil {
+			return nil, fmt.Errorf("%s: not the sizes of queues: %w", op, err)
+		}
+		for _, task := range tasks[:n] {
+			if sizes[task] > 0 {
+				waiting = append(waiting, task)
+			}
+		}
+		tasks = tasks[n:]
+	}
+	return waiting, nil
+}
+
 // Report implements engine.Queue: by update-v2, whose answer may carry the next
 // attempt, else by the plain update, when r.Last or the server is older.
 func (c *Client) Report(ctx context.Context, r engine.Report) (*engine.Attempt, error) {

@@ -39,6 +39,20 @@ func TestPollThatWaitsAsksForOne(t *testing.T) {
 		"GET /tasks/poll/batch/songs.count?count=1&timeout=250&workerid=w+1")
 }
 
+func TestWaiting(t *testing.T) {
+	f := newFake(t)
+	f.on["GET /tasks/queue/sizes"] = ok(`{"a.b":0,"c d":2}`)
+	got, err := f.client().Waiting(t.Context(), []string{"a.b", "c d", "e"})
+	if err != nil || !slices.Equal(got, []string{"c d"}) {
+		t.Errorf("got %q, %v, want c d", got, err)
+	}
+	wantCalls(t, f, "GET /tasks/queue/sizes?taskType=a.b&taskType=c+d&taskType=e")
+	delete(f.on, "GET /tasks/queue/sizes")
+	if _, err := f.client().Waiting(t.Context(), []string{"a.b"}); !errors.Is(err, engine.ErrUnsupported) {
+		t.Errorf("a server without the call: got %v, want ErrUnsupported", err)
+	}
+}
+
 // The server counts on every attempt of a batch, so one that cannot be read must
 // not cost the others.
 func TestPollKeepsWhatItCanRead(t *testing.T) {

@@ -131,6 +131,22 @@ func (m *Memory) Poll(ctx context.Context, task string, max int, wait time.Durat
 	}
 }
 
+// Waiting implements engine.Queue.
+func (m *Memory) Waiting(ctx context.Context, tasks []string) (waiting []string, err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expire()
+	for _, name := range tasks {
+		if slices.ContainsFunc(m.tasks, func(t *memoryTask) bool { return t.attempt.Task == name && t.Status == Scheduled }) {
+			waiting = append(waiting, name)
+		}
+	}
+	return waiting, nil
+}
+
 // pop hands out what is ready, and says when the next is; the lock is held.
 func (m *Memory) pop(task string, max int) (got []engine.Attempt, due time.Duration) {
 	m.expire()
@@ -237,6 +253,13 @@ func (m *Memory) Extend(ctx context.Context, a engine.Attempt) error {
 		t.renew()
 	}
 	return nil
+}
+
+// Delay queues a try of a task that may be polled after d.
+func (m *Memory) Delay(task string, d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.schedule(engine.Attempt{Task: task}, d)
 }
 
 // Stale is a server that is busy with an extension: it has read the try as it is

@@ -3,6 +3,7 @@ package queuetest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ func Cases() []Case {
 		{"a poll gives at most what was asked for, and nothing twice", atMost},
 		{"a poll that waits is answered by what comes", waitingPoll},
 		{"a poll that waits for several gives the one that is there", partBatch},
+		{"a look tells whose queue has something", looked},
 		{"a poll of one task gives nothing of another", ownTask},
 		{"a completed attempt ends its workflow, its output as it was written", completed},
 		{"a failed attempt is tried again under a new id", failed},
@@ -58,6 +60,31 @@ func emptyQueue(t *testing.T, b Backend) {
 	if err != nil || len(got) != 0 {
 		t.Errorf("a poll that waits: got %v, %v, want nothing", got, err)
 	}
+}
+
+// looked asks for more tasks than fit into one request of any server.
+func looked(t *testing.T, b Backend) {
+	f := newFixture(t, b, Definition{})
+	tasks := []string{f.task}
+	for i := range 200 {
+		tasks = append(tasks, fmt.Sprintf("%s.other-%060d", f.task, i))
+	}
+	look := func(want ...string) {
+		t.Helper()
+		if got, err := b.Queue.Waiting(t.Context(), tasks); err != nil || !slices.Equal(got, want) {
+			t.Errorf("Waiting: got %q, %v, want %q", got, err, want)
+		}
+	}
+	look()
+	f.start(`{}`)
+	f.eventually("the queue to have something", func() bool {
+		got, err := b.Queue.Waiting(t.Context(), tasks)
+		return err == nil && slices.Equal(got, tasks[:1])
+	})
+	a := f.take()
+	look()
+	f.report(a, engine.Completed, `{}`)
+	look()
 }
 
 func wholeAttempt(t *testing.T, b Backend) {

@@ -16,10 +16,13 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/treeverse/lakefs/pkg/api/apigen"
+
+	"perago/workspace"
 )
 
-// tries bounds how often a request that may be repeated is sent.
-const tries = 5
+// tries bounds how often a request that may be repeated is sent: 100 ms after the
+// first failure, and at last 3 s after it (Options.Repeat), when each fails at once.
+const tries = 6
 
 // answerMax bounds an answer that is read whole, in bytes: a page of 1,000
 // objects has less than 1 MiB.
@@ -53,6 +56,11 @@ type StatusError struct {
 
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s: the server answered %d: %s", e.What, e.Status, e.Message)
+}
+
+// Is says what callers may know of an answer that may be another one later.
+func (e *StatusError) Is(target error) bool {
+	return target == workspace.ErrBusy && (e.Status == http.StatusTooManyRequests || e.Status >= 500)
 }
 
 // status is the HTTP status in an error; 0 when it has none.
@@ -91,7 +99,8 @@ func (s *Store) call(ctx context.Context, r request) (answer, error) {
 // again runs op until it succeeds, fails for good, or was tried often enough.
 func (s *Store) again(ctx context.Context, repeat bool, op func() error) error {
 	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, 3*time.Second
+	pause.InitialInterval, pause.MaxInterval = s.opts.Repeat/30, s.opts.Repeat/2
+	pause.Multiplier, pause.RandomizationFactor = 2, 0.2
 	for try := 1; ; try++ {
 		err := op()
 		if ctx.Err() != nil && err != nil {

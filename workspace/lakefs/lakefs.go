@@ -32,6 +32,7 @@ type Options struct {
 
 	Timeout     time.Duration // of one small request; 0 is 30 s
 	LongTimeout time.Duration // of a commit or a merge; 0 is 5 min
+	Repeat      time.Duration // that a request which fails at once is repeated, where that is safe; 0 is 3 s
 	Stall       time.Duration // a transfer ends when no byte moves for so long; 0 is 60 s
 	Concurrency int           // connections that are kept open; 0 is 32
 }
@@ -61,7 +62,7 @@ var _ workspace.Store = (*Store)(nil)
 var (
 	ErrDenied      = errors.New("the server does not accept this access key for this")
 	ErrNotLakeFS   = errors.New("does not answer as lakeFS does; is the URL right?")
-	ErrUnreachable = errors.New("no whole answer came") // the error says why
+	ErrUnreachable = workspace.ErrUnreachable // the error says why
 )
 
 // New makes a Store; it sends nothing.
@@ -75,6 +76,7 @@ func New(o Options) (*Store, error) {
 	}
 	defaultTo(&o.Timeout, 30*time.Second)
 	defaultTo(&o.LongTimeout, 5*time.Minute)
+	defaultTo(&o.Repeat, 3*time.Second)
 	defaultTo(&o.Stall, time.Minute)
 	if o.Concurrency < 1 {
 		o.Concurrency = 32

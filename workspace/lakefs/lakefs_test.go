@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"perago/workspace"
@@ -114,7 +115,7 @@ func inTurn(handlers ...http.HandlerFunc) http.HandlerFunc {
 
 func open(t *testing.T, url string) *Store {
 	t.Helper()
-	s, err := New(Options{URL: url, Key: key, Secret: secret, Timeout: 2 * time.Second, Stall: time.Second})
+	s, err := New(Options{URL: url, Key: key, Secret: secret, Timeout: 2 * time.Second, Stall: time.Second, Repeat: 300 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +216,25 @@ func TestNobodyListens(t *testing.T) {
 	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "connection refused") || !strings.Contains(err.Error(), f.URL) {
 		t.Errorf("error %v, want what failed and where", err)
 	}
+}
+
+// A server that is away for a moment fails no attempt: what may be repeated is,
+// for about 3 s.
+func TestRequestsAreRepeatedForSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(Options{URL: "http://lakefs.example.com", Key: key, Secret: secret})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin, sent := time.Now(), 0
+		err = s.again(t.Context(), true, func() error {
+			sent++
+			return s.unreachable(t.Context(), "read branch main", io.ErrUnexpectedEOF)
+		})
+		if took := time.Since(begin); !errors.Is(err, workspace.ErrUnreachable) || took < 2400*time.Millisecond || took > 3600*time.Millisecond || sent != tries {
+			t.Errorf("got %v after %d requests in %v, want %d in about 3 s", err, sent, took, tries)
+		}
+	})
 }
 
 func TestCheck(t *testing.T) {

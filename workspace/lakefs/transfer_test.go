@@ -223,7 +223,7 @@ func TestPreSigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{URL: f.URL, Key: key, Secret: secret, Timeout: 2 * time.Second, Stall: time.Second, ObjectHosts: hosts})
+	s, err := New(Options{URL: f.URL, Key: key, Secret: secret, Timeout: 2 * time.Second, Stall: time.Second, Repeat: 300 * time.Millisecond, ObjectHosts: hosts})
 	if err != nil {
 		t.Fatal(err)
 	}
