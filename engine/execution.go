@@ -71,7 +71,8 @@ func (x *execution) open(ctx context.Context, ref workspace.Ref) (*place, error)
 	p := &place{ref: ref, dir: dir}
 	x.log = x.log.With("folder", dir.Name())
 	p.overlay = workspace.NewOverlay(x.Store, ref, workspace.OverlayOptions{
-		Spec: *x.module.Task.Workspace, Dir: dir.Files(), Cache: x.Cache, Concurrency: x.Transfers})
+		Spec: *x.module.Task.Workspace, Dir: dir.Files(), Cache: x.Cache, Concurrency: x.Transfers,
+		Files: x.module.Task.Resources.Files, Scratch: x.module.Task.Resources.Scratch})
 	if err := p.overlay.Verify(ctx); err != nil {
 		x.close(p)
 		return nil, err

@@ -75,4 +75,6 @@ type Resources struct {
 	Seconds int   // wall time
 	Steps   uint64
 	Output  int64 // bytes that are published
+	Files   int   // files and folders that are written or deleted
+	Scratch int64 // bytes that are written
 }

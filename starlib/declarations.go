@@ -203,6 +203,8 @@ func controlRows() []Builtin {
 			{Name: "memory", Type: "string", Default: `"512MiB"`, Kind: KeywordOnly, Doc: "memory of the body that is alive, garbage not counted; KiB, MiB, GiB and KB, MB, GB mean the same, powers of 1024"},
 			amount("seconds", "0", "seconds of wall time from the call of `run` to its return; 0 is no bound beyond `timeout(seconds = ...)` and the operator's"),
 			amount("steps", "0", "steps of the interpreter; 0 is no bound"),
+			{Name: "scratch", Type: "string", Default: `"10GB"`, Kind: KeywordOnly, Doc: "bytes that one attempt may have written at a time; a copy takes none"},
+			amount("files", "1000000", "files and folders that one attempt may write, copy, make and delete; their names take at most 40 MiB of the worker whatever is said here, enough for about 150,000"),
 			{Name: "output", Type: "string", Default: `"10GB"`, Kind: KeywordOnly, Doc: "bytes of all files that one attempt publishes, the copies of stored objects too; looked at before anything is sent"},
 		}, Doc: "Limits of one run of the body. A body that passes one fails with an error that names it, its figure and the line; at half of one a warning is logged.",
 			Example: `resources(memory = "1GiB", seconds = 600)`},

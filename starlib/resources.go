@@ -12,7 +12,7 @@ import (
 )
 
 func defaultResources() Resources {
-	return Resources{Memory: 512 << 20, Output: 10 << 30}
+	return Resources{Memory: 512 << 20, Files: 1_000_000, Scratch: 10 << 30, Output: 10 << 30}
 }
 
 func makeResources(c *call) (starlark.Value, error) {
@@ -22,6 +22,12 @@ func makeResources(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	if r.Output, err = c.size("output", r.Output); err != nil {
+		return nil, err
+	}
+	if r.Scratch, err = c.size("scratch", r.Scratch); err != nil {
+		return nil, err
+	}
+	if r.Files, err = c.amount("files", r.Files, 1, maxAmount); err != nil {
 		return nil, err
 	}
 	if r.Seconds, err = c.amount("seconds", 0, 0, maxAmount); err != nil {

@@ -100,10 +100,11 @@ func (d difference) size() int64 {
 func (o *Overlay) differences(ctx context.Context) ([]difference, error) {
 	o.mu.RLock()
 	var diffs []difference
-	o.upper.walk("", func(path string, n *node) {
+	o.upper.walk("", func(path string, n *node) bool {
 		if n.entry != nil || n.deleted {
 			diffs = append(diffs, difference{path: path, entry: n.entry, over: n.over})
 		}
+		return true
 	})
 	o.mu.RUnlock()
 	group, groupCtx := errgroup.WithContext(ctx)

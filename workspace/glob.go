@@ -40,10 +40,16 @@ type PatternError struct {
 
 func (e *PatternError) Error() string { return "pattern " + quote(e.Pattern) + " " + e.Reason }
 
+// maxPattern is the longest pattern in bytes: no path is longer than maxName.
+const maxPattern = 4 * maxName
+
 // CompilePattern reads a pattern; its error is a *PatternError.
 func CompilePattern(s string) (*Pattern, error) {
 	if reason := badPath(s); reason != "" {
 		return nil, &PatternError{Pattern: s, Reason: reason}
+	}
+	if len(s) > maxPattern {
+		return nil, &PatternError{Pattern: s, Reason: "is longer than 4096 bytes"}
 	}
 	if hasDrive(s) {
 		return nil, &PatternError{Pattern: s, Reason: "starts with a drive: it is to be relative to the workspace"}

@@ -21,6 +21,10 @@ const (
 	askedBelow    = 32
 )
 
+// maxProbes bounds the answers about single paths that are remembered, and the
+// folders in which questions are counted.
+const maxProbes = 1 << 14
+
 type lower struct {
 	store   Reader
 	ref     Ref
@@ -198,6 +202,9 @@ func (l *lower) probe(ctx context.Context, path string) (Probed, error) {
 	// What is asked of a store on this machine is not bounded (manyAsked), and
 	// its files are asked for again as fast as they are found here.
 	if _, local := l.store.(LocalOpener); !local || !p.File {
+		if len(l.probes) >= maxProbes {
+			clear(l.probes)
+		}
 		l.probes[path] = p
 	}
 	return p, nil
@@ -250,6 +257,9 @@ func (l *lower) manyAsked(path string) (folder string, many bool) {
 	defer l.mu.Unlock()
 	if _, known := l.probes[path]; known {
 		return "", false
+	}
+	if len(l.asked) >= maxProbes {
+		clear(l.asked)
 	}
 	direct := parent(path)
 	for f := direct; ; f = parent(f) {

@@ -19,6 +19,8 @@ type OverlayOptions struct {
 	Dir         string // folder for the upper layer, made when it is missing; required unless Spec.ReadOnly
 	Cache       *Cache // nil: content is fetched each time it is opened
 	Concurrency int    // transfers at once for read-ahead; 0 is 16
+	Files       int    // paths that may be written, made and deleted; 0 is 1,000,000
+	Scratch     int64  // bytes that may be written; 0 is 10 GiB
 }
 
 // Overlay is a commit seen as the private folder of one attempt. It is safe for
@@ -299,11 +301,12 @@ func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Patte
 	var found []string
 	start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
 	hides := o.upper.find(folder) != nil
+	look := stride{ctx: ctx, work: len(p.text)}
 	for i := start; i < end; i++ {
-		if (i-start)%4096 == 0 && ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
 		path := ls.path(i)[len(o.lower.root):]
+		if err := look.at(path); err != nil {
+			return nil, err
+		}
 		if !p.Match(path[len(asPrefix(dir)):]) {
 			continue
 		}
@@ -315,13 +318,41 @@ func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Patte
 		found = append(found, path)
 	}
 	lower := len(found)
-	o.upper.walk(folder, func(path string, n *node) {
+	var err error
+	o.upper.walk(folder, func(path string, n *node) bool {
 		if n.entry != nil && under(path, folder) && p.Match(path[len(asPrefix(dir)):]) {
 			found = append(found, path)
 		}
+		err = look.at(path)
+		return err == nil
 	})
+	if err != nil {
+		return nil, err
+	}
 	if len(found) > lower {
 		slices.Sort(found)
 	}
 	return found, nil
+}
+
+// lookEvery is after how many files a loop over files looks at the context.
+const lookEvery = 4096
+
+// stride looks at a context as often as a matching loop has done some work,
+// about once a millisecond.
+type stride struct {
+	ctx  context.Context
+	work int // that a byte of a path takes
+	done int
+}
+
+func (s *stride) at(path string) error {
+	if s.done += (1 + s.work) * (8 + len(path)); s.done < 1<<20 {
+		return nil
+	}
+	s.done = 0
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	return nil
 }

@@ -24,9 +24,27 @@ func (f fileBelow) content() *entry {
 	return &entry{size: f.entry.size, blob: f.entry.blob, from: f.entry.from}
 }
 
-// filesBelow are the files below a folder. The caller holds the lock.
-func (o *Overlay) filesBelow(ls *listing, folder string) []fileBelow {
+// filesBelow are the files below a folder, when there is room in the tree for as
+// many once more. The caller holds the lock.
+func (o *Overlay) filesBelow(ctx context.Context, ls *listing, folder string) ([]fileBelow, error) {
 	var files []fileBelow
+	var g growth
+	var err error
+	add := func(f fileBelow) bool {
+		files = append(files, f)
+		cost := f.over.cost()
+		if f.entry != nil {
+			cost = entryCost
+		}
+		g.add(f.path, cost)
+		if len(files)%lookEvery == 0 && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if err == nil && f.entry == nil {
+			err = o.upper.fits(g, o.opts.Files)
+		}
+		return err == nil
+	}
 	start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
 	hides := o.upper.find(folder) != nil
 	for i := start; i < end; i++ {
@@ -37,14 +55,14 @@ func (o *Overlay) filesBelow(ls *listing, folder string) []fileBelow {
 			}
 		}
 		c := ls.content(i)
-		files = append(files, fileBelow{path: path, over: &c})
-	}
-	o.upper.walk(folder, func(path string, n *node) {
-		if n.entry != nil {
-			files = append(files, fileBelow{path: path, entry: n.entry, over: n.over})
+		if !add(fileBelow{path: path, over: &c}) {
+			return nil, err
 		}
+	}
+	o.upper.walk(folder, func(path string, n *node) bool {
+		return n.entry == nil || add(fileBelow{path: path, entry: n.entry, over: n.over})
 	})
-	return files
+	return files, err
 }
 
 // measureAll asks for the sizes that a listing did not have.
@@ -64,10 +82,11 @@ func (o *Overlay) measureAll(ctx context.Context, files []fileBelow) error {
 // caller holds the lock.
 func (o *Overlay) madeBelow(path string) []string {
 	var folders []string
-	o.upper.walk(path, func(folder string, n *node) {
+	o.upper.walk(path, func(folder string, n *node) bool {
 		if n.made {
 			folders = append(folders, folder)
 		}
+		return true
 	})
 	slices.Sort(folders)
 	return folders
@@ -127,6 +146,9 @@ func (o *Overlay) transferFile(ctx context.Context, from, to string, move bool) 
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if err := o.fits(to, 0); err != nil {
+		return err
+	}
 	f := fileBelow{path: from, over: source}
 	if n := o.upper.find(from); n != nil {
 		f.entry = n.entry
@@ -151,11 +173,17 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	isBelow := func(folder string) bool { return folder != to }
-	if len(o.filesBelow(there, to)) > 0 || slices.ContainsFunc(o.madeBelow(to), isBelow) {
+	if o.hasBelow(there, to) {
 		return fs.ErrExist
 	}
-	files, made := o.filesBelow(ls, from), o.madeBelow(from)
+	files, err := o.filesBelow(ctx, ls, from)
+	if err != nil {
+		return err
+	}
+	made := o.madeBelow(from)
+	if err := o.roomFor(files, made, from, to, move); err != nil {
+		return err
+	}
 	if err := o.measureAll(ctx, files); err != nil {
 		return err
 	}
@@ -185,4 +213,35 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 		}
 	}
 	return nil
+}
+
+// hasBelow says whether anything is below a folder. The caller holds the lock.
+func (o *Overlay) hasBelow(ls *listing, folder string) bool {
+	if n := o.upper.find(folder); n != nil {
+		start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
+		return n.live > n.ownLive() || end-start > n.gone
+	}
+	start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
+	return end > start
+}
+
+// roomFor says whether the tree has room for what transferFolder makes.
+func (o *Overlay) roomFor(files []fileBelow, made []string, from, to string, move bool) error {
+	var g growth
+	for _, f := range files {
+		if move && f.entry == nil {
+			g.add(f.path, f.over.cost())
+		}
+	}
+	for _, f := range files {
+		cost := int64(entryCost)
+		if f.entry == nil {
+			cost += f.over.cost()
+		}
+		g.add(to+f.path[len(from):], cost)
+	}
+	for _, folder := range made {
+		g.add(to+folder[len(from):], 0)
+	}
+	return o.upper.fits(g, o.opts.Files)
 }

@@ -125,8 +125,28 @@ func (o *Overlay) put(ctx context.Context, path string, e *entry) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if err := o.fits(path, e.size); err != nil {
+		return err
+	}
 	o.upper.put(path, e, over)
+	o.upper.stored += e.size
 	return nil
+}
+
+// fits says whether there is room for one more path, with a new content of so
+// many bytes. The caller holds the lock.
+func (o *Overlay) fits(path string, size int64) error {
+	var g growth
+	n := o.upper.find(path)
+	if n == nil || n.ownLive()+n.ownGone() == 0 {
+		g.add(path, entryCost+blobCost)
+	} else if n.entry != nil && n.entry.blob != nil && n.entry.blob.uses == 1 {
+		size -= n.entry.size // which goes
+	}
+	if err := o.upper.fits(g, o.opts.Files); err != nil {
+		return err
+	}
+	return o.upper.fitsBytes(size, o.opts.Scratch)
 }
 
 // lowerFile is the file that the input commit has at path, nil for none.
@@ -193,6 +213,11 @@ func (o *Overlay) remove(ctx context.Context, path string) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if over != nil && s.entry == nil {
+		if err := o.fits(path, 0); err != nil {
+			return err
+		}
+	}
 	o.upper.remove(path, over)
 	return nil
 }
@@ -236,7 +261,10 @@ func (o *Overlay) removeTree(ctx context.Context, path string) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	files := o.filesBelow(ls, path)
+	files, err := o.filesBelow(ctx, ls, path)
+	if err != nil {
+		return err
+	}
 	if err := o.measureAll(ctx, files); err != nil {
 		return err
 	}
@@ -273,6 +301,12 @@ func (o *Overlay) mkdir(ctx context.Context, path string) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if n := o.upper.find(path); n != nil && n.made {
+		return nil
+	}
+	if err := o.fits(path, 0); err != nil {
+		return err
+	}
 	o.upper.update(path, func(n *node) { n.made = true })
 	return nil
 }

@@ -36,6 +36,9 @@ type guess struct {
 // aheadBytes bounds what is fetched ahead and not yet read.
 const aheadBytes = 64 << 20
 
+// aheadFiles bounds the files of one list that are remembered.
+const aheadFiles = 1 << 15
+
 func (r *readAhead) start(o *Overlay) {
 	if _, local := o.store.(LocalOpener); local || o.opts.Cache == nil {
 		return
@@ -63,6 +66,7 @@ func (r *readAhead) listed(files []string) {
 	if r.o == nil || len(files) < 2 {
 		return
 	}
+	files = files[:min(len(files), aheadFiles)]
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	copy(r.lists[1:], r.lists[:])
