@@ -218,17 +218,21 @@ func (x *execution) checkOutput(changes []workspace.Change) error {
 			total, files = total+min(c.Size, math.MaxInt64-total), files+1
 		}
 	}
-	found := fmt.Sprintf("%s in %d files", size(total), files)
+	figure := size
+	if size(total) == size(most) { // to the GiB they are the same
+		figure = func(n int64) string { return fmt.Sprintf("%d bytes", n) }
+	}
+	found := fmt.Sprintf("%s in %d files", figure(total), files)
 	switch {
 	case total > most:
 		return &BodyError{Diagnostics: atBody(x.module, diag.List{{Code: "P4009", Severity: diag.Error,
-			Message: "the attempt passed its limit of output", Found: found, Wanted: "at most " + size(most),
+			Message: "the attempt passed its limit of output", Found: found, Wanted: "at most " + figure(most),
 			Hint: "raise resources(output = ...), or publish less in one attempt; a copy of a stored file counts too"}})}
 	case total > most/2:
 		pos := x.module.Body.Position()
 		x.record(starlib.Record{Level: slog.LevelWarn, Message: "half of the limit of output is used",
 			At:     starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)},
-			Fields: []slog.Attr{slog.String("used", found), slog.String("limit", size(most))}})
+			Fields: []slog.Attr{slog.String("used", found), slog.String("limit", figure(most))}})
 	}
 	return nil
 }
