@@ -131,13 +131,13 @@ func (c *config) publisher(store workspace.Store, events func(workspace.Event)) 
 	return &workspace.Publisher{Store: store, Level: workspace.FenceLevel(c.Fence), Concurrency: c.TransferConcurrency, Events: events}
 }
 
-// bodies runs the bodies of a worker, as the execution mode says; what it
+// bodies runs the bodies of a worker, so many at once, as the execution mode says; what it
 // returns besides ends it.
-func (c *config) bodies() (engine.Body, func() error) {
+func (c *config) bodies(slots int) (engine.Body, func() error) {
 	if c.ExecutionMode == "thread" {
 		return engine.InProcess{}, func() error { return nil }
 	}
-	p := isolate.New(isolate.Options{Required: c.isolation() == isolationRequired})
+	p := isolate.New(isolate.Options{Slots: slots, Required: c.isolation() == isolationRequired})
 	return p, p.Close
 }
 

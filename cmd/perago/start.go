@@ -72,7 +72,7 @@ func (a *app) start(ctx context.Context, cfg *config, files []string, o startOpt
 	if err != nil {
 		return err
 	}
-	s, err := a.openService(cfg, modules, cfg.workerID(files))
+	s, err := a.openService(cfg, modules, o.slots, cfg.workerID(files))
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func hasWorkspace(modules []*engine.Module) bool {
 }
 
 // openService takes the workspace root, opens the logs and makes the runner.
-func (a *app) openService(cfg *config, modules []*engine.Module, workerID string) (*service, error) {
+func (a *app) openService(cfg *config, modules []*engine.Module, slots int, workerID string) (*service, error) {
 	s := &service{modules: modules}
 	if err := s.openLogs(a, cfg, workerID); err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (a *app) openService(cfg *config, modules []*engine.Module, workerID string
 	}
 	s.root = root
 	s.closers = append(s.closers, root.Close)
-	body, closeBody := cfg.bodies()
+	body, closeBody := cfg.bodies(slots)
 	s.closers = append(s.closers, closeBody)
 	s.runner = &engine.Runner{Body: body, Ceiling: cfg.ceiling(), ReasonMax: cfg.ReasonMax,
 		Transfers: cfg.TransferConcurrency, Log: s.log}

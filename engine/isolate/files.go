@@ -20,9 +20,32 @@ const (
 	maxOutstanding = 8
 	// maxEarly bounds the files sent ahead of which it is kept whether they were read.
 	maxEarly = 1 << 16
-	// maxDrafts bounds the files that one child has open for writing.
+	// maxDrafts bounds the files that one child has open for writing, and
+	// minDrafts is what it may have however few there are (draftShare).
 	maxDrafts = 300
+	minDrafts = 8
+	// ownFiles is how many files a process has open beside those of its bodies.
+	ownFiles = 128
 )
+
+// draftShare is how many files one of so many bodies may have open for writing,
+// in a process that may have open files open in all: half of its share, since a
+// body reads and a transfer is open as well.
+func draftShare(open uint64, slots int) int {
+	if open <= ownFiles {
+		return minDrafts
+	}
+	return int(max(minDrafts, min(maxDrafts, (open-ownFiles)/uint64(2*max(1, slots)))))
+}
+
+// fileLimit is how many files this process may have open.
+func fileLimit() uint64 {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return uint64(limit.Cur)
+}
 
 // server answers the file requests of one child. What the child names is
 // checked here, whatever the builtins in it have checked before.
@@ -32,6 +55,7 @@ type server struct {
 	conn  *conn
 	fault func(error) // told of a fault of perago's own in an answer
 	slots chan struct{}
+	most  int // drafts
 	busy  sync.WaitGroup
 
 	mu     sync.Mutex
@@ -49,7 +73,9 @@ func newServer(ctx context.Context, files starlib.Files, c *conn) *server {
 func (s *server) close() {
 	s.busy.Wait()
 	for _, d := range s.drafts {
-		d.Discard()
+		if d != nil {
+			d.Discard()
+		}
 	}
 	clear(s.drafts)
 }
@@ -290,22 +316,30 @@ func readOnlyFile(file *os.File) error {
 	})
 }
 
-// create starts a draft and sends its file.
+// create starts a draft and sends its file. Its place is taken before there is a
+// file: requests that run side by side do not pass the bound either.
 func (s *server) create(m callMessage) error {
-	d, err := s.files.Create(s.ctx, string(m.Path), m.Mode)
-	if err != nil {
-		return s.reply(replyMessage{ID: m.ID}, err)
-	}
 	s.mu.Lock()
 	_, taken := s.drafts[m.ID]
-	full := len(s.drafts) >= maxDrafts
+	full := len(s.drafts) >= s.most
 	if !taken && !full {
-		s.drafts[m.ID] = d
+		s.drafts[m.ID] = nil
 	}
 	s.mu.Unlock()
 	if taken || full {
-		d.Discard()
-		return s.reply(replyMessage{ID: m.ID}, fmt.Errorf("create %s: too many files open for writing", m.Path))
+		return s.reply(replyMessage{ID: m.ID}, fmt.Errorf("write %s: too many files open for writing: got %d, want at most %d; "+
+			"close them before the next is opened, or let the worker have more open files (ulimit -n)", m.Path, s.most+1, s.most))
+	}
+	d, err := s.files.Create(s.ctx, string(m.Path), m.Mode)
+	s.mu.Lock()
+	if err == nil {
+		s.drafts[m.ID] = d
+	} else {
+		delete(s.drafts, m.ID)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return s.reply(replyMessage{ID: m.ID}, err)
 	}
 	if err := appendOnly(d.File); err != nil {
 		return s.reply(replyMessage{ID: m.ID}, fmt.Errorf("create %s: %w", m.Path, err))
@@ -358,6 +392,8 @@ func (s *server) takeDraft(id uint64) *workspace.Draft {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.drafts[id]
-	delete(s.drafts, id)
+	if d != nil { // else it is being made, or was never
+		delete(s.drafts, id)
+	}
 	return d
 }

@@ -103,3 +103,66 @@ func TestServerHandsOutReadOnly(t *testing.T) {
 		})
 	}
 }
+
+// madeFiles is a file API of which drafts can be asked for.
+type madeFiles struct {
+	starlib.Files
+	dir string
+	all []*os.File
+}
+
+func (m *madeFiles) Create(context.Context, string, workspace.WriteMode) (*workspace.Draft, error) {
+	f, err := os.CreateTemp(m.dir, "")
+	if err != nil {
+		return nil, err
+	}
+	m.all = append(m.all, f)
+	return workspace.NewDraft("x", f, nil, func() { f.Close() }), nil
+}
+
+// A body that opens files for writing without end gets its share of those that
+// the process may have, and an error that says the figure; nothing is made then.
+func TestDraftShare(t *testing.T) {
+	for _, tt := range []struct {
+		open  uint64
+		slots int
+		want  int
+	}{{0, 1, 8}, {256, 16, 8}, {1024, 4, 112}, {1024, 5, 89}, {1024, 16, 28}, {20000, 4, 300}, {1 << 63, 0, 300}} {
+		if got := draftShare(tt.open, tt.slots); got != tt.want {
+			t.Errorf("%d open files, %d slots: got %d, want %d", tt.open, tt.slots, got, tt.want)
+		}
+	}
+	worker, child := pair(t)
+	files := &madeFiles{dir: t.TempDir()}
+	s := newServer(t.Context(), files, worker)
+	s.most = 3
+	for id := range uint64(5) {
+		sent := make(chan error, 1)
+		go func() { sent <- s.create(callMessage{ID: id, Path: "x"}) }()
+		_, payload, f, err := child.receive(anyKind)
+		if err := errors.Join(err, <-sent); err != nil {
+			t.Fatal(err)
+		}
+		var m replyMessage
+		if err := decode(payload, &m); err != nil {
+			t.Fatal(err)
+		}
+		if f != nil {
+			f.Close()
+		}
+		if refused := m.Error != nil; refused != (id >= 3) {
+			t.Errorf("draft %d: got %+v", id, m.Error)
+		} else if refused && !strings.Contains(m.Error.Text, "got 4, want at most 3") {
+			t.Errorf("draft %d: got %q", id, m.Error.Text)
+		}
+	}
+	s.close()
+	if len(files.all) != 3 {
+		t.Errorf("%d files were made, want 3", len(files.all))
+	}
+	for _, f := range files.all {
+		if f.Close() == nil {
+			t.Error("a draft was left open")
+		}
+	}
+}

@@ -20,6 +20,9 @@ type Options struct {
 	// Grace is how long a body that was asked to stop may go on before its
 	// process is killed; 0 is 100 ms.
 	Grace time.Duration
+	// Slots is how many bodies run at once: each may have its share of the
+	// descriptors of this process open for writing. 0 is 1.
+	Slots int
 	// Required refuses to run a body in a process that a layer is missing of; the
 	// error is a *MissingError.
 	Required bool
@@ -38,6 +41,7 @@ type command struct {
 type Processes struct {
 	spares   int
 	grace    time.Duration
+	drafts   int // that one body may have open
 	required bool
 	command  *command
 
@@ -72,7 +76,7 @@ func New(o Options) *Processes {
 		o.Grace = 100 * time.Millisecond
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &Processes{spares: max(0, o.Spares), grace: o.Grace, required: o.Required, command: o.command, ctx: ctx, cancel: cancel}
+	return &Processes{spares: max(0, o.Spares), grace: o.Grace, drafts: draftShare(fileLimit(), o.Slots), required: o.Required, command: o.command, ctx: ctx, cancel: cancel}
 }
 
 // Close ends the spares and waits for them. Bodies that run are not ended: they

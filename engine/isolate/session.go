@@ -2,6 +2,7 @@ package isolate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ type session struct {
 	module *engine.Module
 	call   engine.Call
 	grace  time.Duration
+	drafts int // that may be open; 0 is maxDrafts
 	files  *server
 
 	records  int
@@ -54,7 +56,7 @@ func (p *Processes) Run(ctx context.Context, m *engine.Module, call engine.Call)
 	if err := child.bound(call.Limits); err != nil {
 		return nil, engine.Usage{}, err
 	}
-	s := &session{child: child, module: m, call: call, grace: p.grace, limit: make(chan struct{})}
+	s := &session{child: child, module: m, call: call, grace: p.grace, drafts: p.drafts, limit: make(chan struct{})}
 	done, err := s.run(ctx)
 	if err != nil {
 		child.bury() // what the system says of its end is wanted
@@ -87,6 +89,7 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.files = newServer(inner, s.call.Files, s.child.conn)
+	s.files.most = cmp.Or(s.drafts, maxDrafts)
 	s.files.fault = s.failed
 	var watching sync.WaitGroup
 	defer func() {
