@@ -16,7 +16,8 @@ var mayImport = map[string][]string{
 	"perago/workspace":           {},
 	"perago/workspace/folder":    {"perago/workspace"},
 	"perago/workspace/memory":    {"perago/workspace"},
-	"perago/workspace/lakefs":    {"perago/workspace"},
+	"perago/secret":              {},
+	"perago/workspace/lakefs":    {"perago/secret", "perago/workspace"},
 	"perago/workspace/storetest": {"perago/workspace"},
 	"perago/starlib/diag":        {},
 	"perago/starlib":             {"perago/starlib/diag", "perago/workspace"},
@@ -24,7 +25,7 @@ var mayImport = map[string][]string{
 	"perago/starlib/starlibtest": {"perago/starlib", "perago/starlib/diag", "perago/workspace"},
 	"perago/engine":              {"perago/starlib", "perago/starlib/diag", "perago/starlib/lint", "perago/workspace"},
 	"perago/engine/isolate":      {"perago/engine", "perago/starlib", "perago/starlib/diag", "perago/workspace"},
-	"perago/engine/conductor":    {"perago/engine"},
+	"perago/engine/conductor":    {"perago/engine", "perago/secret"},
 	"perago/engine/queuetest":    {"perago/engine"},
 	"perago/engine/tasktest":     {"perago/engine", "perago/starlib", "perago/starlib/diag", "perago/workspace", "perago/workspace/folder", "perago/workspace/memory"},
 	"perago/cmd/perago":          nil, // the shell: anything but the suites

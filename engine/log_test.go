@@ -247,35 +247,6 @@ func TestLogThatCannotBeOpened(t *testing.T) {
 	}
 }
 
-// A secret is not printed, wherever it stands.
-func TestSecret(t *testing.T) {
-	secret := engine.NewSecret("hush")
-	type config struct {
-		Key    engine.Secret
-		hidden engine.Secret
-		any    any
-	}
-	c := config{secret, secret, secret}
-	encoded, err := json.Marshal(map[string]any{"c": c, "s": secret, "k": map[string]engine.Secret{"x": secret}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log strings.Builder
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "s", secret, "c", c)
-	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "s", secret, "c", c)
-	all := fmt.Sprintf("%v %+v %#v %s %q %x %v %+v %#v %v", secret, secret, secret, secret, secret, secret,
-		c, &c, c, []engine.Secret{secret}) + string(encoded) + log.String() + fmt.Sprint(fmt.Errorf("x: %v", secret))
-	if strings.Contains(all, "hush") || strings.Contains(all, fmt.Sprintf("%x", "hush")) {
-		t.Errorf("the secret is printed: %s", all)
-	}
-	if got := secret.Reveal(); got != "hush" {
-		t.Errorf("Reveal: got %q", got)
-	}
-	if empty := engine.NewSecret(""); !empty.Empty() || secret.Empty() || empty.Reveal() != "" || empty.String() != "" {
-		t.Errorf("an empty secret: got %v", empty)
-	}
-}
-
 func TestWorkerID(t *testing.T) {
 	got := engine.WorkerID("songs_count")
 	if !strings.HasPrefix(got, "songs_count-") || !strings.HasSuffix(got, fmt.Sprintf("-%d", os.Getpid())) || strings.ContainsAny(got, "/\\ ") {

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"perago/engine"
+	"perago/secret"
 	"perago/starlib/diag"
 	"perago/workspace/lakefs"
 )
@@ -26,11 +26,11 @@ import (
 type config struct {
 	Conductor struct {
 		URL         string // ends in /api; "" when not configured
-		Key, Secret engine.Secret
+		Key, Secret secret.String
 	}
 	LakeFS struct {
 		URL         string // without /api/v1; "" when not configured
-		Key, Secret engine.Secret
+		Key, Secret secret.String
 		ObjectHosts lakefs.Hosts // that pre-signed URLs may lead to; none: objects go through lakeFS
 	}
 	WorkspaceRoot, LogRoot, CacheRoot string // "" only where the user has no cache folder

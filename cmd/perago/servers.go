@@ -24,7 +24,7 @@ func (c *config) conductorClient(workerID string) (*conductor.Client, error) {
 		return nil, environmentError("set it in the environment or in .env, as in CONDUCTOR_SERVER_URL=http://localhost:8080/api",
 			"configuration: CONDUCTOR_SERVER_URL is missing")
 	}
-	return conductor.New(conductor.Options{URL: c.Conductor.URL, Key: c.Conductor.Key.Reveal(), Secret: c.Conductor.Secret, WorkerID: workerID}), nil
+	return conductor.New(conductor.Options{URL: c.Conductor.URL, Key: c.Conductor.Key, Secret: c.Conductor.Secret, WorkerID: workerID}), nil
 }
 
 // workerID is what servers and logs call this process: by default after the first file.
@@ -118,7 +118,7 @@ func (c *config) lakeStore() (*lakefs.Store, error) {
 		return nil, environmentError("set LAKECTL_SERVER_ENDPOINT_URL, LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY in the environment or in .env",
 			"configuration: LAKECTL_SERVER_ENDPOINT_URL is missing, and the task has a workspace")
 	}
-	store, err := lakefs.New(lakefs.Options{URL: c.LakeFS.URL, Key: c.LakeFS.Key.Reveal(), Secret: lakefs.Secret(c.LakeFS.Secret.Reveal()),
+	store, err := lakefs.New(lakefs.Options{URL: c.LakeFS.URL, Key: c.LakeFS.Key, Secret: c.LakeFS.Secret,
 		ObjectHosts: c.LakeFS.ObjectHosts, Concurrency: 2 * c.TransferConcurrency})
 	if err != nil {
 		return nil, environmentError("", "configuration: %w", err)

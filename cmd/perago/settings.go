@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"perago/engine"
+	"perago/secret"
 )
 
 // setting is one variable of the configuration.
@@ -42,15 +42,15 @@ func settings() []setting {
 		{name: "CONDUCTOR_SERVER_URL", flag: "conductor-url", on: serving | registering, rule: "an http(s) URL that ends in /api",
 			set: func(c *config, v string) error { return setURL(&c.Conductor.URL, v, endsInAPI) }},
 		{name: "CONDUCTOR_AUTH_KEY", secret: true, rule: "the key of Conductor's application",
-			set: func(c *config, v string) error { c.Conductor.Key = engine.NewSecret(v); return nil }},
+			set: func(c *config, v string) error { c.Conductor.Key = secret.New(v); return nil }},
 		{name: "CONDUCTOR_AUTH_SECRET", secret: true, rule: "the secret that belongs to CONDUCTOR_AUTH_KEY",
-			set: func(c *config, v string) error { c.Conductor.Secret = engine.NewSecret(v); return nil }},
+			set: func(c *config, v string) error { c.Conductor.Secret = secret.New(v); return nil }},
 		{name: "LAKECTL_SERVER_ENDPOINT_URL", flag: "lakefs-url", on: serving | running | fencing, rule: "an http(s) URL, with or without /api/v1",
 			set: func(c *config, v string) error { return setURL(&c.LakeFS.URL, v, withoutAPIVersion) }},
 		{name: "LAKECTL_CREDENTIALS_ACCESS_KEY_ID", secret: true, rule: "lakeFS's access key id",
-			set: func(c *config, v string) error { c.LakeFS.Key = engine.NewSecret(v); return nil }},
+			set: func(c *config, v string) error { c.LakeFS.Key = secret.New(v); return nil }},
 		{name: "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", secret: true, rule: "lakeFS's secret access key",
-			set: func(c *config, v string) error { c.LakeFS.Secret = engine.NewSecret(v); return nil }},
+			set: func(c *config, v string) error { c.LakeFS.Secret = secret.New(v); return nil }},
 		{name: "PERAGO_OBJECT_STORE_HOSTS", flag: "object-store-hosts", on: serving | running | fencing, rule: hostsRule,
 			set: func(c *config, v string) error { return setHosts(&c.LakeFS.ObjectHosts, v) }},
 		{name: "PERAGO_WORKSPACE_ROOT", flag: "workspace-root", on: serving | running, rule: "a folder, made when missing",

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"perago/e2e/servers"
+	"perago/secret"
 	"perago/workspace"
 	"perago/workspace/lakefs"
 	"perago/workspace/storetest"
@@ -53,7 +54,7 @@ func run(m *testing.M) int {
 }
 
 func options(url string) lakefs.Options {
-	return lakefs.Options{URL: url, Key: servers.AccessKey, Secret: servers.SecretKey}
+	return lakefs.Options{URL: url, Key: secret.New(servers.AccessKey), Secret: secret.New(servers.SecretKey)}
 }
 
 // newRepository makes one on the shared server.

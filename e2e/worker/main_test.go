@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"perago/e2e/servers"
+	"perago/secret"
 	"perago/workspace/lakefs"
 )
 
@@ -65,7 +66,7 @@ func (s *shared) start(ctx context.Context, dir string) error {
 	if s.conductor, err = servers.StartConductor(ctx, filepath.Join(dir, "conductor"), nil); err != nil {
 		return err
 	}
-	s.store, err = lakefs.New(lakefs.Options{URL: s.lakefs.URL, Key: servers.AccessKey, Secret: servers.SecretKey})
+	s.store, err = lakefs.New(lakefs.Options{URL: s.lakefs.URL, Key: secret.New(servers.AccessKey), Secret: secret.New(servers.SecretKey)})
 	return err
 }
 

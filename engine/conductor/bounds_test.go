@@ -14,6 +14,7 @@ import (
 
 	"perago/engine"
 	"perago/engine/conductor"
+	"perago/secret"
 )
 
 // everyCall is what a worker asks of a Conductor; each makes at least one request.
@@ -52,7 +53,7 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 				}
 				http.Redirect(w, r, elsewhere+r.URL.Path, status)
 			}))
-			c := conductor.New(conductor.Options{URL: server.URL + "/api", Key: "k", Secret: engine.NewSecret("s"), WorkerID: "w"})
+			c := conductor.New(conductor.Options{URL: server.URL + "/api", Key: secret.New("k"), Secret: secret.New("s"), WorkerID: "w"})
 			for name, err := range everyCall(t.Context(), c) {
 				if err == nil || !strings.Contains(err.Error(), "answers from elsewhere") {
 					t.Errorf("%d, %s: got %v, want an error that says that the server answers from elsewhere", status, name, err)
@@ -103,14 +104,14 @@ func TestEveryAnswerIsBounded(t *testing.T) {
 			want = "500: "
 		}
 		token = ok(`{"token":"abc"}`)
-		c := conductor.New(conductor.Options{URL: server.URL + "/api", Key: "k", Secret: engine.NewSecret("s"), WorkerID: "w"})
+		c := conductor.New(conductor.Options{URL: server.URL + "/api", Key: secret.New("k"), Secret: secret.New("s"), WorkerID: "w"})
 		for call, err := range everyCall(t.Context(), c) {
 			if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 500 {
 				t.Errorf("%s, %s: got %.600v, want %q", name, call, err, want)
 			}
 		}
 		token = nil
-		c = conductor.New(conductor.Options{URL: server.URL + "/api", Key: "k", Secret: engine.NewSecret("s"), WorkerID: "w"})
+		c = conductor.New(conductor.Options{URL: server.URL + "/api", Key: secret.New("k"), Secret: secret.New("s"), WorkerID: "w"})
 		if err := c.Current(t.Context(), attempt); err == nil || !strings.Contains(err.Error(), "more than 1 MiB") {
 			t.Errorf("%s, login: got %.200v, want that the answer has more than 1 MiB", name, err)
 		}

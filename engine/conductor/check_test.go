@@ -15,6 +15,7 @@ import (
 
 	"perago/engine"
 	"perago/engine/conductor"
+	"perago/secret"
 )
 
 // What a person reads when the server is not there, is another, or does not let
@@ -199,7 +200,7 @@ func TestCallThatTakesTooLong(t *testing.T) {
 	hang := func(http.ResponseWriter, *http.Request) { <-release }
 	f.on["GET /tasks/poll/batch/songs.count"], f.on["GET /tasks/t-1"], f.on["POST /token"] = hang, hang, hang
 	defer close(release)
-	for name, o := range map[string]conductor.Options{"call": {}, "login": {Key: "k", Secret: engine.NewSecret("s")}} {
+	for name, o := range map[string]conductor.Options{"call": {}, "login": {Key: secret.New("k"), Secret: secret.New("s")}} {
 		o.URL, o.Timeout = f.url, 20*time.Millisecond
 		c := conductor.New(o)
 		_, err := c.Poll(t.Context(), "songs.count", 1, 0)
@@ -214,7 +215,7 @@ func TestCallThatTakesTooLong(t *testing.T) {
 // TestMain is also the program of TestNothingIsPrinted.
 func TestMain(m *testing.M) {
 	if url := os.Getenv("PERAGO_CONDUCTOR_SILENT"); url != "" {
-		c := conductor.New(conductor.Options{URL: url, Key: "k", Secret: engine.NewSecret("hush-hush")})
+		c := conductor.New(conductor.Options{URL: url, Key: secret.New("k"), Secret: secret.New("hush-hush")})
 		_, err := c.Poll(context.Background(), "songs.count", 1, 0)
 		cerr := c.Current(context.Background(), attempt)
 		if err == nil || cerr == nil {

@@ -22,16 +22,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/conductor-sdk/conductor-go/sdk/settings"
-
 	"perago/engine"
+	"perago/secret"
 )
 
 // Options say where a Conductor is and who we are to it.
 type Options struct {
 	URL      string        // of the API, "http://host:8080/api"
-	Key      string        // with Secret; "" when the server has no login
-	Secret   engine.Secret // never printed
+	Key      secret.String // with Secret; empty when the server has no login
+	Secret   secret.String
 	WorkerID string        // as the server shows it beside a task
 	Timeout  time.Duration // of one call, beside what it asks to wait at the server; 0 is 30 s
 }
@@ -73,8 +72,8 @@ func New(o Options) *Client {
 		// Elsewhere is not the server that may see the token, nor one to believe.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	if o.Key != "" {
-		c.login = &login{credentials: *settings.NewAuthenticationSettings(o.Key, o.Secret.Reveal()), url: c.url, http: c.http}
+	if !o.Key.Empty() {
+		c.login = &login{key: o.Key, secret: o.Secret, url: c.url, http: c.http}
 	}
 	return c
 }

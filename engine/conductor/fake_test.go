@@ -11,6 +11,7 @@ import (
 
 	"perago/engine"
 	"perago/engine/conductor"
+	"perago/secret"
 )
 
 // fake answers as a Conductor does, from a table: "METHOD path" to an answer.
@@ -90,7 +91,7 @@ func (f *fake) client() *conductor.Client {
 
 func (f *fake) loggedIn() *conductor.Client {
 	return conductor.New(conductor.Options{URL: f.url, WorkerID: "w 1", Timeout: 10 * time.Second,
-		Key: "key-1", Secret: engine.NewSecret("hush-hush")})
+		Key: secret.New("key-1"), Secret: secret.New("hush-hush")})
 }
 
 var attempt = engine.Attempt{Task: "songs.count", TaskID: "t-1", WorkflowID: "f-1", Retry: 1, ResponseTimeout: time.Minute}

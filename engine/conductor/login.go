@@ -9,6 +9,8 @@ import (
 
 	"github.com/conductor-sdk/conductor-go/sdk/authentication"
 	"github.com/conductor-sdk/conductor-go/sdk/settings"
+
+	"perago/secret"
 )
 
 // tokenLife is how long a token is used. Servers give it a longer life.
@@ -18,12 +20,12 @@ const tokenLife = 30 * time.Minute
 // errors to stderr and then calls the server without one. A nil login is that of
 // a server that has none.
 type login struct {
-	credentials settings.AuthenticationSettings
+	key, secret secret.String
 	url         string // of the API
 	http        *http.Client
 
 	mu      sync.Mutex
-	current string
+	current secret.String
 	until   time.Time
 	none    bool // the server has no login
 }
@@ -35,12 +37,12 @@ func (l *login) token(ctx context.Context) (string, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.none || l.current != "" && time.Now().Before(l.until) {
-		return l.current, nil
+	if l.none || !l.current.Empty() && time.Now().Before(l.until) {
+		return l.current.Reveal(), nil
 	}
 	bound := *l.http // GetToken takes no context
 	bound.Transport = bounded{ctx, l.http.Transport}
-	token, resp, err := authentication.GetToken(l.credentials, &settings.HttpSettings{BaseUrl: l.url, Headers: map[string]string{}}, &bound)
+	token, resp, err := authentication.GetToken(*settings.NewAuthenticationSettings(l.key.Reveal(), l.secret.Reveal()), &settings.HttpSettings{BaseUrl: l.url, Headers: map[string]string{}}, &bound)
 	if resp != nil && resp.StatusCode == http.StatusNotFound {
 		// As a server without a login answers; a wrong URL is told by the next call.
 		l.none = true
@@ -49,8 +51,8 @@ func (l *login) token(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", l.failed(resp, err)
 	}
-	l.current, l.until = token.Token, time.Now().Add(tokenLife)
-	return l.current, nil
+	l.current, l.until = secret.New(token.Token), time.Now().Add(tokenLife)
+	return token.Token, nil
 }
 
 func (l *login) failed(resp *http.Response, err error) error {
@@ -76,8 +78,8 @@ func (l *login) renew(token string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.none = false
-	if l.current == token {
-		l.current = ""
+	if l.current.Reveal() == token {
+		l.current = secret.String{}
 	}
 	return true
 }

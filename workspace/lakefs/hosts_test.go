@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"perago/secret"
 )
 
 func TestHosts(t *testing.T) {
@@ -42,7 +44,7 @@ func TestHosts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := New(Options{URL: "http://lakefs.example.com:8000", Key: key, Secret: secret, ObjectHosts: hosts})
+		s, err := New(Options{URL: "http://lakefs.example.com:8000", Key: secret.New(key), Secret: secret.New(secretKey), ObjectHosts: hosts})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +75,7 @@ func TestPreSignedElsewhere(t *testing.T) {
 		},
 	}
 	f := serve(t, routes)
-	s, err := New(Options{URL: f.URL, Key: key, Secret: secret, Timeout: 2 * time.Second, ObjectHosts: Hosts{{name: "s3.example.com"}}})
+	s, err := New(Options{URL: f.URL, Key: secret.New(key), Secret: secret.New(secretKey), Timeout: 2 * time.Second, ObjectHosts: Hosts{{name: "s3.example.com"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,14 +19,15 @@ import (
 
 	"github.com/treeverse/lakefs/pkg/api/apigen"
 
+	"perago/secret"
 	"perago/workspace"
 )
 
 // Options say where the server is.
 type Options struct {
-	URL    string // http(s)://host[:port], with or without /api/v1
-	Key    string // access key id
-	Secret Secret // never printed
+	URL    string        // http(s)://host[:port], with or without /api/v1
+	Key    secret.String // access key id
+	Secret secret.String
 
 	ObjectHosts Hosts // of the block store, which pre-signed URLs may lead to; none: objects go through the server
 
@@ -36,13 +37,6 @@ type Options struct {
 	Stall       time.Duration // a transfer ends when no byte moves for so long; 0 is 60 s
 	Concurrency int           // connections that are kept open; 0 is 32
 }
-
-// Secret is a string that does not print itself.
-type Secret string
-
-func (Secret) String() string               { return "***" }
-func (Secret) GoString() string             { return "***" }
-func (Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
 // Store is a lakeFS server. It is safe for concurrent use.
 type Store struct {
@@ -71,7 +65,7 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lakeFS: %w", err)
 	}
-	if o.Key == "" || o.Secret == "" {
+	if o.Key.Empty() || o.Secret.Empty() {
 		return nil, errors.New("lakeFS: an access key needs an id and a secret")
 	}
 	defaultTo(&o.Timeout, 30*time.Second)
@@ -101,7 +95,7 @@ func New(o Options) (*Store, error) {
 	}
 	s.api, err = apigen.NewClient(base+"/api/v1", apigen.WithHTTPClient(s.http), apigen.WithRequestEditorFn(
 		func(_ context.Context, req *http.Request) error {
-			req.SetBasicAuth(o.Key, string(o.Secret))
+			req.SetBasicAuth(o.Key.Reveal(), o.Secret.Reveal())
 			req.Header.Set("User-Agent", "perago")
 			return nil
 		}))

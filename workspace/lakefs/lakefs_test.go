@@ -14,12 +14,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"perago/secret"
 	"perago/workspace"
 )
 
 const (
-	key    = "AKIAKEY"
-	secret = "s3cr3t/s3cr3t"
+	key       = "AKIAKEY"
+	secretKey = "s3cr3t/s3cr3t"
 )
 
 var id = strings.Repeat("a", 64)
@@ -115,7 +116,7 @@ func inTurn(handlers ...http.HandlerFunc) http.HandlerFunc {
 
 func open(t *testing.T, url string) *Store {
 	t.Helper()
-	s, err := New(Options{URL: url, Key: key, Secret: secret, Timeout: 2 * time.Second, Stall: time.Second, Repeat: 300 * time.Millisecond})
+	s, err := New(Options{URL: url, Key: secret.New(key), Secret: secret.New(secretKey), Timeout: 2 * time.Second, Stall: time.Second, Repeat: 300 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,12 +136,12 @@ func (nopCloser) Close() error { return nil }
 
 func TestNewChecksWhatItIsGiven(t *testing.T) {
 	for _, url := range []string{"", "lakefs.example.com", "ftp://lakefs.example.com", "http://", "http://a:b@lakefs.example.com", "http://lakefs.example.com/?token=hush", "http://lakefs.example.com/#x", "::"} {
-		_, err := New(Options{URL: url, Key: key, Secret: secret})
+		_, err := New(Options{URL: url, Key: secret.New(key), Secret: secret.New(secretKey)})
 		if err == nil || strings.Contains(err.Error(), "hush") {
 			t.Errorf("New(%q): error %v, want one without the URL's secrets", url, err)
 		}
 	}
-	if _, err := New(Options{URL: "http://lakefs.example.com", Key: key}); err == nil {
+	if _, err := New(Options{URL: "http://lakefs.example.com", Key: secret.New(key)}); err == nil {
 		t.Error("New without a secret: want an error")
 	}
 	for url, want := range map[string]string{
@@ -150,22 +151,32 @@ func TestNewChecksWhatItIsGiven(t *testing.T) {
 		"https://example.com/lakefs/api/v1":     "https://example.com/lakefs",
 		"https://example.com/lakefs/api/v1/x/y": "https://example.com/lakefs/api/v1/x/y",
 	} {
-		s, err := New(Options{URL: url, Key: key, Secret: secret})
+		s, err := New(Options{URL: url, Key: secret.New(key), Secret: secret.New(secretKey)})
 		if err != nil || s.base != want {
 			t.Errorf("New(%q) talks to %q, %v, want %q", url, s.base, err, want)
 		}
 	}
 }
 
-func TestSecretIsNeverPrinted(t *testing.T) {
-	o := Options{URL: "http://lakefs.example.com", Key: key, Secret: secret}
+func TestCredentialsAreNeverPrinted(t *testing.T) {
+	o := Options{URL: "http://lakefs.example.com", Key: secret.New(key), Secret: secret.New(secretKey)}
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	data, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{fmt.Sprint(o), fmt.Sprintf("%+v", o), fmt.Sprintf("%#v", o), fmt.Sprintf("%s", o.Secret), string(data)} {
-		if strings.Contains(text, secret) {
-			t.Errorf("%s shows the secret", text)
+	text := string(data)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x", "%q"} {
+		for _, v := range []any{o, s, *s.api, struct{ opts Options }{s.opts}, o.Secret} {
+			text += fmt.Sprintf(verb, v)
+		}
+	}
+	for _, value := range []string{key, secretKey, fmt.Sprintf("%x", key), fmt.Sprintf("%x", secretKey)} {
+		if i := strings.Index(text, value); i >= 0 {
+			t.Errorf("%q is shown: %.100s", value, text[max(0, i-50):])
 		}
 	}
 }
@@ -202,7 +213,7 @@ func TestBadServers(t *testing.T) {
 			if !errors.Is(err, c.is) || !strings.Contains(fmt.Sprint(err), c.says) {
 				t.Errorf("error %v, want %q, saying %q", err, c.is, c.says)
 			}
-			if text := fmt.Sprint(err); strings.Contains(text, "hush") || strings.Contains(text, secret) || strings.Contains(text, key) {
+			if text := fmt.Sprint(err); strings.Contains(text, "hush") || strings.Contains(text, secretKey) || strings.Contains(text, key) {
 				t.Errorf("error %v holds a secret", err)
 			}
 		})
@@ -222,7 +233,7 @@ func TestNobodyListens(t *testing.T) {
 // for about 3 s.
 func TestRequestsAreRepeatedForSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := New(Options{URL: "http://lakefs.example.com", Key: key, Secret: secret})
+		s, err := New(Options{URL: "http://lakefs.example.com", Key: secret.New(key), Secret: secret.New(secretKey)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -339,7 +350,7 @@ func TestTimeOut(t *testing.T) {
 		},
 	})
 	defer close(release)
-	s, err := New(Options{URL: f.URL, Key: key, Secret: secret, LongTimeout: 50 * time.Millisecond, Stall: 50 * time.Millisecond})
+	s, err := New(Options{URL: f.URL, Key: secret.New(key), Secret: secret.New(secretKey), LongTimeout: 50 * time.Millisecond, Stall: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +374,7 @@ func TestCheckOfASilentServer(t *testing.T) {
 	release := make(chan struct{})
 	f := serve(t, map[string]http.HandlerFunc{"GET /user": func(http.ResponseWriter, *http.Request) { <-release }})
 	defer close(release)
-	s, err := New(Options{URL: f.URL, Key: key, Secret: secret, Timeout: 50 * time.Millisecond})
+	s, err := New(Options{URL: f.URL, Key: secret.New(key), Secret: secret.New(secretKey), Timeout: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

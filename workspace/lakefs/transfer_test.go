@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"perago/secret"
 )
 
 // TestOpenGoesOnWhereItBroke breaks the connection in the middle of an object.
@@ -223,7 +225,7 @@ func TestPreSigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{URL: f.URL, Key: key, Secret: secret, Timeout: 2 * time.Second, Stall: time.Second, Repeat: 300 * time.Millisecond, ObjectHosts: hosts})
+	s, err := New(Options{URL: f.URL, Key: secret.New(key), Secret: secret.New(secretKey), Timeout: 2 * time.Second, Stall: time.Second, Repeat: 300 * time.Millisecond, ObjectHosts: hosts})
 	if err != nil {
 		t.Fatal(err)
 	}
