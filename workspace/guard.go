@@ -130,6 +130,9 @@ func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err
 		return g.checkPath(ctx, o)
 	}
 	paths, err := o.Glob(ctx, "", g.Pattern.String())
+	if err == nil && g.Kind == GuardForbid && len(paths) == 0 {
+		return g.checkUnseen(ctx, o)
+	}
 	n := len(paths)
 	switch {
 	case errors.Is(err, ErrUnnameable):
@@ -142,6 +145,21 @@ func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err
 		return plural(n, "file"), g.wantedFiles(), nil
 	case g.Kind == GuardGlob && g.Max != Unbounded && n > g.Max:
 		return someOf(paths), "at most " + plural(g.Max, "file"), nil
+	}
+	return "", "", nil
+}
+
+// checkUnseen holds forbid_glob against the objects that are left out of the
+// view: a name that the file API cannot give is no way past a guard.
+func (g Guard) checkUnseen(ctx context.Context, o *Overlay) (found, wanted string, err error) {
+	paths, all, err := o.unseen(ctx, g.Pattern)
+	switch {
+	case err != nil:
+		return "", "", err
+	case len(paths) > 0:
+		return someOf(paths) + ", left out of the view: the file API cannot name it", g.wantedFiles(), nil
+	case !all:
+		return "more objects left out of the view than can be looked at", g.wantedFiles(), nil
 	}
 	return "", "", nil
 }

@@ -10,7 +10,7 @@ import (
 
 func TestGuards(t *testing.T) {
 	ctx := context.Background()
-	files := map[string]string{"raw/a.csv": "1", "raw/b.csv": "2", "raw/x/c.csv": "3", "both": "1", "both/x": "2", "m.json": "{}", "_perago/x": "1", "marker/": ""}
+	files := map[string]string{"raw/a.csv": "1", "raw/b.csv": "2", "raw/x/c.csv": "3", "both": "1", "both/x": "2", "m.json": "{}", "_perago/x": "1", "marker/": "", "h/x": "1", "h/x/evil.exe": "2", "n/e\nvil.com": "3"}
 	must := func(g Guard, err error) Guard {
 		t.Helper()
 		if err != nil {
@@ -45,6 +45,11 @@ func TestGuards(t *testing.T) {
 		{must(ForbidGlob("**/*.tmp")), `forbid_glob("**/*.tmp")`, ""},
 		{must(ForbidGlob("*.json")), `forbid_glob("*.json")`, `1 file: "m.json" | no file`},
 		{must(ForbidGlob("raw/**")), `forbid_glob("raw/**")`, `3 files: "raw/a.csv", "raw/b.csv", "raw/x/c.csv" | no file`},
+		{must(ForbidGlob("**/*.exe")), `forbid_glob("**/*.exe")`, `1 file: "h/x/evil.exe", left out of the view: the file API cannot name it | no file`},
+		{must(ForbidGlob("h/*")), `forbid_glob("h/*")`, `1 file: "h/x", left out of the view: the file API cannot name it | no file`},
+		{must(ForbidGlob("h/x/evil.exe")), `forbid_glob("h/x/evil.exe")`, "is the name of a file and of a folder at once | no file"},
+		{must(ForbidGlob("n/*.com")), `forbid_glob("n/*.com")`, `1 file: "n/e\nvil.com", left out of the view: the file API cannot name it | no file`},
+		{must(ForbidGlob("marker/**")), `forbid_glob("marker/**")`, ""},
 		{must(ForbidGlob("_perago/*")), `forbid_glob("_perago/*")`, ""},
 	} {
 		o := openOverlay(t, &shelf{files: files}, Spec{})

@@ -22,6 +22,7 @@ type listing struct {
 	names   string    // the paths, each with its checksum behind it when that is no MD5
 	left    []leftOut // sorted by path
 	hidden  int       // objects that the file API cannot name
+	unseen  []string  // their paths, as many as maxUnseen bytes hold
 	total   int       // objects the store gave
 	self    bool      // there is also an object with the very name of the folder
 }
@@ -51,6 +52,9 @@ type content struct {
 // identity tells the bytes of an object from all others of its repository: their
 // MD5, or a hash of where the store keeps them.
 type identity [md5.Size]byte
+
+// maxUnseen bounds the paths of a listing that are kept only for forbid_glob, in bytes.
+const maxUnseen = 4 << 20
 
 const reasonBoth = "is the name of a file and of a folder at once"
 
@@ -151,7 +155,16 @@ type listingBuilder struct {
 	records   []byte
 	names     strings.Builder
 	last      string
+	unseen    int // bytes of l.unseen
 	l         listing
+}
+
+// hide counts an object that is not shown.
+func (b *listingBuilder) hide(l *listing, path string) {
+	l.hidden++
+	if b.unseen += len(path) + 16; b.unseen <= maxUnseen {
+		l.unseen = append(l.unseen, strings.Clone(path))
+	}
 }
 
 // add takes the next object. Its error is a store that does not keep its order.
@@ -199,7 +212,7 @@ func (b *listingBuilder) add(o Object) error {
 // leave counts an object that is not shown, and remembers its name if a body
 // could ask for it.
 func (b *listingBuilder) leave(path, reason string) {
-	b.l.hidden++
+	b.hide(&b.l, path)
 	if badPath(path[len(b.workspace):]) == "" {
 		b.l.left = append(b.l.left, leftOut{Path: path, Reason: reason})
 	}
@@ -226,7 +239,7 @@ func (b *listingBuilder) finish(over []string) *listing {
 	var kept strings.Builder
 	for i := range l.len() {
 		if _, out := l.leftOut(l.path(i)); out {
-			l.hidden++
+			b.hide(l, l.path(i))
 			continue
 		}
 		kept.WriteString(l.record(i))

@@ -13,12 +13,19 @@ import (
 // pieces one after the other, and a checksum of all that, since a file of a
 // crashed machine may have any content.
 
-const listingMagic = "perago listing 1\n"
+const listingMagic = "perago listing 2\n"
 
 // castagnoli is made when it is first asked for: a check reads no listing.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 var errBadListing = errors.New("is not a listing")
+
+// hiddenNames is what a listing has beside its objects, as JSON. Names that
+// are not shown may be no text: they travel as bytes.
+type hiddenNames struct {
+	Left   []leftOut `json:"left"`
+	Unseen [][]byte  `json:"unseen"`
+}
 
 type listingHeader struct {
 	Total, Hidden, Records, Names, Left uint64
@@ -26,7 +33,11 @@ type listingHeader struct {
 }
 
 func (l *listing) writeTo(w io.Writer) error {
-	left, err := json.Marshal(l.left)
+	names := hiddenNames{Left: l.left}
+	for _, p := range l.unseen {
+		names.Unseen = append(names.Unseen, []byte(p))
+	}
+	left, err := json.Marshal(names)
 	if err != nil {
 		return err
 	}
@@ -81,5 +92,13 @@ func readListing(r io.Reader, size int64) (*listing, error) {
 		names:   string(body[h.Records : h.Records+h.Names]),
 		hidden:  int(h.Hidden), total: int(h.Total), self: h.Self == 1,
 	}
-	return l, json.Unmarshal(body[h.Records+h.Names:], &l.left)
+	var names hiddenNames
+	if err := json.Unmarshal(body[h.Records+h.Names:], &names); err != nil {
+		return nil, errBadListing
+	}
+	l.left = names.Left
+	for _, p := range names.Unseen {
+		l.unseen = append(l.unseen, string(p))
+	}
+	return l, nil
 }

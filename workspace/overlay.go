@@ -335,6 +335,28 @@ func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Patte
 	return found, nil
 }
 
+// unseen are the objects left out of the view that a pattern matches; all says
+// that every one of them was looked at. A marker of a folder is no file.
+func (o *Overlay) unseen(ctx context.Context, p *Pattern) (found []string, all bool, err error) {
+	if p.literal { // looking for it tells
+		return nil, true, nil
+	}
+	ls, err := o.lower.list(ctx, p.LiteralPrefix())
+	if err != nil {
+		return nil, false, err
+	}
+	look := stride{ctx: ctx, work: len(p.text)}
+	for _, full := range ls.unseen {
+		if err := look.at(full); err != nil {
+			return nil, false, err
+		}
+		if path, ours := strings.CutPrefix(full, o.lower.root); ours && !strings.HasSuffix(path, "/") && p.Match(path) {
+			found = append(found, path)
+		}
+	}
+	return found, ls.hidden == len(ls.unseen), nil
+}
+
 // lookEvery is after how many files a loop over files looks at the context.
 const lookEvery = 4096
 
