@@ -24,13 +24,15 @@ func (a Attempt) LogAttrs() []any {
 
 // LogOptions are what a log may be told beside its place.
 type LogOptions struct {
-	MaxSize   int64         // bytes of a file before it is set aside; 0 is 100 MB
+	MaxSize   int64         // bytes of a file before it is set aside; 0 is 100 MB, and a 16th of TotalMax at most
+	TotalMax  int64         // bytes of all files under the root, of all workers; the oldest are removed; 0 is 2 GB
 	Retention time.Duration // age at which Sweep removes a file; 0 is 30 days
 	Level     slog.Leveler  // nil is slog.LevelInfo
+	OnLoss    func(LogLoss) // told when records begin to be lost, and when that is over; nil: nobody is
 }
 
-// logTime writes `time` as RFC 3339 at UTC+08:00, to the millisecond.
-func logTime(groups []string, a slog.Attr) slog.Attr {
+// LogTime, as slog.HandlerOptions.ReplaceAttr, writes `time` as RFC 3339 at UTC+08:00, to the millisecond.
+func LogTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
 		at := a.Value.Time().In(time.FixedZone("", 8*60*60))
 		return slog.String(slog.TimeKey, at.Format("2006-01-02T15:04:05.000Z07:00"))
@@ -47,7 +49,7 @@ func (l *Logs) Handler() slog.Handler {
 // json writes to the file of a task.
 func (l *Logs) json(task string) slog.Handler {
 	return slog.NewJSONHandler(taskWriter{l, path.Join(task, l.worker+".jsonl")},
-		&slog.HandlerOptions{Level: l.level, ReplaceAttr: logTime})
+		&slog.HandlerOptions{Level: l.level, ReplaceAttr: LogTime})
 }
 
 // logHandler is a JSON handler that moves to another file when it is told of a

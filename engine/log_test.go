@@ -248,8 +248,97 @@ func TestLogThatCannotBeOpened(t *testing.T) {
 }
 
 func TestWorkerID(t *testing.T) {
-	got := engine.WorkerID("songs_count")
-	if !strings.HasPrefix(got, "songs_count-") || !strings.HasSuffix(got, fmt.Sprintf("-%d", os.Getpid())) || strings.ContainsAny(got, "/\\ ") {
-		t.Errorf("got %q, want songs_count-<host>-<pid>", got)
+	got, other := engine.WorkerID("songs_count"), engine.WorkerID("songs_count")
+	if !strings.HasPrefix(got, "songs_count-") || !strings.Contains(got, fmt.Sprintf("-%d-", os.Getpid())) || strings.ContainsAny(got, "/\\ ") {
+		t.Errorf("got %q, want songs_count-<host>-<pid>-<random>", got)
+	}
+	if got == other { // of two containers with the same host and pid
+		t.Errorf("got %q twice", got)
+	}
+}
+
+// All files together stay within their bound, whatever is written, and what goes
+// is the oldest.
+func TestLogsHaveATotalBound(t *testing.T) {
+	dir := t.TempDir()
+	foreign := filepath.Join(dir, "old-worker.jsonl")
+	if err := os.WriteFile(foreign, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(foreign, long, long); err != nil {
+		t.Fatal(err)
+	}
+	const bound = 1 << 20
+	log := slog.New(openLogs(t, dir, &engine.LogOptions{TotalMax: bound}).Handler())
+	text := strings.Repeat("x", 4000)
+	for i := range 600 {
+		log.Info(text, "task", fmt.Sprint("t", i%3), "i", i)
+		if i%20 > 0 {
+			continue
+		}
+		if size := sizeOf(t, dir); size > bound {
+			t.Fatalf("after %d records: %d bytes, want at most %d", i, size, bound)
+		}
+	}
+	if size := sizeOf(t, dir); size < bound*3/4 {
+		t.Errorf("%d bytes are left, want most of %d", size, bound)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "t2", "w-host-1.jsonl"))
+	if _, gone := os.Stat(foreign); err != nil || gone == nil || !strings.Contains(string(data), `"i":599`) {
+		t.Errorf("the oldest file: %v; the newest record: %v", gone, err)
+	}
+}
+
+func sizeOf(t *testing.T, dir string) (total int64) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			if info, statErr := e.Info(); statErr == nil {
+				total += info.Size()
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return total
+}
+
+// Records that cannot be written are counted, and it is told once that they are
+// lost, and once that they are not any more.
+func TestLostRecordsAreTold(t *testing.T) {
+	dir := t.TempDir()
+	blocked := filepath.Join(dir, "w-host-1.jsonl") // as a full disk, to a file that is to be opened
+	if err := os.Mkdir(blocked, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var told []engine.LogLoss
+	logs, err := engine.OpenLogs(dir, "w-host-1", &engine.LogOptions{OnLoss: func(l engine.LogLoss) { told = append(told, l) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	log := slog.New(logs.Handler())
+	for range 3 {
+		log.Info("lost")
+	}
+	if loss := logs.Loss(); loss.Records != 3 || loss.Err == nil {
+		t.Errorf("Loss: got %+v, want 3 records and why", loss)
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	log.Info("written")
+	log.Info("written")
+	if loss := logs.Loss(); loss.Records != 3 || loss.Err != nil {
+		t.Errorf("Loss after it works again: got %+v, want 3 records and no error", loss)
+	}
+	if len(told) != 2 || told[0].Records != 1 || told[0].Err == nil || told[1].Records != 3 || told[1].Err != nil {
+		t.Errorf("told %+v, want the first loss, and the end with 3 records", told)
+	}
+	if got := files(t, dir)["w-host-1.jsonl"]; got != "written written" {
+		t.Errorf("log: got %q", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,8 @@ const (
 	logLookEvery  = time.Minute // how often an open file is compared with what has its name now
 	logMaxDefault = 100 << 20   // bytes
 	logAgeDefault = 30 * 24 * time.Hour
+	logAllDefault = 2 << 30 // bytes
+	logShare      = 16      // the part of all that is kept free by pruning, and of which half is written between two looks
 )
 
 // Logs are the log files of one worker under a root that workers share. Its
@@ -26,12 +29,29 @@ type Logs struct {
 	worker    string
 	level     slog.Leveler
 	max       int64
+	all       int64
 	retention time.Duration
+	onLoss    func(LogLoss)
 
 	mu     sync.Mutex
 	files  map[string]*logFile // open ones, by name
 	closed bool
 	err    error // the first that a write met
+	grown  int64 // bytes since the root was last held against its bound
+	loss   LogLoss
+}
+
+// LogLoss says what of a log did not reach its file.
+type LogLoss struct {
+	Records int   // since the start
+	Err     error // why the last record was lost; nil: it was not
+}
+
+// Loss says what was lost so far.
+func (l *Logs) Loss() LogLoss {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.loss
 }
 
 // logFile is an open file of the log.
@@ -54,11 +74,16 @@ func OpenLogs(dir, worker string, o *LogOptions) (*Logs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log folder: %w", err)
 	}
-	l := &Logs{root: root, worker: worker, level: o.Level, max: o.MaxSize, retention: o.Retention,
+	l := &Logs{root: root, worker: worker, level: o.Level, max: o.MaxSize, all: o.TotalMax, retention: o.Retention, onLoss: o.OnLoss,
 		files: make(map[string]*logFile)}
 	if l.max <= 0 {
 		l.max = logMaxDefault
 	}
+	if l.all <= 0 {
+		l.all = logAllDefault
+	}
+	l.max = min(l.max, l.all/logShare)
+	l.grown = l.all // what is there already is looked at with the first record
 	if l.retention <= 0 {
 		l.retention = logAgeDefault
 	}
@@ -86,12 +111,40 @@ func (l *Logs) keep(err error) {
 	}
 }
 
-// append writes a line to a file, which is set aside first when it is full.
+// append writes a line to a file. When that begins to fail, and when it works
+// again, onLoss is told, once.
 func (l *Logs) append(name string, line []byte) (int, error) {
+	n, changed, loss, err := l.write(name, line)
+	if changed && l.onLoss != nil {
+		l.onLoss(loss)
+	}
+	return n, err
+}
+
+func (l *Logs) write(name string, line []byte) (n int, changed bool, loss LogLoss, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return 0, errLogClosed
+		return 0, false, l.loss, errLogClosed
+	}
+	n, err = l.put(name, line)
+	if err != nil {
+		l.keep(err)
+		l.loss.Records++
+	}
+	changed = (err == nil) != (l.loss.Err == nil)
+	l.loss.Err = err
+	return n, changed, l.loss, err
+}
+
+// put writes a line to a file, which is set aside first when it is full. The lock
+// is held.
+func (l *Logs) put(name string, line []byte) (int, error) {
+	if l.grown += int64(len(line)); l.grown > l.all/logShare/2 {
+		l.grown = 0
+		if _, err := l.prune(); err != nil {
+			l.keep(err) // the next look tries again
+		}
 	}
 	f, err := l.open(name)
 	if err == nil && f.size > 0 && f.size+int64(len(line)) > l.max {
@@ -99,12 +152,13 @@ func (l *Logs) append(name string, line []byte) (int, error) {
 		f, err = l.open(name)
 	}
 	if err != nil {
-		l.keep(err)
 		return 0, err
 	}
 	n, err := f.Write(line)
+	if err != nil && n > 0 && f.Truncate(f.size) == nil {
+		n = 0 // half a line would break the next one
+	}
 	f.size += int64(n)
-	l.keep(err)
 	return n, err
 }
 
@@ -179,11 +233,60 @@ func (l *Logs) setAside(name string) error {
 }
 
 // Sweep removes the log files under the root that were last written to before
-// the retention, whoever wrote them, and the folders that this empties. It
-// returns how many files went.
+// the retention, whoever wrote them, then the oldest while all of them have more
+// bytes than they may, and the folders that this empties. It returns how many
+// files went.
 func (l *Logs) Sweep() (removed int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.prune()
+}
+
+// oldLog is a file that may be removed.
+type oldLog struct {
+	name    string
+	size    int64
+	written time.Time
+}
+
+// prune is Sweep; the lock is held. It leaves a part of the bound free, so that
+// files may grow until the next look.
+func (l *Logs) prune() (removed int, err error) {
+	found, errs := l.list()
+	slices.SortFunc(found, func(a, b oldLog) int { return a.written.Compare(b.written) })
+	var total int64
+	for _, f := range found {
+		total += f.size
+	}
 	before := time.Now().Add(-l.retention)
-	var errs []error
+	for _, f := range found {
+		if !f.written.Before(before) && total <= l.all-l.all/logShare {
+			break
+		}
+		total -= f.size
+		if open := l.files[f.name]; open != nil {
+			delete(l.files, f.name)
+			l.keep(open.Close())
+		}
+		if err := l.root.Remove(f.name); err != nil {
+			if !errors.Is(err, fs.ErrNotExist) { // gone meanwhile
+				errs = append(errs, err)
+			}
+			continue
+		}
+		removed++
+		if dir := path.Dir(f.name); dir != "." {
+			_ = l.root.Remove(dir) // only an empty one goes
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return removed, fmt.Errorf("sweep logs: %w", err)
+	}
+	return removed, nil
+}
+
+// list returns the log files under the root, of all workers.
+func (l *Logs) list() (found []oldLog, errs []error) {
 	walk := fs.WalkDir(l.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) { // gone meanwhile
@@ -197,24 +300,13 @@ func (l *Logs) Sweep() (removed int, err error) {
 			}
 			return nil
 		}
-		info, err := e.Info()
-		if err != nil || !e.Type().IsRegular() || !strings.HasSuffix(name, logSuffix) || !info.ModTime().Before(before) {
-			return nil
-		}
-		if err := l.root.Remove(name); err != nil {
-			if !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, err)
-			}
-			return nil
-		}
-		removed++
-		if dir := path.Dir(name); dir != "." {
-			_ = l.root.Remove(dir) // only an empty one goes
+		if info, err := e.Info(); err == nil && e.Type().IsRegular() && strings.HasSuffix(name, logSuffix) {
+			found = append(found, oldLog{name, info.Size(), info.ModTime()})
 		}
 		return nil
 	})
-	if err := errors.Join(append(errs, walk)...); err != nil {
-		return removed, fmt.Errorf("sweep logs: %w", err)
+	if walk != nil {
+		errs = append(errs, walk)
 	}
-	return removed, nil
+	return found, errs
 }

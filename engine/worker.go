@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -252,7 +253,8 @@ func (l *life) current(ctx context.Context, a Attempt) error {
 }
 
 // WorkerID is what a worker is called at the server and in the log:
-// <prefix>-<host>-<pid>.
+// <prefix>-<host>-<pid>-<random>, since in containers all hosts and pids may be
+// the same. It is another one at each call.
 func WorkerID(prefix string) string {
 	host, err := os.Hostname()
 	if err != nil || host == "" {
@@ -265,7 +267,7 @@ func WorkerID(prefix string) string {
 		}
 		return '_'
 	}, host)
-	return fmt.Sprintf("%s-%s-%d", prefix, host, os.Getpid())
+	return fmt.Sprintf("%s-%s-%d-%s", prefix, host, os.Getpid(), strings.ToLower(rand.Text()[:8]))
 }
 
 func (w *Worker) logger() *slog.Logger {

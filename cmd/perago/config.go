@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -38,8 +39,10 @@ type config struct {
 	CacheMax            int64 // bytes
 	TransferConcurrency int
 	LogFileMax          int64 // bytes
+	LogTotalMax         int64 // bytes
 	LogRetention        time.Duration
 	LogLevel            slog.Level
+	WorkerID            string // "": made of the prefix
 	WorkerIDPrefix      string // "": the file's stem
 	ExecutionMode       string // process, thread
 	Isolation           string // required, best-effort; "": as the system and the mode have it
@@ -53,8 +56,9 @@ type config struct {
 	Fence               string // auto, server, client
 	HTTPAddr            string // "": off
 
-	// Unknown holds a sentence for every PERAGO_ variable that perago does not know.
-	Unknown []string
+	// Warnings holds a sentence for every PERAGO_ variable that perago does not
+	// know, and one for a file with credentials that others can read.
+	Warnings []string
 }
 
 // configFlags adds --env-file and the flags of the settings of these commands to
@@ -105,7 +109,10 @@ func (a *app) readConfig(envFile string, flags map[string]string) (*config, erro
 		return nil, environmentError("`perago doctor` checks the configuration as a whole",
 			"configuration:\n%s", strings.Join(complaints, "\n"))
 	}
-	c.Unknown = unknownVariables(layers)
+	c.Warnings = unknownVariables(layers)
+	if sentence := readableByOthers(file); sentence != "" {
+		c.Warnings = append(c.Warnings, sentence)
+	}
 	return c, nil
 }
 
@@ -204,6 +211,23 @@ func unknownVariables(layers []layer) (sentences []string) {
 		}
 	}
 	return sentences
+}
+
+// readableByOthers is a sentence about a file that has a secret and is not its
+// owner's alone. It is a warning: in a container the file may well be mounted so,
+// and nobody else is there.
+func readableByOthers(file layer) string {
+	info, err := os.Stat(file.from)
+	if err != nil || runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
+		return ""
+	}
+	for _, s := range settings() {
+		if s.secret && file.values[s.name] != "" {
+			return fmt.Sprintf("%s holds %s and others than its owner may open it (mode %04o): chmod 600 %s",
+				file.from, s.name, info.Mode().Perm(), file.from)
+		}
+	}
+	return ""
 }
 
 func environment(environ []string) map[string]string {

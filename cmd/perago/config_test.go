@@ -173,14 +173,29 @@ func TestConfigEnvFile(t *testing.T) {
 	}
 }
 
+func TestConfigWorkerID(t *testing.T) {
+	c, err := configure(t, []string{"PERAGO_WORKER_ID=blue.1", "PERAGO_WORKER_ID_PREFIX=x"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.workerID([]string{"a.star"}); got != "blue.1" {
+		t.Errorf("got %s, want blue.1", got)
+	}
+	for _, bad := range []string{"../up", ".hidden", "a b", "a/b", strings.Repeat("x", 151)} {
+		if _, err := configure(t, []string{"PERAGO_WORKER_ID=" + bad}, ""); err == nil {
+			t.Errorf("PERAGO_WORKER_ID=%s is taken", bad)
+		}
+	}
+}
+
 func TestConfigUnknownVariable(t *testing.T) {
 	c, err := configure(t, []string{"PERAGO_LOG_LEVL=debug", "PATH=/bin"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := "PERAGO_LOG_LEVL (environment) is not a variable that perago knows; did you mean PERAGO_LOG_LEVEL?"
-	if len(c.Unknown) != 1 || c.Unknown[0] != want {
-		t.Errorf("got %q, want %q", c.Unknown, want)
+	if len(c.Warnings) != 1 || c.Warnings[0] != want {
+		t.Errorf("got %q, want %q", c.Warnings, want)
 	}
 }
 

@@ -80,8 +80,13 @@ func (d *doctor) configuration(read func() (*config, error)) {
 		return
 	}
 	d.cfg = cfg
-	d.say("ok", "configuration", "complete", "")
-	for _, sentence := range cfg.Unknown {
+	if cfg.Conductor.URL == "" {
+		d.fail("configuration", errors.New("CONDUCTOR_SERVER_URL is missing"),
+			"set it in the environment or in .env, as in CONDUCTOR_SERVER_URL=http://localhost:8080/api")
+	} else {
+		d.say("ok", "configuration", "complete", "")
+	}
+	for _, sentence := range cfg.Warnings {
 		d.say("note", "configuration", sentence, "")
 	}
 }
@@ -131,11 +136,14 @@ func writable(dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString("x") // a full disk takes an empty file
+	_, err = f.Write(make([]byte, 64<<10)) // a full disk takes an empty file, and a nearly full one a small one
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
 func (d *doctor) conductor(ctx context.Context) {
+	if d.cfg.Conductor.URL == "" {
+		return // that was told
+	}
 	client, err := d.cfg.conductorClient(d.cfg.workerID(d.files))
 	if err != nil {
 		d.fail("Conductor", err, "")
@@ -172,6 +180,7 @@ func (d *doctor) taskDef(ctx context.Context, client *conductor.Client, m *engin
 		return
 	}
 	registered, changes, err := compare(ctx, client, m.Task.Name, local)
+	_, changes = setByHand(changes)
 	switch {
 	case err != nil:
 		d.fail("TaskDef", err, "")

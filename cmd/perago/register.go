@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
@@ -15,14 +16,16 @@ import (
 func (a *app) registerCommand() *ffcli.Command {
 	flags := newFlagSet("register")
 	dryRun := flags.Bool("dry-run", false, "change nothing; show what would change")
+	force := flags.Bool("force", false, "remove a limit or description that Conductor has and the file does not set")
 	root := rootFlag(flags)
 	readConfig := a.configFlags(flags, registering)
 	return &ffcli.Command{
 		Name:       "register",
 		ShortUsage: "perago register FILE... [flags]",
 		ShortHelp:  "Create or update the TaskDef of task files at Conductor.",
-		LongHelp:   `Prints what changed, field by field. What Conductor has besides, stays.`,
-		FlagSet:    flags,
+		LongHelp: `Prints what changed, field by field. What Conductor has besides, stays; a limit or a
+description that was set there and that the file leaves out is named, and goes with --force.`,
+		FlagSet: flags,
 		Exec: a.interruptible(func(ctx context.Context, args []string) error {
 			if len(args) == 0 {
 				return usageError("", "register wants at least one task file")
@@ -40,7 +43,7 @@ func (a *app) registerCommand() *ffcli.Command {
 				return err
 			}
 			for _, m := range modules {
-				if err := a.register(ctx, client, m, *dryRun); err != nil {
+				if err := a.register(ctx, client, m, registerOptions{*dryRun, *force}); err != nil {
 					return serverError(err)
 				}
 			}
@@ -49,8 +52,11 @@ func (a *app) registerCommand() *ffcli.Command {
 	}
 }
 
+// registerOptions are the flags of `register`.
+type registerOptions struct{ dryRun, force bool }
+
 // register makes Conductor's TaskDef of one module what the file says.
-func (a *app) register(ctx context.Context, client *conductor.Client, m *engine.Module, dryRun bool) error {
+func (a *app) register(ctx context.Context, client *conductor.Client, m *engine.Module, o registerOptions) error {
 	local, err := engine.TaskDef(m.Task)
 	if err != nil {
 		return m.Diagnose(err)
@@ -59,17 +65,24 @@ func (a *app) register(ctx context.Context, client *conductor.Client, m *engine.
 	if err != nil {
 		return err
 	}
-	done := map[bool]string{false: "", true: "would be "}[dryRun]
+	var kept []conductor.Difference
+	if !o.force {
+		kept, changes = setByHand(changes)
+		if local, err = withFields(local, kept); err != nil {
+			return err
+		}
+	}
+	done := map[bool]string{false: "", true: "would be "}[o.dryRun]
 	switch {
 	case registered == nil:
-		if !dryRun {
+		if !o.dryRun {
 			err = client.Create(ctx, local)
 		}
 		done += "created"
 	case len(changes) == 0:
 		done = "unchanged"
 	default:
-		if !dryRun {
+		if !o.dryRun {
 			err = client.Update(ctx, local, registered)
 		}
 		done += "updated"
@@ -81,7 +94,38 @@ func (a *app) register(ctx context.Context, client *conductor.Client, m *engine.
 	for _, c := range changes {
 		fmt.Fprintf(a.stdout, "  %s: %s -> %s\n", c.Field, shownJSON(c.Registered), shownJSON(c.Local))
 	}
+	for _, c := range kept {
+		fmt.Fprintf(a.stdout, "  %s: %s stays: Conductor has it and the file does not set it; --force removes it\n", c.Field, shownJSON(c.Registered))
+	}
 	return nil
+}
+
+// setByHand splits off the fields that Conductor has and a file may leave out, and
+// does: somebody may have set them there.
+func setByHand(changes []conductor.Difference) (byHand, rest []conductor.Difference) {
+	for _, c := range changes {
+		if c.Local == nil && !strings.Contains(c.Field, ".") {
+			byHand = append(byHand, c)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	return byHand, rest
+}
+
+// withFields is a TaskDef with some fields as Conductor has them.
+func withFields(def []byte, fields []conductor.Difference) ([]byte, error) {
+	if len(fields) == 0 {
+		return def, nil
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(def, &all); err != nil {
+		return nil, fmt.Errorf("TaskDef: %w", err)
+	}
+	for _, f := range fields {
+		all[f.Field] = f.Registered
+	}
+	return json.Marshal(all)
 }
 
 // compare fetches the TaskDef that Conductor has, nil when it has none, and

@@ -27,8 +27,12 @@ func (c *config) conductorClient(workerID string) (*conductor.Client, error) {
 	return conductor.New(conductor.Options{URL: c.Conductor.URL, Key: c.Conductor.Key, Secret: c.Conductor.Secret, WorkerID: workerID}), nil
 }
 
-// workerID is what servers and logs call this process: by default after the first file.
+// workerID is what servers and logs call this process: by default after the first
+// file, with something random in it, so it is another one at each call.
 func (c *config) workerID(files []string) string {
+	if c.WorkerID != "" {
+		return c.WorkerID
+	}
 	prefix := c.WorkerIDPrefix
 	if prefix == "" && len(files) > 0 {
 		prefix = strings.TrimSuffix(filepath.Base(files[0]), ".star")

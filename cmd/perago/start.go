@@ -64,7 +64,8 @@ func (a *app) start(ctx context.Context, cfg *config, files []string, o startOpt
 	if len(complaints) > 0 {
 		return complaints
 	}
-	client, err := cfg.conductorClient(cfg.workerID(files))
+	workerID := cfg.workerID(files)
+	client, err := cfg.conductorClient(workerID)
 	if err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ func (a *app) start(ctx context.Context, cfg *config, files []string, o startOpt
 	if err != nil {
 		return err
 	}
-	s, err := a.openService(cfg, modules, o.slots, cfg.workerID(files))
+	s, err := a.openService(cfg, modules, o.slots, workerID)
 	if err != nil {
 		return err
 	}
@@ -184,6 +185,7 @@ func (a *app) makeReady(ctx context.Context, client *conductor.Client, s *servic
 			return m.Diagnose(err)
 		}
 		registered, changes, err := compare(ctx, client, m.Task.Name, local)
+		_, changes = setByHand(changes)
 		switch {
 		case err != nil:
 			return err

@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"perago/engine"
 	"perago/workspace"
 )
 
@@ -155,6 +159,111 @@ func TestRegister(t *testing.T) {
 	s.mustSay(t, exitDone, "doctor plain.star", "note  TaskDef         start.example differs from the file in [retryCount]", "repair: perago register plain.star")
 	s.mustSay(t, exitDone, "register plain.star", "updated: start.example  plain.star")
 	s.mustSay(t, exitDone, "doctor plain.star", "ok    TaskDef         start.example is registered as the file says")
+}
+
+// A limit that somebody set at Conductor stays, is named, and is no difference;
+// it goes when that is asked for.
+func TestRegisterKeepsWhatWasSetByHand(t *testing.T) {
+	f := newFakeConductor(t)
+	s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url)
+	s.mustSay(t, exitDone, "register plain.star", "created: start.example  plain.star")
+	byHand := func() string {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		var def map[string]any
+		if err := json.Unmarshal(f.defs["start.example"], &def); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(def["concurrentExecLimit"])
+	}
+	f.mu.Lock()
+	f.defs["start.example"] = json.RawMessage(strings.Replace(string(f.defs["start.example"]), "{", `{"concurrentExecLimit": 5, `, 1))
+	f.mu.Unlock()
+	stays := "  concurrentExecLimit: 5 stays: Conductor has it and the file does not set it; --force removes it"
+	s.mustSay(t, exitDone, "register plain.star", "unchanged: start.example  plain.star", stays)
+	s.mustSay(t, exitDone, "doctor plain.star", "ok    TaskDef         start.example is registered as the file says")
+	changed := strings.Replace(plainTask, "owner_email =", "controls = controls(retry = retry(count = 7)), owner_email =", 1)
+	if err := os.WriteFile("plain.star", []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.mustSay(t, exitDone, "register plain.star", "updated: start.example  plain.star", "  retryCount: 3 -> 7", stays)
+	if got := byHand(); got != "5" {
+		t.Errorf("concurrentExecLimit: got %s, want 5", got)
+	}
+	s.mustSay(t, exitDone, "register plain.star --force", "updated: start.example  plain.star", "  concurrentExecLimit: 5 -> (not set)")
+	if got := byHand(); got != "<nil>" {
+		t.Errorf("concurrentExecLimit after --force: got %s, want none", got)
+	}
+}
+
+// What the configuration lacks is not told as complete, and a .env with a
+// credential is its owner's alone.
+func TestDoctorOfTheConfiguration(t *testing.T) {
+	newSession(t).mustSay(t, exitEnvironment, "doctor plain.star", "FAIL  configuration   CONDUCTOR_SERVER_URL is missing", "repair: set it in the environment or in .env")
+
+	f := newFakeConductor(t)
+	s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url)
+	s.mustSay(t, exitDone, "register plain.star")
+	warning := ".env holds CONDUCTOR_AUTH_KEY and others than its owner may open it"
+	for _, tt := range []struct {
+		mode os.FileMode
+		text string
+		want bool
+	}{
+		{0o644, "CONDUCTOR_AUTH_KEY=hush\nCONDUCTOR_AUTH_SECRET=hush\n", true},
+		{0o640, "CONDUCTOR_AUTH_KEY=hush\nCONDUCTOR_AUTH_SECRET=hush\n", true},
+		{0o600, "CONDUCTOR_AUTH_KEY=hush\nCONDUCTOR_AUTH_SECRET=hush\n", false},
+		{0o644, "PERAGO_LOG_LEVEL=info\n", false},
+	} {
+		if err := errors.Join(os.WriteFile(".env", []byte(tt.text), tt.mode), os.Chmod(".env", tt.mode)); err != nil {
+			t.Fatal(err)
+		}
+		s.out.Reset()
+		s.run(t.Context(), []string{"doctor", "plain.star"})
+		if got := strings.Contains(s.out.String(), warning); got != tt.want {
+			t.Errorf(".env of mode %o with %q: warned %t, want %t\n%s", tt.mode, tt.text, got, tt.want, &s.out)
+		}
+	}
+}
+
+// A worker that loses log records says so on stderr, once, in the zone of the
+// files, and is not ready; PERAGO_WORKER_ID is the name of its files.
+func TestStartTellsOfLostRecords(t *testing.T) {
+	f := newFakeConductor(t)
+	s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url, "PERAGO_WORKER_ID=blue.1")
+	blocked := filepath.Join(s.caches, "perago", "logs", "blue.1.jsonl")
+	if err := os.MkdirAll(blocked, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	done := s.working(t, "plain.star --http-addr 127.0.0.1:0")
+	<-f.polled
+	_, rest, _ := strings.Cut(s.err.String(), `msg="status page" addr=`)
+	resp, err := http.Get("http://" + strings.Fields(rest)[0] + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("/readyz: got %s, want 503", resp.Status)
+	}
+	s.signals <- syscall.SIGTERM
+	wantExit(t, done, exitDone, s)
+	if n := strings.Count(s.err.String(), "log records are lost until the log root can be written again"); n != 1 {
+		t.Errorf("told %d times, want once\n%s", n, s.err.String())
+	}
+	for line := range strings.Lines(s.err.String()) {
+		if strings.HasPrefix(line, "time=") && !strings.Contains(strings.Fields(line)[0], "+08:00") {
+			t.Errorf("not at UTC+08:00: %s", line)
+		}
+	}
+}
+
+// The table says since when a worker drains, not how old it is.
+func TestTableOfADrainingWorker(t *testing.T) {
+	s := engine.Snapshot{Slots: 2, Draining: time.Now().Add(-3 * time.Second)}
+	if got := table(s, nil, time.Hour)[0]; !strings.HasPrefix(got, "draining for 3s: ") {
+		t.Errorf("got %q, want draining for 3s", got)
+	}
 }
 
 // working runs `perago start` until the test is done with it.

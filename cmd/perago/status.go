@@ -21,7 +21,7 @@ func (s *service) listen(addr string, worker *engine.Worker) error {
 	if err != nil {
 		return environmentError("choose another address with --http-addr, or leave it out", "PERAGO_HTTP_ADDR: %w", err)
 	}
-	server := &http.Server{Handler: statusHandler(worker.Snapshot, s.modules, s.layers), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: statusHandler(worker.Snapshot, s.logs.Loss, s.modules, s.layers), ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -37,7 +37,7 @@ func (s *service) listen(addr string, worker *engine.Worker) error {
 }
 
 // statusHandler answers /healthz, /readyz, /metrics and /.
-func statusHandler(snapshot func() engine.Snapshot, modules []*engine.Module, layers []isolate.Layer) http.Handler {
+func statusHandler(snapshot func() engine.Snapshot, loss func() engine.LogLoss, modules []*engine.Module, layers []isolate.Layer) http.Handler {
 	started := time.Now()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -46,11 +46,15 @@ func statusHandler(snapshot func() engine.Snapshot, modules []*engine.Module, la
 			http.Error(w, "draining", http.StatusServiceUnavailable)
 			return
 		}
+		if err := loss().Err; err != nil {
+			http.Error(w, "log records are lost: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		fmt.Fprint(w, metrics(snapshot(), layers))
+		fmt.Fprint(w, metrics(snapshot(), loss(), layers))
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -61,7 +65,7 @@ func statusHandler(snapshot func() engine.Snapshot, modules []*engine.Module, la
 }
 
 // metrics are the figures of a worker in the text form of Prometheus.
-func metrics(s engine.Snapshot, layers []isolate.Layer) string {
+func metrics(s engine.Snapshot, loss engine.LogLoss, layers []isolate.Layer) string {
 	var b strings.Builder
 	write := func(name, kind, help string, samples ...string) {
 		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
@@ -75,6 +79,7 @@ func metrics(s engine.Snapshot, layers []isolate.Layer) string {
 		fmt.Sprintf(`{status="FAILED"} %d`, c.Failed),
 		fmt.Sprintf(`{status="FAILED_WITH_TERMINAL_ERROR"} %d`, c.FailedTerminal))
 	write("perago_undelivered_total", "counter", "Results that Conductor did not take.", fmt.Sprintf(" %d", c.Undelivered))
+	write("perago_log_records_lost_total", "counter", "Log records that could not be written to the log root.", fmt.Sprintf(" %d", loss.Records))
 	write("perago_slots", "gauge", "Attempts that may run at once.", fmt.Sprintf(" %d", s.Slots))
 	write("perago_running", "gauge", "Attempts that run now.", fmt.Sprintf(" %d", len(s.Running)))
 	write("perago_isolation_layer", "gauge", "What holds a body in: 1 it does, 0 it is missing.", isolationFigures(layers)...)

@@ -19,6 +19,7 @@ import (
 const (
 	sizeRule     = "a number and KB, MB or GB (1024-based), as in 100MB"
 	durationRule = "a number and s, m, h or d, as in 30s"
+	workerIDRule = "letters, digits, -, _ and ., at most 150, a letter or digit first"
 	hostsRule    = "HOST or HOST:PORT, separated by commas; *.HOST is every host below it"
 )
 
@@ -84,6 +85,15 @@ func setWord(to *string, v string, words ...string) error {
 func setPrefix(to *string, v string) error {
 	if !regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`).MatchString(v) {
 		return wanted("letters, digits, - and _, at most 100")
+	}
+	*to = v
+	return nil
+}
+
+// setWorkerID reads what is the name of log files as well.
+func setWorkerID(to *string, v string) error {
+	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,149}$`).MatchString(v) {
+		return wanted(workerIDRule)
 	}
 	*to = v
 	return nil

@@ -16,23 +16,36 @@ func (s *service) openLogs(a *app, cfg *config, workerID string) error {
 	if cfg.LogRoot == "" {
 		return environmentError("set PERAGO_LOG_ROOT", "there is no folder for the logs: this user has none")
 	}
-	logs, err := engine.OpenLogs(cfg.LogRoot, workerID, &engine.LogOptions{MaxSize: cfg.LogFileMax, Retention: cfg.LogRetention, Level: cfg.LogLevel})
-	if err != nil {
-		return environmentError("name a folder that can be written: --log-root DIR", "%w", err)
-	}
-	s.logs = logs
-	s.closers = append(s.closers, logs.Close)
 	level := cfg.LogLevel
 	if a.colorful(a.stderr) {
 		level = max(level, slog.LevelWarn)
 	}
 	s.screen = &screen{w: a.stderr, drawn: a.colorful(a.stderr)}
-	console := slog.NewTextHandler(s.screen, &slog.HandlerOptions{Level: level})
+	console := slog.NewTextHandler(s.screen, &slog.HandlerOptions{Level: level, ReplaceAttr: engine.LogTime})
+	logs, err := engine.OpenLogs(cfg.LogRoot, workerID, &engine.LogOptions{MaxSize: cfg.LogFileMax, TotalMax: cfg.LogTotalMax,
+		Retention: cfg.LogRetention, Level: cfg.LogLevel, OnLoss: tellLoss(slog.New(console))})
+	if err != nil {
+		return environmentError("name a folder that can be written: --log-root DIR", "%w", err)
+	}
+	s.logs = logs
+	s.closers = append(s.closers, logs.Close)
 	s.log = slog.New(withFaults(slog.NewMultiHandler(logs.Handler(), console)))
-	for _, sentence := range cfg.Unknown {
+	for _, sentence := range cfg.Warnings {
 		s.log.Warn(sentence)
 	}
 	return nil
+}
+
+// tellLoss says on stderr, which is left, when log records begin to be lost, and
+// when that is over.
+func tellLoss(console *slog.Logger) func(engine.LogLoss) {
+	return func(l engine.LogLoss) {
+		if l.Err != nil {
+			console.Error("log records are lost until the log root can be written again", "error", l.Err.Error())
+			return
+		}
+		console.Warn("the log root can be written again", "records_lost", l.Records)
+	}
 }
 
 // screen is stderr: log lines, and below them, on a terminal, a table that is
