@@ -119,6 +119,9 @@ func (c *call) number(name string) (float64, error) {
 	if !ok {
 		return 0, c.wrongType(name, c.arg(name))
 	}
+	if _, is := c.arg(name).(starlark.Int); is && math.IsInf(f, 0) {
+		return 0, c.problem(codeRange, "the int is too large for a float")
+	}
 	return f, nil
 }
 

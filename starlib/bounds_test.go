@@ -157,3 +157,29 @@ func TestBoundsHoldForGetattr(t *testing.T) {
 		t.Errorf("got %v, want a value that is too large", err)
 	}
 }
+
+// What becomes of a float or a dict in a format is Python's.
+func TestFormatsAsPython(t *testing.T) {
+	for expression, want := range map[string]string{
+		`"%s %r" % (1234567.5, 1e6)`: "1234567.5 1000000.0",
+		`"%s" % 1234567.5`:           "1234567.5",
+		`"%s" % (1e15,)`:             "1000000000000000.0",
+		`"%d %s" % (1e6, 1e6)`:       "1000000 1000000.0",
+		`"%s%%" % float("1e6")`:      "1000000.0%",
+		`"%s" % [1e6]`:               "[1000000.0]",
+		`"%(a)s %(a)d %(b)s" % {"a": 1234567.5, "b": [1e6]}`:    "1234567.5 1234567 [1000000.0]",
+		`"{} {a} {b}".format(1234567.5, a = 1e6, b = [0.0001])`: "1234567.5 1000000.0 [0.0001]",
+		`"%%" % {}`:           "%",
+		`"A" % {"b": 1}`:      "A",
+		`"%s" % {"b": 1}`:     `{"b": 1}`,
+		`"%%(a)s" % {"a": 1}`: "%(a)s",
+	} {
+		if got, err := evaluate(t, "x = "+expression, new(Bounds)); err != nil || got != starlark.String(want).String() {
+			t.Errorf("%s: got %s, %v, want %q", expression, got, err, want)
+		}
+	}
+	in := "def f():\n    s = \"%s\"\n    s %= 1e6\n    return s\nx = f()"
+	if got, _ := evaluate(t, in, new(Bounds)); got != `"1000000.0"` {
+		t.Errorf("in place: got %s", got)
+	}
+}

@@ -254,10 +254,10 @@ func (s shownValue) String() string { return s.text }
 
 // shown is v, a container with its text made within the bounds: the
 // interpreter's own writing has neither a bound nor an end on what holds itself
-// many times over.
+// many times over. A float gets the text that we write everywhere.
 func (b *Bounds) shown(v starlark.Value) (starlark.Value, error) {
 	switch v.(type) {
-	case *starlark.List, starlark.Tuple, *starlark.Dict, *starlark.Set, *structure, *object:
+	case starlark.Float, *starlark.List, starlark.Tuple, *starlark.Dict, *starlark.Set, *structure, *object:
 		w := writer{most: int(b.Most())}
 		if err := w.write(v); err == errFull {
 			return nil, b.allow("string", b.Most()+1)
@@ -287,7 +287,7 @@ func textSize(v starlark.Value) int64 {
 }
 
 // checkFormat holds `format % y` against the bounds and writes out what of y has
-// no bound of its own.
+// no bound of its own, or what the interpreter writes otherwise than we do.
 func (b *Bounds) checkFormat(format string, y starlark.Value) (starlark.Value, error) {
 	size := int64(len(format))
 	quoted := int64(1)
@@ -297,8 +297,12 @@ func (b *Bounds) checkFormat(format string, y starlark.Value) (starlark.Value, e
 	switch v := y.(type) {
 	case starlark.Tuple:
 		out := v
+		var letters []byte
 		for i, x := range v {
-			shown, err := b.shown(x)
+			if _, is := x.(starlark.Float); is && letters == nil {
+				letters, _ = conversions(format)
+			}
+			shown, err := b.shownAs(x, letters, i)
 			if err != nil {
 				return nil, err
 			}
@@ -312,16 +316,77 @@ func (b *Bounds) checkFormat(format string, y starlark.Value) (starlark.Value, e
 		}
 		return out, b.allow("string", size)
 	case *starlark.Dict:
-		if !strings.Contains(format, "%(") {
-			break
+		plain, named := conversions(format)
+		if len(named) > 0 {
+			return &namedValues{v, b, named, 0}, b.allow("string", size+b.namedSize(format, v)*quoted)
 		}
-		return y, b.allow("string", size+b.namedSize(format, v)*quoted)
+		if len(plain) == 0 { // as in Python, a dict need not be used
+			return starlark.Tuple{}, b.allow("string", size)
+		}
+	case starlark.Float:
+		letters, _ := conversions(format)
+		return b.shownAs(v, letters, 0)
 	}
 	shown, err := b.shown(y)
 	if err != nil {
 		return nil, err
 	}
 	return shown, b.allow("string", size+textSize(shown)*quoted)
+}
+
+// shownAs is shown for the conversion of that index: a number is written out
+// only where its text is what is wanted.
+func (b *Bounds) shownAs(v starlark.Value, letters []byte, i int) (starlark.Value, error) {
+	if _, is := v.(starlark.Float); is && (i >= len(letters) || letters[i] != 's' && letters[i] != 'r') {
+		return v, nil
+	}
+	return b.shown(v)
+}
+
+// conversions are the letters of the conversions in a format, in their order:
+// of `%s` in plain, of `%(name)s` in named.
+func conversions(format string) (plain, named []byte) {
+	for {
+		_, after, found := strings.Cut(format, "%")
+		if !found {
+			return plain, named
+		}
+		if strings.HasPrefix(after, "%") {
+			format = after[1:]
+			continue
+		}
+		to := &plain
+		if strings.HasPrefix(after, "(") {
+			to = &named
+			_, after, _ = strings.Cut(after, ")")
+		}
+		if after == "" { // the interpreter complains of it
+			*to = append(*to, 0)
+			return plain, named
+		}
+		*to = append(*to, after[0])
+		format = after[1:]
+	}
+}
+
+// namedValues is the dict of one `format % dict`. The interpreter asks it once
+// for each conversion, in their order.
+type namedValues struct {
+	*starlark.Dict
+	bounds  *Bounds
+	letters []byte
+	next    int
+}
+
+// Get implements starlark.Mapping.
+func (n *namedValues) Get(key starlark.Value) (v starlark.Value, found bool, err error) {
+	v, found, err = n.Dict.Get(key)
+	if !found || err != nil {
+		return v, found, err
+	}
+	v, err = n.bounds.shownAs(v, n.letters, n.next)
+	n.next++
+	return v, err == nil, err
 }
 
 // namedSize is about what the %(name)s of a format take.

@@ -75,7 +75,7 @@ func rewriteAssign(stmt *syntax.AssignStmt) {
 	again := same(stmt.LHS)
 	rewriteTarget(stmt.LHS)
 	stmt.RHS = rewrite(stmt.RHS)
-	if op == 0 || again == nil || op != syntax.STAR && number(stmt.RHS) || float(stmt.RHS) {
+	if op == 0 || again == nil || op != syntax.STAR && number(stmt.RHS) && !(op == syntax.PERCENT && float(stmt.RHS)) || op == syntax.STAR && float(stmt.RHS) {
 		return
 	}
 	stmt.RHS = &syntax.BinaryExpr{X: &syntax.BinaryExpr{X: name(inPlaceName, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: again},
@@ -197,7 +197,7 @@ func rewriteArguments(args []syntax.Expr) {
 }
 
 // rewriteBinary puts the bounds before the sides that may grow. Beside a number
-// the other side of + and % is one too, or the interpreter complains.
+// the other side of + is one too, or the interpreter complains.
 func rewriteBinary(e *syntax.BinaryExpr) syntax.Expr {
 	x, y := e.X, e.Y
 	e.X, e.Y = rewrite(x), rewrite(y)
@@ -205,8 +205,12 @@ func rewriteBinary(e *syntax.BinaryExpr) syntax.Expr {
 		return &syntax.BinaryExpr{X: name(boundsName, e.OpPos), OpPos: e.OpPos, Op: e.Op, Y: side}
 	}
 	switch e.Op {
-	case syntax.PLUS, syntax.PERCENT:
+	case syntax.PLUS:
 		if !number(x) && !number(y) && !(written(x) && written(y)) {
+			e.X = bound(e.X)
+		}
+	case syntax.PERCENT: // of a string and a number too: how a float is written is decided here
+		if !number(x) {
 			e.X = bound(e.X)
 		}
 	case syntax.STAR:

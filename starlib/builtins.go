@@ -154,6 +154,9 @@ func (c *call) bind(args starlark.Tuple, kwargs []starlark.Tuple) error {
 			return err
 		}
 	}
+	if name, found := repeatedKeyword(c.kwrest); found {
+		return c.twice(name)
+	}
 	for i, p := range params {
 		if c.args[i] == nil && p.Default == "" && p.Kind != Rest && p.Kind != KeywordRest {
 			return &diag.Problem{Code: "P2005", Message: fmt.Sprintf("%s: missing argument `%s`", c.builtin.Name, p.Name),
@@ -170,7 +173,7 @@ func (c *call) bindKeyword(name string, kw starlark.Tuple) error {
 	})
 	switch {
 	case i >= 0 && c.args[i] != nil:
-		return &diag.Problem{Code: "P2006", Message: fmt.Sprintf("%s: argument `%s` is given twice", c.builtin.Name, name), Argument: name}
+		return c.twice(name)
 	case i >= 0:
 		c.args[i] = kw[1]
 		return nil
@@ -191,6 +194,23 @@ func (c *call) bindKeyword(name string, kw starlark.Tuple) error {
 		p.Wanted = "one of " + strings.Join(names, ", ")
 	}
 	return p
+}
+
+func (c *call) twice(name string) error {
+	return &diag.Problem{Code: "P2006", Message: fmt.Sprintf("%s: argument `%s` is given twice", c.builtin.Name, shorten(name)), Argument: name}
+}
+
+// repeatedKeyword is the first keyword that is there twice: the parser sees
+// those that are written, not those that come out of a dict behind `**`.
+func repeatedKeyword(kwargs []starlark.Tuple) (name string, found bool) {
+	if len(kwargs) < 2 {
+		return "", false
+	}
+	names := make([]string, len(kwargs))
+	for i, kw := range kwargs {
+		names[i] = string(kw[0].(starlark.String))
+	}
+	return repeatedName(names)
 }
 
 func (c *call) tooMany(got int) error {

@@ -16,7 +16,7 @@ func csvBuiltins() []Builtin {
 	from := Param{Name: "path", Type: "path", Doc: "a file, in UTF-8; a byte order mark is skipped"}
 	delimiter := Param{Name: "delimiter", Type: "string", Default: `","`, Doc: "one character: `\"\\t\"` for tabs"}
 	const rules = "The file is streamed: memory does not grow with its size. Fields are strings; a quoted one may hold delimiters, newlines and " +
-		"doubled quotes. Lines end with `\\r\\n` or `\\n`; blank lines are skipped. A quote inside an unquoted field, text after a closing " +
+		"doubled quotes. Lines end with `\\r\\n` or `\\n`; blank lines are skipped. A carriage return elsewhere outside quotes, a quote inside an unquoted field, text after a closing " +
 		"quote, a quote that is never closed and a record of more than 64 MiB stop the body at the `for` line, with the file's line."
 	return []Builtin{
 		{Name: "csv.reader", Phase: Act, Returns: "csv rows, each a list of string", Params: []Param{from, delimiter}, call: csvReader,
@@ -31,7 +31,8 @@ func csvBuiltins() []Builtin {
 				{Name: "rows", Type: "iterable of list, tuple, dict or struct", Doc: "may be a stream, of the same file too"},
 				{Name: "header", Type: "list of string", Default: "None", Doc: "the first line; None: the keys of the first row when it is a dict or a struct, else there is none"},
 				{Name: "delimiter", Type: "string", Default: `","`, Doc: "one character"},
-				{Name: "newline", Type: "string", Default: `"\r\n"`, Doc: "what ends a line, `\"\\r\\n\"` as RFC 4180 says, or `\"\\n\"`"}},
+				{Name: "newline", Type: "string", Default: `"\r\n"`, Doc: "what ends a line, `\"\\r\\n\"` as RFC 4180 says, or `\"\\n\"`"},
+				{Name: "allow_nan", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "whether NaN and infinities may be written: `nan`, `+inf`, `-inf`"}},
 			Doc: "Writes a CSV file in one step and returns the count of rows, without the header. Values are strings, numbers, bools, None " +
 				"(an empty field), paths and times; a field is quoted where it has to be. With a header, a list has as many values as it, and " +
 				"of a dict a missing key is an empty field and an unknown one an error.",

@@ -48,7 +48,7 @@ func (r *csvRecords) next() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.fields = append(r.fields, field)
+		r.fields = append(r.fields, strings.Clone(field)) // a field that is kept must not keep its record
 		if last {
 			return r.fields, nil
 		}
@@ -89,6 +89,11 @@ func (r *csvRecords) field() (field string, last bool, err error) {
 	if i := strings.IndexByte(field, '"'); i >= 0 {
 		p := r.here(r.at+i, "a quote inside a field that is not quoted")
 		p.Hint = `such a field is written "in ""quotes"""`
+		return "", false, p
+	}
+	if i := strings.IndexByte(field, '\r'); i >= 0 {
+		p := r.here(r.at+i, "a carriage return that no newline follows")
+		p.Hint = "lines end with \\n or \\r\\n; a field that has one is written in quotes"
 		return "", false, p
 	}
 	r.at = len(r.text) - len(rest)

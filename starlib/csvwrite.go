@@ -3,6 +3,7 @@ package starlib
 import (
 	"bufio"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -19,6 +20,7 @@ type csvWriter struct {
 	delimiter string
 	newline   string
 	special   string // characters that make quotes necessary
+	nonFinite bool   // NaN and the infinities may be written
 	rows      int    // written
 	texts     []string
 }
@@ -41,6 +43,9 @@ func csvWrite(c *call) (starlark.Value, error) {
 	}
 	if w.newline != "\r\n" && w.newline != "\n" {
 		return nil, c.refuse("newline", starlark.String(shorten(w.newline)).String(), `"\r\n" or "\n"`)
+	}
+	if w.nonFinite, err = c.boolean("allow_nan", false); err != nil {
+		return nil, err
 	}
 	w.special = w.delimiter + "\"\r\n" + string(bom)
 	_, err = c.replace(p, func(out *bufio.Writer) error {
@@ -170,7 +175,14 @@ func (w *csvWriter) value(v starlark.Value) error {
 			return p
 		}
 	case starlark.NoneType:
-	case starlark.Int, starlark.Float, starlark.Bool, path, instant, duration:
+	case starlark.Float:
+		if f := float64(v); !w.nonFinite && (math.IsNaN(f) || math.IsInf(f, 0)) {
+			p := w.problem("a number that few readers of CSV know")
+			p.Found, p.Wanted, p.Hint = v.String(), "a finite number", "write None for an empty field, or csv.write(path, rows, allow_nan = True)"
+			return p
+		}
+		s = floatText(v)
+	case starlark.Int, starlark.Bool, path, instant, duration:
 		s = v.String()
 	default:
 		p := w.problem("a value that a CSV field cannot hold")

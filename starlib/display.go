@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 
@@ -76,6 +77,8 @@ func (w *writer) write(v starlark.Value) error {
 			s = s[:min(len(s), w.most)]
 		}
 		return w.text(syntax.Quote(s, true))
+	case starlark.Float:
+		return w.text(floatText(v))
 	case *starlark.List:
 		open, shut = "[", "]"
 	case starlark.Tuple:
@@ -99,6 +102,14 @@ func (w *writer) write(v starlark.Value) error {
 		return err
 	}
 	return w.text(shut)
+}
+
+// floatText is a float as it is written everywhere: see appendFloat; nan, +inf, -inf.
+func floatText(v starlark.Float) string {
+	if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
+		return string(appendFloat(nil, f))
+	}
+	return v.String()
 }
 
 func (w *writer) text(s string) error {

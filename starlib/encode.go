@@ -152,10 +152,15 @@ func (e *encoder) int(v starlark.Int) {
 	}
 }
 
-// appendFloat writes a finite float so that it is read back as one: 1.0, 1e+21.
+// appendFloat writes a finite float as Python does: the fewest digits that are
+// read back as it, and always as a float; 1.0, 1000000.0, 1e+16, 1e-05.
 func appendFloat(dst []byte, f float64) []byte {
 	from := len(dst)
-	dst = strconv.AppendFloat(dst, f, 'g', -1, 64)
+	form := byte('f')
+	if size := math.Abs(f); size != 0 && (size < 1e-4 || size >= 1e16) {
+		form = 'e'
+	}
+	dst = strconv.AppendFloat(dst, f, form, -1, 64)
 	if !strings.ContainsAny(string(dst[from:]), ".e") {
 		dst = append(dst, ".0"...)
 	}
