@@ -68,7 +68,7 @@ func attempts(ctx context.Context, dir string) ([]figure, error) {
 	defer s.lakefs.Stop()
 	defer s.conductor.Stop()
 	var figures []figure
-	for _, measure := range []func(context.Context) ([]figure, error){s.all, s.few, s.worker} {
+	for _, measure := range []func(context.Context) ([]figure, error){s.all, s.few, s.worker, s.throughput} {
 		more, err := measure(ctx)
 		figures = append(figures, more...)
 		if err != nil {

@@ -46,7 +46,8 @@ func build(ctx context.Context, dir string) (perago, empty string, err error) {
 	return perago, empty, nil
 }
 
-// goBuild builds a package of one of this project's modules.
+// goBuild builds a package of one of this project's modules, without cgo, as
+// docs/operations.md advises.
 func goBuild(ctx context.Context, module, to, pkg string) error {
 	dir, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
@@ -54,6 +55,7 @@ func goBuild(ctx context.Context, module, to, pkg string) error {
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, pkg)
 	cmd.Dir = strings.TrimSpace(string(dir))
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w: %s", pkg, err, out)
 	}
