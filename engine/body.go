@@ -46,6 +46,10 @@ type Limits struct {
 	Wall   time.Duration // from the call of run to its return
 	Steps  uint64        // instructions of the interpreter
 	Output int64         // bytes of the files that are published afterwards
+
+	// Scratch bounds each file that is written, in bytes; the overlay bounds them
+	// all together.
+	Scratch int64
 }
 
 // Usage is what one run of a body took.
@@ -68,7 +72,7 @@ func limitsOf(t *starlib.Task, ceiling Limits) Limits {
 		Memory: lowest(t.Resources.Memory, ceiling.Memory),
 		Wall:   lowest(seconds(t.Resources.Seconds), seconds(t.Controls.Timeout.Seconds), ceiling.Wall),
 		Steps:  lowest(t.Resources.Steps, ceiling.Steps),
-		Output: t.Resources.Output,
+		Output: t.Resources.Output, Scratch: t.Resources.Scratch,
 	}
 }
 

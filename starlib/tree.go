@@ -235,7 +235,7 @@ func (c *call) fileError(p path, err error) error {
 		problem.Code = codeReadOnly
 		problem.Hint = "the task declares workspace_spec(read_only = True): leave that out, or do not write"
 	case errors.Is(err, syscall.EFBIG):
-		problem.Hint = "a file that a body writes has at most 10 GiB: write more than one"
+		problem.Hint = "raise resources(scratch = ...), or write less in one attempt"
 	case errors.Is(err, workspace.ErrIsFolder):
 		problem.Hint = "iterdir(), glob() and remove_tree() are for folders"
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -378,10 +377,6 @@ func (s *server) commit(m callMessage) error {
 	d := s.takeDraft(m.Draft)
 	if d == nil {
 		return s.reply(replyMessage{ID: m.ID}, errors.New("no such draft"))
-	}
-	if info, err := d.File.Stat(); err == nil && info.Size() > maxFileSize {
-		d.Discard()
-		return s.reply(replyMessage{ID: m.ID}, fmt.Errorf("write %s: %w", d.Path, syscall.EFBIG))
 	}
 	size, err := d.Commit(s.ctx)
 	return s.reply(replyMessage{ID: m.ID, Size: size}, err)

@@ -164,10 +164,10 @@ func TestMemoryAndFilesAreBounded(t *testing.T) {
 	}
 	defer child.note.Close()
 	defer child.bury()
-	if err := child.bound(engine.Limits{Memory: 64 << 20}); err != nil {
+	if err := child.bound(engine.Limits{Memory: 64 << 20, Scratch: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
-	for resource, want := range map[int]uint64{unix.RLIMIT_DATA: 1 << 30, unix.RLIMIT_FSIZE: maxFileSize, unix.RLIMIT_STACK: 8 << 20} {
+	for resource, want := range map[int]uint64{unix.RLIMIT_DATA: 1 << 30, unix.RLIMIT_FSIZE: 1 << 20, unix.RLIMIT_STACK: 8 << 20} {
 		var limit unix.Rlimit
 		if err := unix.Prlimit(child.proc.Pid, resource, nil, &limit); err != nil || limit.Max > want || limit.Cur > want {
 			t.Errorf("resource %d: got %+v, %v; want at most %d", resource, limit, err, want)

@@ -24,9 +24,6 @@ const (
 	// limits of the task count from the start of its body.
 	loadMemory = 1 << 30
 
-	// maxFileSize is how large a file that a body writes may be, in bytes.
-	maxFileSize = 10 << 30
-
 	// maxStderr is how much of what a child says on standard error is kept.
 	maxStderr = 16 << 10
 )
@@ -194,7 +191,10 @@ func (p *process) bound(l engine.Limits) error {
 	if err := fence(p.proc.Pid, l.Memory, forGood); err != nil {
 		return fmt.Errorf("bound the body's memory: %w", err)
 	}
-	if err := boundFiles(p.proc.Pid, maxFileSize); err != nil {
+	if l.Scratch == 0 {
+		return nil
+	}
+	if err := boundFiles(p.proc.Pid, uint64(l.Scratch)); err != nil {
 		return fmt.Errorf("bound the body's files: %w", err)
 	}
 	return nil
