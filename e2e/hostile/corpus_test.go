@@ -46,9 +46,17 @@ func (q *queue) Poll(_ context.Context, task string, most int, _ time.Duration) 
 	return got, nil
 }
 
-func (q *queue) Waiting(context.Context, []string) ([]string, error) {
-	return nil, engine.ErrUnsupported
+func (q *queue) Waiting(context.Context, []string) (tasks []string, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for task, waiting := range q.waiting {
+		if len(waiting) > 0 {
+			tasks = append(tasks, task)
+		}
+	}
+	return tasks, nil
 }
+
 func (q *queue) Report(context.Context, engine.Report) (*engine.Attempt, error) { return nil, nil }
 func (q *queue) Extend(context.Context, engine.Attempt) error                   { return nil }
 func (q *queue) Current(context.Context, engine.Attempt) error                  { return nil }
@@ -77,11 +85,11 @@ def run(workspace, params):
 	goodInput  = `{"params": {"n": 1}}`
 	goodOutput = `{"result":{"sum":200,"text":"sum 200"}}`
 
-	// mayGrow is what the worker's own memory may grow by, in bytes; mayPeak is
-	// the same with the garbage that the Go runtime has not collected yet, which
-	// is up to what else the worker holds.
-	mayGrow = 20 << 20
-	mayPeak = 40 << 20
+	// mayGrow is what the worker's own memory may grow by, in bytes, while one
+	// more hostile task is under way; mayPeak is the same with all of them, and
+	// the garbage that the Go runtime has not collected yet.
+	mayGrow = 50 << 20
+	mayPeak = hostileTasks * mayGrow
 )
 
 // lasting is for how long the corpus is run over and over; once it is run in any case.
