@@ -2,10 +2,13 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"perago/starlib"
 	"perago/starlib/diag"
@@ -27,9 +30,45 @@ func (e *InputError) Error() string { return e.Diagnostics.Error() }
 // Unwrap gives the diagnostics.
 func (e *InputError) Unwrap() error { return e.Diagnostics }
 
+// What the input of one attempt may cost before its body, whatever it says.
+const (
+	inputWall   = 10 * time.Second
+	inputMemory = 128 << 20 // bytes of the decoded params
+	inputSmall  = 16 << 10  // bytes of an input that cannot take long
+	inputLarge  = 1 << 20   // bytes of an input that is checked alone, so that many do not add up
+)
+
+// input reads and checks the input of an attempt, within its bounds. The error
+// is an *InputError, or the cause of ctx.
+func (r *Runner) input(ctx context.Context, task *starlib.Task, raw json.RawMessage) (input, error) {
+	if len(raw) > inputLarge {
+		r.large.Lock() // for inputWall at most, or until the attempts are ended
+		defer r.large.Unlock()
+	}
+	within := starlib.Within{Context: ctx, Memory: inputMemory}
+	slow := costly("more than "+inputWall.String(), "at most "+inputWall.String())
+	if len(raw) > inputSmall {
+		bounded, cancel := context.WithTimeoutCause(ctx, inputWall, slow)
+		defer cancel()
+		within.Context = bounded
+	}
+	in, err := decodeInput(task, raw, r.Fixed, within)
+	var large *starlib.TooLargeError
+	if errors.As(err, &large) {
+		return in, costly("more than "+size(large.Most)+" of memory", "at most "+size(large.Most))
+	}
+	return in, err
+}
+
+// costly is an input that passed one of its bounds.
+func costly(found, wanted string) *InputError {
+	return &InputError{diag.List{{Code: "P3110", Severity: diag.Error, Message: "/params: the check takes too much", Found: found, Wanted: wanted,
+		Hint: "send less: put the data into a file of the workspace"}}}
+}
+
 // decodeInput reads and checks the whole input before anything is asked of a
-// server. fixed, when not nil, stands for the `workspace` of the envelope.
-func decodeInput(task *starlib.Task, raw json.RawMessage, fixed *workspace.Ref) (input, error) {
+// server. The error is an *InputError, or the bound that was passed. fixed, when not nil, stands for the `workspace` of the envelope.
+func decodeInput(task *starlib.Task, raw json.RawMessage, fixed *workspace.Ref, within starlib.Within) (input, error) {
 	var in input
 	var found diag.List
 	envelope, problem := object(raw, "")
@@ -49,7 +88,10 @@ func decodeInput(task *starlib.Task, raw json.RawMessage, fixed *workspace.Ref) 
 		}
 		found = append(found, complaint("/params", "nothing", "an object", hint))
 	} else {
-		params, problems := task.CheckParams(envelope["params"])
+		params, problems, err := task.CheckParamsWithin(within, envelope["params"])
+		if err != nil {
+			return in, err
+		}
 		in.params, found = params, append(found, problems...)
 	}
 	if len(found) > 0 {
@@ -85,7 +127,7 @@ func decodeRef(raw json.RawMessage) (workspace.Ref, diag.List) {
 		values[key] = value
 	}
 	for _, key := range sortedKeys(fields) {
-		if !slices.Contains(refKeys, key) {
+		if len(found) < 100 && !slices.Contains(refKeys, key) {
 			hint := ""
 			if near := diag.Nearest(key, refKeys); near != "" {
 				hint = fmt.Sprintf("did you mean `%s`?", near)

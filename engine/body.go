@@ -13,8 +13,8 @@ import (
 // child process of engine/isolate.
 type Body interface {
 	// Run calls run(workspace, params), or run(params) when call.Files is nil,
-	// and returns the returned value as JSON, not yet held against the schema of
-	// the result. The error is a *BodyError, or context.Cause(ctx) when the body
+	// and returns the returned value as JSON, held against the schema of the
+	// result within the limits of the call. The error is a *BodyError, or context.Cause(ctx) when the body
 	// was ended from outside. Usage is filled in as far as it is known, whatever
 	// the outcome.
 	Run(ctx context.Context, m *Module, call Call) (result json.RawMessage, usage Usage, err error)

@@ -96,9 +96,9 @@ func wrong(t *testing.T, file string, store workspace.Reader, commit string) dia
 		defer overlay.Close()
 		call.Files = overlay
 	}
-	result, _, err := engine.InProcess{}.Run(context.Background(), m, call)
+	_, _, err = engine.InProcess{}.Run(context.Background(), m, call)
 	if err == nil {
-		return append(list, m.Task.CheckResult(result)...)
+		return list
 	}
 	var body diag.List
 	if !errors.As(err, &body) {

@@ -163,21 +163,14 @@ func (x *execution) placeAt(d *diag.Diagnostic, at starlib.Position) {
 	d.File, d.Line, d.Column = at.File, at.Line, at.Column
 }
 
-// body runs the body and holds its result against the schema.
+// body runs the body.
 func (x *execution) body(ctx context.Context, params starlib.Params, files starlib.Files) (json.RawMessage, error) {
 	stop := x.phase(&x.res.Phases.Body)
 	result, usage, err := x.Body.Run(ctx, x.module, Call{Params: params, Files: files, Limits: x.res.Limits,
 		Log: x.record, Progress: x.progress})
 	stop()
 	x.res.Body = usage
-	if err != nil {
-		return nil, err
-	}
-	defer x.phase(&x.res.Phases.Post)()
-	if list := x.module.Task.CheckResult(result); len(list) > 0 {
-		return nil, &BodyError{Diagnostics: atBody(x.module, list)}
-	}
-	return result, nil
+	return result, err
 }
 
 // publish brings what was written to the branch. Without a publisher the input
@@ -238,12 +231,12 @@ func (x *execution) checkOutput(changes []workspace.Change) error {
 }
 
 // adopt completes an attempt with what is on the branch.
-func (x *execution) adopt(p *place, published *workspace.Published, err error) error {
+func (x *execution) adopt(ctx context.Context, p *place, published *workspace.Published, err error) error {
 	if err != nil {
 		return err
 	}
 	if published.Adopted {
-		if err := x.checkAdopted(*published); err != nil {
+		if err := x.checkAdopted(ctx, *published); err != nil {
 			return err
 		}
 	}
@@ -256,12 +249,18 @@ func (x *execution) adopt(p *place, published *workspace.Published, err error) e
 // checkAdopted holds the result of an earlier publication to what holds for one
 // of the body: the file may be another by now, and whoever may merge can make
 // what looks like a publication.
-func (x *execution) checkAdopted(published workspace.Published) error {
+func (x *execution) checkAdopted(ctx context.Context, published workspace.Published) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, inputWall, errors.New("the adopted result took too long to check"))
+	defer cancel()
 	var problems diag.List
 	if n := int64(len(published.Result)); n > MaxResultBytes {
 		problems = diag.List{{Code: "P4005", Severity: diag.Error, Message: "the result is too large", Found: size(n), Wanted: "at most " + size(MaxResultBytes)}}
 	} else {
-		problems = x.module.Task.CheckResult(published.Result)
+		var err error
+		problems, err = x.module.Task.CheckResult(starlib.Within{Context: ctx, Memory: inputMemory}, published.Result)
+		if err != nil {
+			return fmt.Errorf("check the adopted result: %w", err)
+		}
 	}
 	if len(problems) == 0 {
 		return nil

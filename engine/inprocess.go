@@ -38,11 +38,24 @@ func (b InProcess) Run(ctx context.Context, m *Module, call Call) (json.RawMessa
 			err = lim.result(raw)
 		}
 		if err == nil {
+			err = checkResult(ctx, m, raw)
+		}
+		if err == nil {
 			return raw, lim.usage(), nil
 		}
 		err = &BodyError{Diagnostics: atBody(m, m.Diagnose(err))}
 	}
 	return nil, lim.usage(), bodyError(ctx, m, run, err)
+}
+
+// checkResult holds a result against the schema of its task: it may cost as much
+// as the body, so the limits of the body hold for it too.
+func checkResult(ctx context.Context, m *Module, raw json.RawMessage) error {
+	list, err := m.Task.CheckResult(starlib.Within{Context: ctx}, raw)
+	if err == nil && len(list) > 0 {
+		err = list
+	}
+	return err
 }
 
 // callBody calls run and closes what it left open. A panic inside a builtin is

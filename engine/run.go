@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"perago/starlib"
@@ -36,6 +37,8 @@ type Runner struct {
 	Transfers int              // concurrent transfers of one attempt; 0 is 16
 	Keep      workspace.KeepMode
 	Log       *slog.Logger // nil: nothing is logged
+
+	large sync.Mutex // one input of more than inputLarge at a time
 }
 
 // Result is what became of one attempt. There always is one.
@@ -88,7 +91,7 @@ func (r *Runner) Run(ctx context.Context, m *Module, a Attempt, h Hooks) (res Re
 // run is the path of one attempt.
 func (x *execution) run(ctx context.Context) error {
 	stop := x.phase(&x.res.Phases.Load)
-	in, err := decodeInput(x.module.Task, x.attempt.Input, x.Fixed)
+	in, err := x.input(ctx, x.module.Task, x.attempt.Input)
 	stop()
 	if err != nil {
 		return err // terminal, and nothing was read from a server
@@ -109,7 +112,7 @@ func (x *execution) run(ctx context.Context) error {
 	x.step("opened")
 	adopted, err := x.prepare(ctx, files)
 	if err != nil || adopted != nil {
-		return x.adopt(files, adopted, err)
+		return x.adopt(ctx, files, adopted, err)
 	}
 	x.step("prepared")
 	if err := x.guards(ctx, files, before); err != nil {
@@ -130,7 +133,7 @@ func (x *execution) run(ctx context.Context) error {
 		return err
 	}
 	x.step("published")
-	return x.adopt(files, &published, nil)
+	return x.adopt(ctx, files, &published, nil)
 }
 
 // guarded is run with a panic of perago's own turned into an error: the one

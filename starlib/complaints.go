@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	maxComplaints = 100  // about one value that are shown; the others are counted
-	maxKept       = 1000 // of them before they are put in order
+	maxComplaints = 100  // about one value that are shown
+	maxKept       = 1000 // of them before they are put in order: then the check ends
 )
 
 // complaint is one thing that is wrong with a value.
@@ -33,7 +33,8 @@ type complaint struct {
 // rows must not cost the memory of a million complaints.
 type complaints struct {
 	list []complaint
-	more int
+	more int  // that were counted
+	left bool // the check ended at these: there may be others
 }
 
 func (cs *complaints) add(c complaint) {
@@ -78,9 +79,13 @@ func (cs *complaints) diagnostics() diag.List {
 		list = append(list, &diag.Diagnostic{Code: c.code, Severity: diag.Error, Message: pointer(c.path),
 			Found: c.found, Wanted: c.wanted, Hint: c.hint})
 	}
+	atLeast := ""
+	if cs.left {
+		atLeast = "at least "
+	}
 	if more > 0 {
 		list = append(list, &diag.Diagnostic{Code: "P3109", Severity: diag.Error,
-			Message: fmt.Sprintf("%s: and %d more like these", pointer(shown[0].path[:1]), more)})
+			Message: fmt.Sprintf("%s: and %s%d more like these", pointer(shown[0].path[:1]), atLeast, more)})
 	}
 	return list
 }

@@ -16,7 +16,7 @@ import (
 
 // conform makes the value that a body gets of a JSON value that f takes.
 // dropped counts the keys that no schema knows.
-func (v *validator) conform(f *Field, tree jsonTree) (value starlark.Value, dropped int) {
+func (v *inspection) conform(f *Field, tree jsonTree) (value starlark.Value, dropped int) {
 	switch t := f.Type; t.Kind {
 	case KindInt:
 		return integer(tree.plain.(json.Number)), 0
@@ -53,7 +53,7 @@ func (v *validator) conform(f *Field, tree jsonTree) (value starlark.Value, drop
 
 // choose conforms to the member of a union that knows most of the keys; of
 // several, to the first.
-func (v *validator) choose(t *Type, tree jsonTree) (value starlark.Value, dropped int) {
+func (v *inspection) choose(t *Type, tree jsonTree) (value starlark.Value, dropped int) {
 	for _, member := range t.AnyOf {
 		if !v.holds(member, tree.plain) {
 			continue
@@ -65,10 +65,13 @@ func (v *validator) choose(t *Type, tree jsonTree) (value starlark.Value, droppe
 			break
 		}
 	}
+	if value == nil { // a bound was passed, and nobody looks at it
+		value = starlark.None
+	}
 	return value, dropped
 }
 
-func (v *validator) object(s *Schema, tree jsonTree) (value starlark.Value, dropped int) {
+func (v *inspection) object(s *Schema, tree jsonTree) (value starlark.Value, dropped int) {
 	o := &object{schema: s, values: make([]starlark.Value, len(s.Fields))}
 	for i, key := range tree.inner.keys {
 		at, known := s.index[key]

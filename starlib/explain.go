@@ -16,7 +16,7 @@ import (
 
 // explainer turns what is wrong with one value into complaints.
 type explainer struct {
-	*validator
+	*inspection
 	tree       jsonTree
 	path       []string // of the value that was validated
 	complaints complaints
@@ -26,6 +26,7 @@ type explainer struct {
 // that could be null as well; nil when there is none.
 func (x *explainer) explain(w *fault, nullAt *place) {
 	switch {
+	case x.tick() != nil:
 	case w.word == "":
 		for _, cause := range w.causes {
 			x.explain(cause, nullAt)
@@ -39,31 +40,17 @@ func (x *explainer) explain(w *fault, nullAt *place) {
 	}
 }
 
-// union complains of the member that comes nearest: one that takes values of
-// this JSON type, and of those the one with the fewest complaints.
+// union complains of the member that comes nearest.
 func (x *explainer) union(w *fault, nullAt *place) {
-	var nearest *explainer
-	for _, cause := range w.causes {
-		if cause.otherType(w.at) {
-			continue
-		}
-		inner := explainer{validator: x.validator, tree: x.tree, path: x.path}
-		inner.explain(cause, nullAt)
-		if nearest == nil || len(inner.complaints.list) < len(nearest.complaints.list) {
-			nearest = &inner
-		}
-	}
-	if nearest == nil {
-		x.leaf(w.field, "type", w.at, w.at == nullAt)
-		return
-	}
-	for _, c := range nearest.complaints.list {
+	inner := explainer{inspection: x.inspection, tree: x.tree, path: x.path}
+	inner.explain(w.causes[0], nullAt)
+	for _, c := range inner.complaints.list {
 		if c.hint == "" {
 			c.hint = "the whole choice here is " + shorten(w.field.Type.String())
 		}
 		x.complaints.add(c)
 	}
-	x.complaints.more += nearest.complaints.more
+	x.complaints.more += inner.complaints.more
 }
 
 // otherType says whether a member of a union wants another JSON type altogether.
@@ -134,12 +121,18 @@ func (x *explainer) missing(s *Schema, value any, at complaint, hidden bool) {
 	object, _ := value.(map[string]any)
 	var strangers []string
 	for key := range object {
-		if s.field(key) == nil && len(strangers) < maxKept {
+		if s.field(key) == nil {
 			strangers = append(strangers, key)
 		}
 	}
+	slices.Sort(strangers)
+	strangers = strangers[:min(len(strangers), maxComplaints)]
 	for _, name := range s.required() {
 		if _, ok := object[name]; ok {
+			continue
+		}
+		if x.complaints.full() {
+			x.complaints.more++
 			continue
 		}
 		c := complaint{code: "P3106", path: append(append([]string(nil), at.path...), name), found: "nothing", wanted: s.field(name).Type.wanted()}

@@ -342,7 +342,7 @@ func (c *call) defaultOf(f *Field) error {
 	if err != nil {
 		return &diag.Problem{Code: "P2114", Message: "field: `default` is not JSON: " + err.Error(), Argument: "default"}
 	}
-	v := newValidator(f, true)
+	v := &inspection{validator: newValidator(f, true)}
 	tree, problems := v.read(raw, "default")
 	if problems == nil {
 		f.Default, f.fallback = raw, tree

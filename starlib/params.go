@@ -52,29 +52,40 @@ func (p Params) Secrets() iter.Seq[string] {
 	}
 }
 
-// CheckParams holds the params of an attempt against the task's schema and
-// fills in defaults. The text may be up to 200 deep, and names no key twice. The
-// diagnostics have no place; they are all that is wrong, up to 100, and show
-// no value of a secret field.
+// CheckParams is CheckParamsWithin without any bound.
 func (t *Task) CheckParams(raw json.RawMessage) (Params, diag.List) {
-	v := t.Params.validator(t.StrictParams)
-	tree, problems := v.read(raw, "params")
-	if problems != nil {
-		return Params{}, problems
+	params, problems, _ := t.CheckParamsWithin(Within{}, raw)
+	return params, problems
+}
+
+// CheckParamsWithin holds the params of an attempt against the task's schema and
+// fills in defaults. The text may be up to 200 deep, and names no key twice. The
+// diagnostics have no place; they are what is wrong, up to 100, and show no value
+// of a secret field. The error is the bound that was passed: then there are
+// neither params nor diagnostics.
+func (t *Task) CheckParamsWithin(w Within, raw json.RawMessage) (Params, diag.List, error) {
+	x := &inspection{validator: t.Params.validator(t.StrictParams), within: w}
+	tree, problems := x.read(raw, "params")
+	if problems != nil || x.err != nil {
+		return Params{}, problems, x.err
 	}
-	value, _ := v.conform(v.root, tree)
-	return Params{value: value.(*object), secrets: secretsOf(v.root, tree, nil)}, nil
+	value, _ := x.conform(x.root, tree)
+	if x.err != nil {
+		return Params{}, nil, x.err
+	}
+	return Params{value: value.(*object), secrets: secretsOf(x.root, tree, nil)}, nil, nil
 }
 
 // CheckResult holds what a body returned, as EncodeResult made it, against the
-// task's schema: a key that it does not declare is wrong. The diagnostics are as
-// those of CheckParams.
-func (t *Task) CheckResult(raw json.RawMessage) diag.List {
+// task's schema: a key that it does not declare is wrong. The diagnostics and the
+// error are as those of CheckParamsWithin.
+func (t *Task) CheckResult(w Within, raw json.RawMessage) (diag.List, error) {
 	if t.Result == nil {
-		return nil
+		return nil, nil
 	}
-	_, problems := t.Result.validator(true).read(raw, "result")
-	return problems
+	x := &inspection{validator: t.Result.validator(true), within: w}
+	_, problems := x.read(raw, "result")
+	return problems, x.err
 }
 
 // validator is the schema as an object that values are held against.
@@ -90,10 +101,19 @@ func (s *Schema) validator(closed bool) *validator {
 }
 
 // read decodes a text and checks it; name is the first step of the pointers.
-func (v *validator) read(raw []byte, name string) (jsonTree, diag.List) {
-	tree, err := decodeJSON(raw)
-	if err == nil {
-		return tree, v.check(tree, name).diagnostics()
+func (v *inspection) read(raw []byte, name string) (jsonTree, diag.List) {
+	d := decoder[jsonTree]{text: string(raw), build: treeBuilder{}}
+	d.tick = func() error { return v.decoded(d.next()) }
+	tree, err := d.whole()
+	switch {
+	case err == nil:
+		list := v.check(tree, name).diagnostics()
+		if v.err != nil {
+			return jsonTree{}, nil
+		}
+		return tree, list
+	case err.cause != nil:
+		return jsonTree{}, nil
 	}
 	slices.Reverse(err.path)
 	if n := secretAt(v.root, err.path); n >= 0 {

@@ -12,7 +12,10 @@ import (
 // not be asked, which costs a microsecond a value and is the larger part of a
 // small attempt. False means nothing: whatever is not simple is the validator's
 // to decide. A test holds the two against each other.
-func (v *validator) plainly(f *Field, plain any) bool {
+func (v *inspection) plainly(f *Field, plain any) bool {
+	if v.tick() != nil {
+		return false
+	}
 	c := &f.Constraints
 	switch t := f.Type; t.Kind {
 	case KindAnything:
@@ -65,7 +68,7 @@ func (v *validator) plainly(f *Field, plain any) bool {
 	return false
 }
 
-func (v *validator) plainObject(s *Schema, object map[string]any) bool {
+func (v *inspection) plainObject(s *Schema, object map[string]any) bool {
 	known := 0
 	for _, f := range s.Fields {
 		value, ok := object[f.Name]

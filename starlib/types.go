@@ -37,10 +37,12 @@ const (
 // Type is what a value must be. It is immutable.
 type Type struct {
 	Kind   TypeKind
-	Elem   *Field   // of list_of, map_of and optional; nil: the items are free
-	AnyOf  []*Field // of union, at least two
-	Enum   []any    // of one_of, at least one: string, bool or json.Number, as written
-	Object *Schema  // of schema
+	Elem   *Field      // of list_of, map_of and optional; nil: the items are free
+	AnyOf  []*Field    // of union, at least two
+	Enum   []any       // of one_of, at least one: string, bool or json.Number, as written
+	enumAt map[any]int // where in Enum the value of an enumKey is
+	shared string      // the sharedType of Enum
+	Object *Schema     // of schema
 
 	size
 }
@@ -306,7 +308,7 @@ func makeOneOf(c *call) (starlark.Value, error) {
 	if len(c.rest) == 0 {
 		return nil, &diag.Problem{Code: "P2115", Message: "one_of: no values", Wanted: "at least one string, int or bool"}
 	}
-	t := Type{Kind: KindEnum}
+	t := Type{Kind: KindEnum, enumAt: make(map[any]int, len(c.rest))}
 	for i, v := range c.rest {
 		value, ok := enumValue(v)
 		p := &diag.Problem{Code: "P2115", Found: describe(v), Argument: fmt.Sprint(i)}
@@ -320,14 +322,15 @@ func makeOneOf(c *call) (starlark.Value, error) {
 			}
 			return nil, p
 		}
-		for _, earlier := range t.Enum {
-			if earlier == value {
-				p.Message, p.Wanted = "one_of: the same value twice", "each value once"
-				return nil, p
-			}
+		key, _ := enumKey(value)
+		if _, twice := t.enumAt[key]; twice {
+			p.Message, p.Wanted = "one_of: the same value twice", "each value once"
+			return nil, p
 		}
+		t.enumAt[key] = len(t.Enum)
 		t.Enum = append(t.Enum, value)
 	}
+	t.shared = t.sharedType()
 	made, err := newType(t)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ package starlib
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"math/big"
 	"regexp"
@@ -84,8 +85,11 @@ func (v *validator) collect(f *Field) {
 }
 
 // holds says whether a value is what f wants; f is in the validator.
-func (v *validator) holds(f *Field, plain any) bool {
-	return v.plainly(f, plain) || v.fault(f, plain, &place{}) == nil
+func (v *inspection) holds(f *Field, plain any) bool {
+	before := v.found
+	defer func() { v.found = before }()
+	v.found = 0
+	return v.plainly(f, plain) || v.fault(f, plain, &place{}) == nil && v.err == nil
 }
 
 // place is where a value is in the one that is checked.
@@ -109,19 +113,31 @@ type fault struct {
 	field  *Field
 	word   string // the keyword of JSON Schema that does not hold; "": several do not
 	at     *place
-	causes []*fault // the several; of anyOf, one a member
+	causes []*fault // the several; of anyOf, that of the member that comes nearest
+	size   int      // how many complaints it makes
 }
 
-// fault is what is wrong with a value that f wants; nil when nothing is.
-func (v *validator) fault(f *Field, plain any, at *place) *fault {
+// fault is what is wrong with a value that f wants; nil when nothing is, or when
+// enough was found or a bound was passed before this value.
+func (v *inspection) fault(f *Field, plain any, at *place) *fault {
+	if v.over() || v.tick() != nil {
+		return nil
+	}
 	t, c := f.Type, &f.Constraints
 	if !t.takes(plain) {
-		return &fault{field: f, word: "type", at: at}
+		v.found++
+		return &fault{field: f, word: "type", at: at, size: 1}
 	}
 	var all []*fault
+	several := func(word string, n int) {
+		if n > 0 {
+			v.found += n
+			all = append(all, &fault{field: f, word: word, at: at, size: n})
+		}
+	}
 	want := func(word string, holds bool) {
 		if !holds {
-			all = append(all, &fault{field: f, word: word, at: at})
+			several(word, 1)
 		}
 	}
 	inner := func(f *Field, plain any, step string) {
@@ -134,29 +150,37 @@ func (v *validator) fault(f *Field, plain any, at *place) *fault {
 		switch {
 		case t.Kind == KindSchema:
 			known := 0
-			missing := false
+			missing := 0
 			for _, field := range t.Object.Fields {
 				item, ok := value[field.Name]
 				if ok {
 					known++
 					inner(field, item, field.Name)
-				} else {
-					missing = missing || field.Default == nil
+				} else if field.Default == nil {
+					missing++
 				}
 			}
-			want("required", !missing)
-			want("additionalProperties", !v.closed || known == len(value))
+			several("required", missing)
+			if v.closed {
+				several("additionalProperties", len(value)-known)
+			}
 		case t.Kind == KindMap && t.Elem != nil:
-			for key, item := range value {
-				inner(t.Elem, item, key)
+			for _, key := range slices.Sorted(maps.Keys(value)) {
+				if v.over() {
+					break
+				}
+				inner(t.Elem, value[key], key)
 			}
 		}
 	case []any:
 		want("minItems", within(len(value), c.MinItems, nil))
 		want("maxItems", within(len(value), nil, c.MaxItems))
-		want("uniqueItems", !c.UniqueItems || distinct(value))
+		want("uniqueItems", !c.UniqueItems || v.distinct(value))
 		if t.Kind == KindList && t.Elem != nil {
 			for i, item := range value {
+				if v.over() {
+					break
+				}
 				inner(t.Elem, item, strconv.Itoa(i))
 			}
 		}
@@ -166,7 +190,7 @@ func (v *validator) fault(f *Field, plain any, at *place) *fault {
 			want("minLength", within(n, c.MinLength, nil))
 			want("maxLength", within(n, nil, c.MaxLength))
 		}
-		want("pattern", c.Pattern == nil || c.Pattern.MatchString(value))
+		want("pattern", c.Pattern == nil || v.matches(c.Pattern, value))
 		want("format", t.formed(value))
 	case json.Number:
 		if bounds := v.bounds[f]; len(bounds) > 0 {
@@ -183,21 +207,12 @@ func (v *validator) fault(f *Field, plain any, at *place) *fault {
 	case KindOptional:
 		if plain != nil {
 			if x := v.fault(t.Elem, plain, at); x != nil {
-				all = append(all, &fault{f, "anyOf", at, []*fault{x}})
+				all = append(all, &fault{f, "anyOf", at, []*fault{x}, x.size})
 			}
 		}
 	case KindUnion:
-		causes := make([]*fault, 0, len(t.AnyOf))
-		for _, member := range t.AnyOf {
-			x := v.fault(member, plain, at)
-			if x == nil {
-				causes = nil
-				break
-			}
-			causes = append(causes, x)
-		}
-		if causes != nil {
-			all = append(all, &fault{f, "anyOf", at, causes})
+		if x := v.nearest(f, plain, at); x != nil {
+			all = append(all, x)
 		}
 	}
 	switch len(all) {
@@ -206,7 +221,36 @@ func (v *validator) fault(f *Field, plain any, at *place) *fault {
 	case 1:
 		return all[0]
 	}
-	return &fault{field: f, at: at, causes: all}
+	size := 0
+	for _, x := range all {
+		size += x.size
+	}
+	return &fault{field: f, at: at, causes: all, size: size}
+}
+
+// nearest is what is wrong with a value that a union wants: of the members that
+// take values of its JSON type, what is wrong for the one with the fewest
+// complaints.
+func (v *inspection) nearest(f *Field, plain any, at *place) *fault {
+	var nearest *fault
+	before := v.found
+	for _, member := range f.Type.AnyOf {
+		v.found = 0
+		x := v.fault(member, plain, at)
+		if x == nil {
+			v.found = before
+			return nil
+		}
+		if !x.otherType(at) && (nearest == nil || x.size < nearest.size) {
+			nearest = x
+		}
+	}
+	if nearest == nil {
+		v.found = before + 1
+		return &fault{field: f, word: "type", at: at, size: 1}
+	}
+	v.found = before + nearest.size
+	return &fault{f, "anyOf", at, []*fault{nearest}, nearest.size}
 }
 
 // takes says whether a value is of the JSON type that t wants.
@@ -226,7 +270,7 @@ func (t *Type) takes(plain any) bool {
 	case KindMap, KindSchema:
 		_, is = plain.(map[string]any)
 	case KindEnum:
-		switch t.enumType() {
+		switch t.shared {
 		case "string":
 			_, is = plain.(string)
 		case "boolean":
@@ -296,12 +340,15 @@ func isDateTime(text string) bool {
 }
 
 // distinct says whether no two items are equal.
-func distinct(items []any) bool {
+func (v *inspection) distinct(items []any) bool {
 	seen := make(map[string]struct{}, len(items))
 	for _, item := range items {
 		text := canonical(item)
 		if _, again := seen[text]; again {
 			return false
+		}
+		if v.tick() != nil {
+			return true
 		}
 		seen[text] = struct{}{}
 	}
@@ -327,20 +374,31 @@ func (t *Type) admits(plain any) bool {
 }
 
 func (t *Type) admitted(plain any) (declared any, ok bool) {
-	n, isNumber := plain.(json.Number)
-	for _, v := range t.Enum {
-		if v == plain {
-			return v, true
-		}
-		if m, ok := v.(json.Number); ok && isNumber && exact(m).Cmp(exact(n)) == 0 {
-			return v, true
-		}
+	key, ok := enumKey(plain)
+	if !ok {
+		return nil, false
+	}
+	i, ok := t.enumAt[key]
+	if !ok {
+		return nil, false
+	}
+	return t.Enum[i], true
+}
+
+// enumKey is the same for values of one_of that are equal; false for a value that
+// is none.
+func enumKey(plain any) (key any, ok bool) {
+	switch v := plain.(type) {
+	case string, bool:
+		return v, true
+	case json.Number:
+		return json.Number(exact(v).RatString()), true
 	}
 	return nil, false
 }
 
 // check returns what is wrong with a value; path is the value's own.
-func (v *validator) check(tree jsonTree, path ...string) *complaints {
+func (v *inspection) check(tree jsonTree, path ...string) *complaints {
 	if v.plainly(v.root, tree.plain) {
 		return &complaints{}
 	}
@@ -348,7 +406,8 @@ func (v *validator) check(tree jsonTree, path ...string) *complaints {
 	if wrong == nil {
 		return &complaints{}
 	}
-	x := explainer{validator: v, tree: tree, path: path}
+	x := explainer{inspection: v, tree: tree, path: path}
+	x.complaints.left = v.over()
 	x.explain(wrong, nil)
 	if len(x.complaints.list) == 0 { // whatever was found, an invalid value is refused
 		x.complaints.add(complaint{code: "P3108", path: path, found: kindOfJSON(tree.plain), wanted: v.root.Type.wanted()})

@@ -103,7 +103,7 @@ func TestPlainlyIsSureOfItself(t *testing.T) {
 		task := paramsTask(t, "a = "+declared)
 		f := task.Params.Fields[0]
 		for _, closed := range []bool{false, true} {
-			v := newValidator(f, closed)
+			v := &inspection{validator: newValidator(f, closed)}
 			for _, text := range values {
 				tree, err := decodeJSON([]byte(text))
 				if err != nil {

@@ -104,7 +104,7 @@ func (t *Type) wireEnum(w *objectText) {
 	for i, v := range t.Enum {
 		values[i] = enumJSON(v)
 	}
-	if name := t.enumType(); name != "" {
+	if name := t.shared; name != "" {
 		w.set("type", appendText(nil, name))
 	}
 	if len(values) == 1 {
@@ -114,8 +114,8 @@ func (t *Type) wireEnum(w *objectText) {
 	}
 }
 
-// enumType is the JSON type that all values of one_of share, "" when they differ.
-func (t *Type) enumType() string {
+// sharedType is the JSON type that all values of one_of share, "" when they differ.
+func (t *Type) sharedType() string {
 	name := func(v any) string {
 		switch v.(type) {
 		case string:

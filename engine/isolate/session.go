@@ -309,8 +309,9 @@ func (s *session) outcome(ctx context.Context, done doneMessage) (json.RawMessag
 			s.confine(d)
 		}
 		return nil, usage, &engine.BodyError{Diagnostics: list, Terminal: done.Terminal}
-	case jsonDepth(done.result) > maxDepth:
-		return nil, usage, s.broken("a result that is missing, no JSON, or too deep")
+	}
+	if err := starlib.CheckObject(done.result); err != nil {
+		return nil, usage, s.broken("a result that is none: " + shorten(err.Error(), maxText))
 	}
 	return done.result, usage, nil
 }
