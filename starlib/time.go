@@ -3,6 +3,9 @@ package starlib
 import (
 	"errors"
 	"math"
+	"regexp"
+	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // zones are the same on every machine
 
@@ -92,14 +95,43 @@ func timeParse(c *call) (starlark.Value, error) {
 	return c.instant(t)
 }
 
-// parseISO reads a date, or a date and a time, of ISO 8601.
+// isoForm is a date, and a time with or without seconds and an offset.
+var isoForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?([.][0-9]+)?([Zz]|[-+][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?)?$`)
+})
+
+// parseISO reads a date, or a date and a time, of ISO 8601: all that datetime()
+// takes, and the same without seconds or an offset, or with a space for the T.
 func parseISO(text string, zone *time.Location) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", time.DateTime, "2006-01-02 15:04:05Z07:00", time.DateOnly, "2006-01-02T15:04Z07:00", "2006-01-02T15:04"} {
-		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-			return t, nil
-		}
+	wrong := errors.New("want a date as 2026-03-01, or with a time as 2026-03-01T12:30:00Z")
+	part := isoForm().FindStringSubmatch(text)
+	if part == nil {
+		return time.Time{}, wrong
 	}
-	return time.Time{}, errors.New("want a date as 2026-03-01, or with a time as 2026-03-01T12:30:00Z")
+	date, clock, seconds, fraction, offset := part[1], part[2], part[3], part[4], part[5]
+	var leap time.Duration
+	switch {
+	case clock == "":
+		clock, seconds = "00:00", ":00"
+	case seconds == "" && fraction != "":
+		return time.Time{}, wrong
+	case seconds == "":
+		seconds = ":00"
+	case seconds == ":60" && isDateTime(text):
+		seconds, leap = ":59", time.Second
+	}
+	wall, err := time.Parse("2006-01-02 15:04:05", date+" "+clock+seconds+fraction)
+	if err != nil {
+		return time.Time{}, wrong
+	}
+	if offset != "" {
+		p := timeParser{rest: strings.ToUpper(offset)}
+		if err := p.offset(); err != nil {
+			return time.Time{}, err
+		}
+		zone = p.zone
+	}
+	return localTime(wall, zone).Add(leap), nil
 }
 
 func timeFromUnix(c *call) (starlark.Value, error) {

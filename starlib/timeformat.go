@@ -95,6 +95,15 @@ func layoutOf(letter byte) string {
 	return ""
 }
 
+// withSeconds is the layout long for a time whose offset has seconds, as those
+// from before there were zones do; else short.
+func withSeconds(t time.Time, short, long string) string {
+	if _, offset := t.Zone(); offset%60 != 0 {
+		return long
+	}
+	return short
+}
+
 // formatTime is Python's strftime.
 func formatTime(t time.Time, format string) (string, error) {
 	var b strings.Builder
@@ -107,6 +116,8 @@ func formatTime(t time.Time, format string) (string, error) {
 			fmt.Fprintf(&b, "%06d", t.Nanosecond()/1000)
 		case '%':
 			b.WriteByte('%')
+		case 'z':
+			b.WriteString(t.Format(withSeconds(t, "-0700", "-070000")))
 		default:
 			b.WriteString(t.Format(layoutOf(letter)))
 		}
@@ -119,13 +130,33 @@ func formatTime(t time.Time, format string) (string, error) {
 type timeParser struct {
 	rest                                       string
 	year, month, day, hour, minute, sec, nanos int
-	yearday                                    int // 0 when not given
-	half                                       int // of the day: 0 not given, 1 AM, 2 PM
+	yearday                                    int  // 0 when not given
+	half                                       int  // of the day: 0 not given, 1 AM, 2 PM
+	twelve                                     bool // the hour is one of 12
 	zone                                       *time.Location
 }
 
-// parseTime is Python's strptime: a field may have fewer digits than its
-// most, white space in the format matches any, names are English.
+// localTime is the moment when the clocks of a zone show what wall shows in UTC.
+// Of two such moments it is the first; a time that clocks leap over moves
+// forward by as much. time.Date promises neither. Clocks are put forward or
+// back less than a day from the wall time, so the offsets of the day before and
+// of the day after are all there are.
+func localTime(wall time.Time, zone *time.Location) time.Time {
+	_, before := wall.AddDate(0, 0, -1).In(zone).Zone()
+	_, after := wall.AddDate(0, 0, 1).In(zone).Zone()
+	first := wall.Add(-time.Duration(before) * time.Second).In(zone)
+	second := wall.Add(-time.Duration(after) * time.Second).In(zone)
+	if _, offset := first.Zone(); offset == before {
+		return first
+	}
+	if _, offset := second.Zone(); offset == after {
+		return second
+	}
+	return first // shown with the offset from after the leap
+}
+
+// parseTime is Python's strptime, but years and offsets have all their digits:
+// another field may have fewer digits than its most, white space in the format matches any, names are English.
 func parseTime(text, format string, zone *time.Location) (time.Time, error) {
 	p := timeParser{rest: text, year: 1900, month: 1, day: 1, zone: zone}
 	if err := eachDirective(format, p.literal, p.directive); err != nil {
@@ -139,6 +170,9 @@ func parseTime(text, format string, zone *time.Location) (time.Time, error) {
 
 // time puts together what was read.
 func (p *timeParser) time() (time.Time, error) {
+	if p.twelve && p.half == 0 {
+		return time.Time{}, formatError{"`%I` without `%p`", "`%I` with `%p`, or `%H`"}
+	}
 	if p.half > 0 {
 		if p.hour < 1 || p.hour > 12 {
 			return time.Time{}, errors.New("an hour with AM or PM is 1 to 12")
@@ -152,7 +186,7 @@ func (p *timeParser) time() (time.Time, error) {
 		}
 		p.month, p.day = int(first.Month()), first.Day()
 	}
-	t := time.Date(p.year, time.Month(p.month), p.day, p.hour, p.minute, p.sec, p.nanos, p.zone)
+	t := localTime(time.Date(p.year, time.Month(p.month), p.day, p.hour, p.minute, p.sec, p.nanos, time.UTC), p.zone)
 	if _, m, d := time.Date(p.year, time.Month(p.month), p.day, 0, 0, 0, 0, time.UTC).Date(); int(m) != p.month || d != p.day {
 		return time.Time{}, fmt.Errorf("the month %d of %d has no day %d", p.month, p.year, p.day)
 	}
@@ -185,9 +219,9 @@ func (p *timeParser) want(wanted string) error {
 func (p *timeParser) directive(letter byte) error {
 	switch letter {
 	case 'Y':
-		return p.number(&p.year, 4, 1, 9999)
+		return p.exactly(&p.year, 4, 1, 9999)
 	case 'y':
-		err := p.number(&p.year, 2, 0, 99)
+		err := p.exactly(&p.year, 2, 0, 99)
 		p.year += 1900
 		if p.year < 1969 {
 			p.year += 100
@@ -200,8 +234,10 @@ func (p *timeParser) directive(letter byte) error {
 	case 'j':
 		return p.number(&p.yearday, 3, 1, 366)
 	case 'H':
+		p.twelve = false
 		return p.number(&p.hour, 2, 0, 23)
 	case 'I':
+		p.twelve = true
 		return p.number(&p.hour, 2, 1, 12)
 	case 'M':
 		return p.number(&p.minute, 2, 0, 59)
@@ -246,6 +282,18 @@ func (p *timeParser) number(into *int, digits, least, most int) error {
 	return nil
 }
 
+// exactly reads a number of that many digits.
+func (p *timeParser) exactly(into *int, digits, least, most int) error {
+	for i := range digits {
+		if i >= len(p.rest) || !startsWithDigit(p.rest[i:]) {
+			return p.want(fmt.Sprintf("a number of %d digits", digits))
+		}
+	}
+	return p.number(into, digits, least, most)
+}
+
+func startsWithDigit(s string) bool { return s != "" && '0' <= s[0] && s[0] <= '9' }
+
 // name reads one of some names, in any case; into counts them from 1.
 func (p *timeParser) name(into *int, names ...string) error {
 	for i, name := range names {
@@ -257,7 +305,7 @@ func (p *timeParser) name(into *int, names ...string) error {
 	return p.want("one of " + strings.Join(names, ", "))
 }
 
-// offset reads Z, +0200 or +02:00.
+// offset reads Z, +0200 or +02:00; with seconds where there are two more digits.
 func (p *timeParser) offset() error {
 	if after, ok := strings.CutPrefix(p.rest, "Z"); ok {
 		p.rest, p.zone = after, time.UTC
@@ -271,15 +319,22 @@ func (p *timeParser) offset() error {
 		sign = -1
 	}
 	p.rest = p.rest[1:]
-	var hours, minutes int
-	if err := p.number(&hours, 2, 0, 23); err != nil {
+	var hours, minutes, seconds int
+	if err := p.exactly(&hours, 2, 0, 23); err != nil {
 		return err
 	}
-	p.rest = strings.TrimPrefix(p.rest, ":")
-	if err := p.number(&minutes, 2, 0, 59); err != nil {
+	after, colon := strings.CutPrefix(p.rest, ":")
+	p.rest = after
+	if err := p.exactly(&minutes, 2, 0, 59); err != nil {
 		return err
 	}
-	p.zone = time.FixedZone("", sign*(hours*60+minutes)*60)
+	if after, ok := strings.CutPrefix(p.rest, ":"); ok && colon && startsWithDigit(after) || !colon && startsWithDigit(p.rest) {
+		p.rest = strings.TrimPrefix(p.rest, ":")
+		if err := p.exactly(&seconds, 2, 0, 59); err != nil {
+			return err
+		}
+	}
+	p.zone = time.FixedZone("", sign*((hours*60+minutes)*60+seconds))
 	return nil
 }
 

@@ -26,7 +26,9 @@ var (
 	_ starlark.TotallyOrdered = duration(0)
 )
 
-func (t instant) String() string       { return time.Time(t).Format(time.RFC3339Nano) }
+func (t instant) String() string {
+	return time.Time(t).Format(withSeconds(time.Time(t), time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z07:00:00"))
+}
 func (t instant) Type() string         { return "time.time" }
 func (t instant) Freeze()              {}
 func (t instant) Truth() starlark.Bool { return true }
