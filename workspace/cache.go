@@ -35,6 +35,7 @@ import (
 type Cache struct {
 	dir string
 	max int64
+	of  string // the server that all in it came from
 
 	mu      sync.Mutex
 	flights map[string]*flight // what is being fetched by this process
@@ -53,7 +54,8 @@ type flight struct {
 
 // CacheOptions bound a Cache.
 type CacheOptions struct {
-	MaxSize int64 // bytes; 0 is 10 GiB
+	MaxSize int64  // bytes; 0 is 10 GiB
+	Server  string // where contents and listings come from: what one server says is not shown as another's
 }
 
 // usedStep is how exactly the time of use is kept.
@@ -68,6 +70,9 @@ func OpenCache(dir string, o *CacheOptions) (*Cache, error) {
 	if o != nil && o.MaxSize > 0 {
 		c.max = o.MaxSize
 	}
+	if o != nil {
+		c.of = o.Server
+	}
 	for _, d := range []string{dir, filepath.Join(dir, "objects"), filepath.Join(dir, "tmp")} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("open cache: %w", err)
@@ -81,6 +86,14 @@ func OpenCache(dir string, o *CacheOptions) (*Cache, error) {
 func hashOf(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:20])
+}
+
+// name is the key of something of the cache's server.
+func (c *Cache) name(kind string, parts ...string) string {
+	if c == nil {
+		return ""
+	}
+	return hashOf(append([]string{kind, c.of}, parts...)...)
 }
 
 func (c *Cache) path(key string) string { return filepath.Join(c.dir, "objects", key[:1], key) }

@@ -137,13 +137,13 @@ func (o *Overlay) differences(ctx context.Context) ([]difference, error) {
 	return diffs, nil
 }
 
-// sameContent compares a written file with an object of the same size: by the
-// MD5 where the store gives one, else byte by byte.
+// sameContent compares a written file with an object of the same size. Where the
+// MD5 differs the content does; where it does not, the bytes are compared.
 func (o *Overlay) sameContent(ctx context.Context, e *entry, old content) (bool, error) {
-	if e.from != nil && e.from.hashed == old.hashed && e.from.id == old.id {
+	if e.from != nil && e.from.place == old.place {
 		return true, nil
 	}
-	if e.from != nil && e.from.hashed && old.hashed {
+	if e.from != nil && e.from.hashed && old.hashed && e.from.sum != old.sum {
 		return false, nil
 	}
 	written, err := o.openEntry(ctx, e)
@@ -151,12 +151,17 @@ func (o *Overlay) sameContent(ctx context.Context, e *entry, old content) (bool,
 		return false, err
 	}
 	defer written.Close()
-	if old.hashed {
+	if e.from == nil && old.hashed {
 		sum := md5.New()
 		if _, err := copyAll(ctx, sum, written, copyChunk); err != nil {
 			return false, err
 		}
-		return identity(sum.Sum(nil)) == old.id, nil
+		if md5sum(sum.Sum(nil)) != old.sum {
+			return false, nil
+		}
+		if _, err := written.Seek(0, io.SeekStart); err != nil {
+			return false, err
+		}
 	}
 	before, _, err := o.fetch(ctx, old)
 	if err != nil {
@@ -166,7 +171,7 @@ func (o *Overlay) sameContent(ctx context.Context, e *entry, old content) (bool,
 	return sameBytes(ctx, written, before)
 }
 
-func (o *Overlay) openEntry(ctx context.Context, e *entry) (io.ReadCloser, error) {
+func (o *Overlay) openEntry(ctx context.Context, e *entry) (io.ReadSeekCloser, error) {
 	if e.blob != nil {
 		return openCommitted(e.blob.path, e.size)
 	}

@@ -13,7 +13,7 @@ import (
 // pieces one after the other, and a checksum of all that, since a file of a
 // crashed machine may have any content.
 
-const listingMagic = "perago listing 2\n"
+const listingMagic = "perago listing 3\n"
 
 // castagnoli is made when it is first asked for: a check reads no listing.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }

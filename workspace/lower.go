@@ -344,6 +344,9 @@ func (l *lower) read(ctx context.Context, folder string) (*listing, error) {
 		if err == nil {
 			err = b.add(o)
 		}
+		if err == nil && b.l.total%lookEvery == 0 && ctx.Err() != nil {
+			err = context.Cause(ctx) // a page that is here already may be long
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -359,7 +362,7 @@ func (l *lower) listingKey(folder string) string {
 	if _, local := l.store.(LocalOpener); local || l.ref.Commit == "" {
 		return ""
 	}
-	return hashOf("listing", l.ref.Repository, l.ref.Commit, l.root, folder)
+	return l.cache.name("listing", l.ref.Repository, l.ref.Commit, l.root, folder)
 }
 
 // at names a place of the commit for an error: "raw/a.csv@3f2c5a7b".

@@ -243,7 +243,7 @@ func TestListingFile(t *testing.T) {
 		}
 		for _, o := range []Object{objects[1], objects[3], objects[4], objects[5]} {
 			c, is := l.find(o.Path)
-			if !is || c.size != o.Size || c.checksum != o.Checksum || c.hashed != o.Hashed || c.id != contentOf(o, "c").id {
+			if !is || c.size != o.Size || c.checksum != o.Checksum || c.hashed != o.Hashed || c.sum != contentOf(o, "c").sum || c.place != contentOf(o, "c").place {
 				t.Errorf("%s is %+v (%t), want %+v", o.Path, c, is, o)
 			}
 		}

@@ -144,14 +144,11 @@ func (o *Overlay) fetch(ctx context.Context, c content) (f *os.File, hit bool, e
 	return f, false, nil
 }
 
-// cacheKey names the content of an object for all attempts. Repositories share
-// nothing, so that no one can plant what another one reads.
+// cacheKey names the content of an object for all attempts: by where the store
+// keeps it, beside its checksum. Repositories and servers share nothing, and two
+// contents with one MD5 are two.
 func (o *Overlay) cacheKey(c content) string {
-	kind := "address"
-	if c.hashed {
-		kind = "md5"
-	}
-	return hashOf(kind, o.ref.Repository, string(c.id[:]), strconv.FormatInt(c.size, 10))
+	return o.opts.Cache.name("object", o.ref.Repository, string(c.place[:]), string(c.sum[:]), strconv.FormatInt(c.size, 10))
 }
 
 // download brings an object into an empty file, and checks it: the size, and
@@ -216,8 +213,8 @@ func (o *Overlay) downloadOnce(ctx context.Context, c content, to *os.File) erro
 	if sum == nil {
 		return nil
 	}
-	if got := identity(sum.Sum(nil)); got != c.id {
-		return &damagedError{got: fmt.Sprintf("MD5 %x", got), want: fmt.Sprintf("MD5 %x", c.id)}
+	if got := md5sum(sum.Sum(nil)); got != c.sum {
+		return &damagedError{got: fmt.Sprintf("MD5 %x", got), want: fmt.Sprintf("MD5 %x", c.sum)}
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ const (
 	childrenCost = 272 // a map with its first place
 	entryCost    = 32
 	blobCost     = 32 // without its path
-	contentCost  = 64 // without its texts
+	contentCost  = 80 // without its texts
 )
 
 // BoundError is an attempt that would hold more than it may.

@@ -182,7 +182,7 @@ func (c *config) openCache() (*workspace.Cache, error) {
 	if c.CacheRoot == "" {
 		return nil, environmentError("set PERAGO_CACHE_ROOT", "there is no folder for the cache: this user has none")
 	}
-	cache, err := workspace.OpenCache(c.CacheRoot, &workspace.CacheOptions{MaxSize: c.CacheMax})
+	cache, err := workspace.OpenCache(c.CacheRoot, &workspace.CacheOptions{MaxSize: c.CacheMax, Server: c.LakeFS.URL})
 	if err != nil {
 		return nil, environmentError("name a folder that can be written: --cache-root DIR", "%w", err)
 	}
