@@ -150,7 +150,7 @@ func (x *execution) guards(ctx context.Context, p *place, side when) error {
 	}
 	var list diag.List
 	for _, f := range failures {
-		x.log.Warn("guard failed", "guard", f.Guard.String(), "side", name, "found", x.redact.text(f.Found), "wanted", f.Wanted)
+		x.log.Warn("guard failed", "guard", f.Guard.String(), "side", name, "found", x.redact.line(f.Found), "wanted", f.Wanted)
 		d := &diag.Diagnostic{Code: code, Severity: diag.Error,
 			Message: fmt.Sprintf("%s guard %s does not hold", name, f.Guard), Found: f.Found, Wanted: f.Wanted}
 		x.placeAt(d, at[f.Index])
@@ -283,12 +283,12 @@ func (x *execution) complete(ref *workspace.Ref, result json.RawMessage, err err
 
 // record logs one record of the body, without secrets.
 func (x *execution) record(r starlib.Record) {
-	attrs := []slog.Attr{slog.String("at", fmt.Sprintf("%s:%d", r.At.File, r.At.Line))}
-	message := x.redact.text(r.Message)
+	attrs := []slog.Attr{slog.String("at", diag.Printable(fmt.Sprintf("%s:%d", r.At.File, r.At.Line)))}
+	message := x.redact.line(r.Message)
 	var line strings.Builder
-	fmt.Fprintf(&line, "%s %s:%d %s", r.Level, r.At.File, r.At.Line, message)
+	fmt.Fprintf(&line, "%s %s %s", r.Level, attrs[0].Value, message)
 	for _, f := range r.Fields {
-		key, value := x.redact.text(f.Key), x.redact.value(f.Value)
+		key, value := x.redact.line(f.Key), x.redact.value(f.Value)
 		attrs = append(attrs, slog.Attr{Key: "field." + key, Value: value})
 		fmt.Fprintf(&line, " %s=%s", key, value)
 	}
@@ -300,7 +300,7 @@ func (x *execution) record(r starlib.Record) {
 
 // progress passes a report on, without secrets: a number that is one counts as 0.
 func (x *execution) progress(p starlib.Progress) {
-	p.Message = x.redact.text(p.Message)
+	p.Message = x.redact.line(p.Message)
 	for _, n := range []*float64{&p.Done, &p.Total} {
 		if x.redact.float(*n) {
 			*n = 0

@@ -71,7 +71,7 @@ func TestLoadRefusesWhatIsNoTaskFile(t *testing.T) {
 		{"large.star", "P1303 large.star: this is too large: got 10.0 MiB, want at most 1 MiB"},
 		{"fifo.star", "P1302 fifo.star: this is no plain file"},
 		{"/dev/null", "P1302 /dev/null: this is no plain file"},
-		{"a\x00b", "P1301 a\x00b: this cannot be read: invalid argument"},
+		{"a\x00b", "P1301 a␀b: this cannot be read: invalid argument"},
 		{"", "P1301 this cannot be read"},
 	} {
 		m, list := engine.Load(tt.file, nil)

@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"time"
+
+	"perago/starlib/diag"
 )
 
 // This file holds the shape of the log: which attributes a record of an attempt
@@ -31,11 +33,15 @@ type LogOptions struct {
 	OnLoss    func(LogLoss) // told when records begin to be lost, and when that is over; nil: nobody is
 }
 
-// LogTime, as slog.HandlerOptions.ReplaceAttr, writes `time` as RFC 3339 at UTC+08:00, to the millisecond.
+// LogTime, as slog.HandlerOptions.ReplaceAttr, writes `time` as RFC 3339 at UTC+08:00,
+// to the millisecond, and makes every text safe to be shown on a terminal.
 func LogTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
 		at := a.Value.Time().In(time.FixedZone("", 8*60*60))
 		return slog.String(slog.TimeKey, at.Format("2006-01-02T15:04:05.000Z07:00"))
+	}
+	if a.Value.Kind() == slog.KindString { // the escapes of JSON leave C1 and marks of direction as they are
+		a.Value = slog.StringValue(diag.PrintableLines(a.Value.String()))
 	}
 	return a
 }

@@ -232,6 +232,9 @@ func (r *redactor) beside(cut *ellipsis, i int) int {
 	return 0
 }
 
+// line is text as one line that is safe on a terminal.
+func (r *redactor) line(s string) string { return diag.Printable(r.text(s)) }
+
 // number says whether a number, as it is printed, is secret. A short one is when
 // it is the whole secret: 15 does not show a 5.
 func (r *redactor) number(s string) bool {
@@ -253,16 +256,13 @@ func (r *redactor) float(f float64) bool {
 	return r.number(strconv.FormatFloat(f, 'g', -1, 64)) || r.number(strconv.FormatFloat(f, 'f', -1, 64))
 }
 
-// value hides what is secret in a value of a log record, keys included. A value
-// without secrets keeps its type.
+// value hides what is secret in a value of a log record, keys included, and makes
+// each text in it a line. A number without secrets keeps its type.
 func (r *redactor) value(v slog.Value) slog.Value {
-	if r == nil {
-		return v
-	}
-	switch v := v.Resolve(); v.Kind() {
-	case slog.KindString:
-		return slog.StringValue(r.text(v.String()))
-	case slog.KindBool:
+	switch v := v.Resolve(); {
+	case v.Kind() == slog.KindString:
+		return slog.StringValue(r.line(v.String()))
+	case v.Kind() == slog.KindBool, r == nil && v.Kind() != slog.KindAny:
 		return v
 	default:
 		return slog.AnyValue(r.any(v.Any()))
@@ -274,7 +274,7 @@ func (r *redactor) any(v any) any {
 	case nil, bool:
 		return v
 	case string:
-		return r.text(v)
+		return r.line(v)
 	case float64:
 		if r.float(v) {
 			return mask
@@ -294,11 +294,11 @@ func (r *redactor) any(v any) any {
 	case map[string]any:
 		object := make(map[string]any, len(v))
 		for key, item := range v {
-			object[r.text(key)] = r.any(item)
+			object[r.line(key)] = r.any(item)
 		}
 		return object
 	}
-	return r.text(fmt.Sprint(v))
+	return r.line(fmt.Sprint(v))
 }
 
 // list returns the diagnostics without secrets. Places stay: they come from the

@@ -110,3 +110,38 @@ task(
 		}
 	}
 }
+
+// Whatever a body says and a file is called: people and Conductor get text that no
+// terminal obeys, one line a record.
+func TestWhatABodySaysIsSafe(t *testing.T) {
+	const nasty = `\x1b]0;owned\x07\x1b[2J\r\nINFO forged.star:1 all passed\u009b31m\u202etxt.exe\u2066\u2028`
+	for _, body := range []string{
+		`log.info("N", **{"N": "N", "v": ["N", {"N": "N"}]})`, `print("N")`, `progress(1, message = "N")`, `fail("N")`, `fail_terminal("N")`,
+		`(workspace / "N.tmp").write_text("x")`, `(workspace / "N").read_text()`, `int("N")`, `{}["N"]`, `return {"N": 1}`, `return {"n": "N"}`,
+	} {
+		f := newFixture(t, map[string]string{"raw/a.csv": "x"})
+		if !strings.Contains(body, "return") {
+			body += "; return {\"n\": 1}"
+		}
+		m := load(t, header+"def run(workspace, params):\n    "+strings.ReplaceAll(strings.ReplaceAll(body, "N", nasty), "; ret", "\n    ret")+"\n")
+		var lines []string
+		res := f.runner.Run(t.Context(), m, f.attempt(`{}`), engine.Hooks{
+			Record:   func(line string) { lines = append(lines, line) },
+			Progress: func(p starlib.Progress) { lines = append(lines, p.Message) },
+		})
+		lines = append(lines, strings.Split(res.Reason, "\n")...)
+		for _, line := range append(lines, strings.Split(res.Story, "\n")...) {
+			if strings.ContainsAny(line, "\x1b\x07\r\n\u009b\u202e\u2066\u2028") {
+				t.Errorf("%s: a terminal would obey %q", body, line)
+			}
+		}
+		for _, line := range lines {
+			if strings.HasPrefix(line, "INFO forged.star") {
+				t.Errorf("%s: a forged line: %q", body, lines)
+			}
+		}
+		if strings.ContainsAny(f.log.String(), "\x1b\u009b\u202e\u2066\u2028") && !strings.Contains(f.log.String(), `"status":"FAILED`) {
+			t.Errorf("%s: in the log: %s", body, f.log)
+		}
+	}
+}

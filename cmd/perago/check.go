@@ -178,10 +178,10 @@ func (a *app) printChecked(c checked, format string) error {
 	}
 	diag.WriteText(a.stderr, c.Diagnostics, a.textOptions())
 	for _, t := range c.Tasks {
-		fmt.Fprintf(a.stdout, "ok: %s  %s\n", t.Name, t.File)
+		fmt.Fprintf(a.stdout, "ok: %s  %s\n", t.Name, diag.Printable(t.File))
 	}
 	for _, file := range c.libraries {
-		fmt.Fprintf(a.stdout, "ok: a library  %s\n", file)
+		fmt.Fprintf(a.stdout, "ok: a library  %s\n", diag.Printable(file))
 	}
 	return nil
 }

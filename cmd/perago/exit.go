@@ -96,7 +96,7 @@ func (a *app) report(err error) {
 
 // indentRest sets the second and later lines of a message off from its first.
 func indentRest(s string) string {
-	return strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
+	return strings.ReplaceAll(diag.PrintableLines(strings.TrimRight(s, "\n")), "\n", "\n  ")
 }
 
 // cut shortens a value for a message: nobody wants to read more than 80 characters of it.

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"perago/starlib/diag"
 )
 
 func (a *app) fmtCommand() *ffcli.Command {
@@ -79,7 +81,7 @@ func (a *app) formatFiles(ctx context.Context, args []string, check bool) error 
 			continue
 		}
 		if changed {
-			fmt.Fprintln(a.stdout, file)
+			fmt.Fprintln(a.stdout, diag.Printable(file))
 			if check {
 				worst = told(exitInvalid)
 			}

@@ -126,7 +126,7 @@ func tellChanges(w io.Writer, changes []workspace.Change) {
 		widest = max(widest, len(shortSize(c.Size)))
 	}
 	for _, c := range changes {
-		fmt.Fprintf(w, "%s  %*s  %s\n", c.Op, widest, shortSize(c.Size), c.Path)
+		fmt.Fprintf(w, "%s  %*s  %s\n", c.Op, widest, shortSize(c.Size), diag.Printable(c.Path))
 	}
 }
 

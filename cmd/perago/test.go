@@ -93,13 +93,13 @@ func (a *app) printTest(r tasktest.Result) {
 	if !r.Passed() {
 		mark = "FAIL"
 	}
-	fmt.Fprintf(a.stdout, "%s  %s  %s  %s\n", mark, r.File, r.Name, shortTime(r.Took))
+	fmt.Fprintf(a.stdout, "%s  %s  %s  %s\n", mark, diag.Printable(r.File), diag.Printable(r.Name), shortTime(r.Took))
 	if r.Passed() {
 		return
 	}
 	diag.WriteText(a.stdout, r.Failure, diag.TextOptions{Color: a.colorful(a.stdout.w)})
 	for _, line := range r.Log {
-		fmt.Fprintln(a.stdout, "  log:", line)
+		fmt.Fprintln(a.stdout, "  log:", diag.Printable(line))
 	}
 }
 

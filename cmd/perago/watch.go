@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"perago/engine"
+	"perago/starlib/diag"
 )
 
 // openLogs opens the log files of the worker, and shows what it logs: every
@@ -144,7 +145,7 @@ func table(s engine.Snapshot, modules []*engine.Module, up time.Duration) []stri
 		if r.Progress.Message != "" {
 			line += "  " + cut(r.Progress.Message)
 		}
-		lines = append(lines, line)
+		lines = append(lines, diag.Printable(line))
 	}
 	return lines
 }

@@ -93,14 +93,14 @@ func (l List) Error() string {
 }
 
 // Line1 is the first line of a Diagnostic, "FILE:LINE:COLUMN: message: got X,
-// want Y", without what is not known.
+// want Y", without what is not known. It is one line, and safe on a terminal.
 func (d *Diagnostic) Line1() string {
-	p := Problem{Message: d.Message, Found: d.Found, Wanted: d.Wanted}
-	if d.File == "" {
-		return p.Error()
+	message := (&Problem{Message: d.Message, Found: d.Found, Wanted: d.Wanted}).Error()
+	switch {
+	case d.File != "" && d.Line != 0:
+		message = d.File + ":" + strconv.Itoa(d.Line) + ":" + strconv.Itoa(d.Column) + ": " + message
+	case d.File != "":
+		message = d.File + ": " + message
 	}
-	if d.Line == 0 {
-		return d.File + ": " + p.Error()
-	}
-	return d.File + ":" + strconv.Itoa(d.Line) + ":" + strconv.Itoa(d.Column) + ": " + p.Error()
+	return Printable(message)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 
 	"github.com/rivo/uniseg"
 )
@@ -75,7 +74,7 @@ func (d *Diagnostic) text(b *bytes.Buffer, p paint) {
 	if len(d.Stack) > 1 {
 		fmt.Fprintf(b, "  %s\n", p.as(blue, "calls, outermost first:"))
 		for _, f := range d.Stack {
-			fmt.Fprintf(b, "    %s:%d:%d in %s\n", printable(f.File), f.Line, f.Column, printable(f.Function))
+			fmt.Fprintf(b, "    %s:%d:%d in %s\n", Printable(f.File), f.Line, f.Column, Printable(f.Function))
 		}
 	}
 }
@@ -86,18 +85,14 @@ func (d *Diagnostic) where() string {
 	case d.File == "":
 		return ""
 	case d.Line == 0:
-		return printable(d.File)
+		return Printable(d.File)
 	}
-	return fmt.Sprintf("%s:%d:%d", printable(d.File), d.Line, d.Column)
+	return fmt.Sprintf("%s:%d:%d", Printable(d.File), d.Line, d.Column)
 }
 
 // indented keeps the lines of a text below each other.
 func indented(s string) string {
-	lines := splitLines(s)
-	for i, line := range lines {
-		lines[i] = printable(line)
-	}
-	return strings.Join(lines, "\n    ")
+	return strings.ReplaceAll(PrintableLines(s), "\n", "\n    ")
 }
 
 // excerpt is the source line with a caret below the column.
@@ -129,7 +124,7 @@ func window(source string, column int) (line, lead string) {
 		tail = "…"
 	}
 	var blanks strings.Builder
-	before := head + printable(string(runes[from:at]))
+	before := head + Printable(string(runes[from:at]))
 	for _, part := range strings.SplitAfter(before, "\t") {
 		text, tab := strings.CutSuffix(part, "\t")
 		blanks.WriteString(strings.Repeat(" ", uniseg.StringWidth(text)))
@@ -137,25 +132,7 @@ func window(source string, column int) (line, lead string) {
 			blanks.WriteByte('\t')
 		}
 	}
-	return before + printable(string(runes[at:to])) + tail, blanks.String()
-}
-
-// printable replaces what would move a terminal's cursor or turn its text
-// around: control characters, tabs excepted, and the marks of direction.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return r
-		case r < 0x20:
-			return 0x2400 + r
-		case r == 0x7f:
-			return 0x2421
-		case unicode.IsControl(r), r == 0x200e, r == 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x2028, r == 0x2029:
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
+	return before + Printable(string(runes[at:to])) + tail, blanks.String()
 }
 
 // MarshalJSON writes no diagnostics as [], not as null.
@@ -172,10 +149,15 @@ func (l List) MarshalJSON() ([]byte, error) {
 
 // WriteJSON writes the list as one JSON array, indented by a space.
 func WriteJSON(w io.Writer, list List) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	return e.Encode(list)
+	if err := e.Encode(list); err != nil {
+		return err
+	}
+	_, err := w.Write(PrintableJSON(b.Bytes()))
+	return err
 }
 
 // WriteGitHub writes each Diagnostic as a workflow command, which GitHub shows
@@ -202,6 +184,7 @@ func WriteGitHub(w io.Writer, list List) error {
 		if d.Hint != "" {
 			message += "\nhint: " + d.Hint
 		}
+		message = PrintableLines(message)
 		b.WriteString("::" + command)
 		if len(properties) > 0 {
 			b.WriteString(" " + strings.Join(properties, ","))

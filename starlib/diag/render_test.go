@@ -131,7 +131,7 @@ func TestWriteGitHub(t *testing.T) {
 	d.File = "a,b:c%.star"
 	err := WriteGitHub(&b, List{d, {Severity: Warning, Message: "100%\r\nsure, yes: no"}})
 	const want = "::error file=a%2Cb%3Ac%25.star,line=12,col=7,title=P4201::`+` does not work: got int, want string%0Ahint: write `str(x)`\n" +
-		"::warning::100%25%0D%0Asure, yes: no\n"
+		"::warning::100%25%0Asure, yes: no\n"
 	if err != nil || b.String() != want {
 		t.Errorf("got\n%s%v\nwant\n%s", b.String(), err, want)
 	}
