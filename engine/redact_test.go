@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -140,9 +139,12 @@ def run(params):
 			if again := r.text(clean); again != clean {
 				t.Errorf("%q is hidden further: %q", clean, again)
 			}
-			got := fmt.Sprint(r.any(map[string]any{text: []any{text}}))
-			if part := leaks(got, one) + leaks(got, two); part != "" {
-				t.Errorf("%q is shown in a value: %q", part, got)
+			for key, item := range r.any(map[string]any{text: []any{text}}).(map[string]any) {
+				for _, got := range []string{key, item.([]any)[0].(string)} { // each by itself: a mark and the syntax around it may spell a short secret
+					if part := leaks(got, one) + leaks(got, two); part != "" {
+						t.Errorf("%q is shown in a value: %q", part, got)
+					}
+				}
 			}
 		}
 	})
