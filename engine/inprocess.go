@@ -23,7 +23,7 @@ type InProcess struct {
 // Run implements Body.
 func (b InProcess) Run(ctx context.Context, m *Module, call Call) (json.RawMessage, Usage, error) {
 	thread := &starlark.Thread{Name: m.Task.Name}
-	lim, ctx, release := limit(ctx, thread, m, call, b.Alone)
+	lim, ctx, release := limit(ctx, thread, m, m.Body, call, b.Alone)
 	defer release()
 	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: time.Now, Bounds: &m.bounds}
 	if b.Alone != nil {

@@ -91,9 +91,9 @@ type limiter struct {
 // context it returns ends, with the *LimitError or the cause of ctx, when the
 // body has to stop; release must be called when the body has returned, and
 // waits for what limit started.
-func limit(ctx context.Context, thread *starlark.Thread, m *Module, call Call, alone *Alone) (*limiter, context.Context, func()) {
+func limit(ctx context.Context, thread *starlark.Thread, m *Module, body *starlark.Function, call Call, alone *Alone) (*limiter, context.Context, func()) {
 	inner, cancel := context.WithCancelCause(ctx)
-	pos := m.Body.Position()
+	pos := body.Position()
 	lim := &limiter{thread: thread, limits: call.Limits, alone: alone, bounds: &m.bounds, cancel: cancel, log: call.Log,
 		at: starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)}}
 	lim.boundSteps()

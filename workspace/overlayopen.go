@@ -128,17 +128,17 @@ func (o *Overlay) fetch(ctx context.Context, c content) (f *os.File, hit bool, e
 			return nil, false, err
 		}
 	}
-	f, err = os.CreateTemp(o.opts.Dir, "")
+	filled, err := os.CreateTemp(o.opts.Dir, "")
 	if err != nil {
 		return nil, false, err
 	}
-	os.Remove(f.Name()) // it goes when it is closed
-	err = fill(f)
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
+	defer os.Remove(filled.Name()) // the content goes when the file is closed
+	err = fill(filled)
+	if err = errors.Join(err, filled.Close()); err != nil {
+		return nil, false, err
 	}
+	f, err = os.Open(filled.Name()) // who reads cannot write, a child least of all
 	if err != nil {
-		f.Close()
 		return nil, false, err
 	}
 	return f, false, nil

@@ -11,26 +11,40 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
+	"perago/engine"
+	"perago/engine/isolate"
 	"perago/engine/tasktest"
+	"perago/starlib"
 	"perago/starlib/diag"
+)
+
+const (
+	testMemory     = 512 << 20 // bytes that one test may hold, the bodies of its tasks not counted
+	maxTestSeconds = 86400
 )
 
 func (a *app) testCommand() *ffcli.Command {
 	flags := newFlagSet("test")
 	format := choiceFlag(flags, "format", "how the outcome is written", []string{"text", "json", "junit"})
 	match := flags.String("run", "", "run only the tests whose name `REGEXP` finds")
+	seconds := flags.Int("seconds", 60, "end a test after `N` seconds, the tasks that it runs included")
 	root := rootFlag(flags)
 	return &ffcli.Command{
 		Name:       "test",
 		ShortUsage: "perago test [FILE|DIR...] [flags]",
 		ShortHelp:  "Run the tests that stand beside task files: *_test.star.",
 		LongHelp: `A folder stands for every *_test.star below it; none is the current folder. A test
-is a function test_*(t); docs/language.md tells what t can do. Needs no server.`,
+is a function test_*(t); docs/language.md tells what t can do. Needs no server.
+The tasks that a test runs run as in an attempt, in processes of their own. A
+test that takes longer than --seconds, or holds more than 512 MiB, has failed.`,
 		FlagSet: flags,
 		Exec: a.interruptible(func(ctx context.Context, args []string) error {
 			pattern, err := regexp.Compile(*match)
 			if err != nil {
 				return usageError("", "-run: %w", err)
+			}
+			if *seconds < 1 || *seconds > maxTestSeconds {
+				return usageError("", "--seconds: got %d, want 1 to %d", *seconds, maxTestSeconds)
 			}
 			files, err := tasktest.Files(args)
 			if err != nil {
@@ -42,7 +56,12 @@ is a function test_*(t); docs/language.md tells what t can do. Needs no server.`
 						"%s is no test file, whose name ends in %s", file, tasktest.Suffix)
 				}
 			}
-			return a.test(ctx, files, *format, tasktest.Options{Root: *root, Match: pattern})
+			bodies := isolate.New(isolate.Options{})
+			defer bodies.Close()
+			return a.test(ctx, files, *format, tasktest.Options{Root: *root, Match: pattern, Body: bodies,
+				Limits: engine.Limits{Memory: testMemory, Wall: time.Duration(*seconds) * time.Second},
+				Alone: &engine.Alone{Enter: func(string, starlib.Position) {}, Passed: func(*engine.LimitError) {},
+					Stuck: func(starlib.Position) {}, Peak: func(int64) {}}})
 		}),
 	}
 }

@@ -48,7 +48,11 @@ type place struct {
 // place makes the workspace that a test describes.
 func (x *test) place(m *engine.Module, described starlark.Value) (*place, error) {
 	p := &place{kept: map[string][]byte{}}
-	p.runner = &engine.Runner{Body: engine.InProcess{}, Root: x.root, Fixed: &p.ref, Publisher: p}
+	body := x.o.Body
+	if body == nil {
+		body = engine.InProcess{}
+	}
+	p.runner = &engine.Runner{Body: body, Root: x.root, Fixed: &p.ref, Publisher: p}
 	if m.Task.Workspace == nil {
 		if described != starlark.None {
 			return nil, misuse("t.run", errors.New("the task has no workspace"))

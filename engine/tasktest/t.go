@@ -23,6 +23,7 @@ type test struct {
 	*suite
 	ctx     context.Context
 	log     []string
+	said    int      // bytes, those that log has no room for among them
 	closers []func() // of the folders that t.run opened: read looks into them until the test is over
 }
 
@@ -44,7 +45,14 @@ func (x *test) record(r starlib.Record) {
 	for _, f := range r.Fields {
 		line += fmt.Sprintf(" %s=%s", f.Key, f.Value)
 	}
-	x.log = append(x.log, line)
+	x.say(line)
+}
+
+// say keeps one line of what the test and its tasks logged.
+func (x *test) say(line string) {
+	if x.said += len(line); x.said <= engine.MaxLogBytes {
+		x.log = append(x.log, line)
+	}
 }
 
 // misuse is a wrong call of one of the methods of t.
@@ -202,7 +210,7 @@ func (x *test) run(thread *starlark.Thread, args starlark.Tuple, kwargs []starla
 	}
 	result := place.runner.Run(x.ctx, m, engine.Attempt{Task: m.Task.Name, TaskID: "test", WorkflowID: "test", Reference: "test",
 		Input: fmt.Appendf(nil, `{"params": %s}`, string(input.(starlark.String)))},
-		engine.Hooks{Record: func(line string) { place.log = append(place.log, line); x.log = append(x.log, line) }})
+		engine.Hooks{Record: func(line string) { place.log = append(place.log, line); x.say(line) }})
 	if x.ctx.Err() != nil {
 		return nil, context.Cause(x.ctx)
 	}
@@ -214,7 +222,7 @@ func (x *test) task(path string) (*engine.Module, error) {
 	if m := x.tasks[path]; m != nil {
 		return m, nil
 	}
-	m, complaints := engine.Load(path, &engine.LoadOptions{Root: x.loadRoot})
+	m, complaints := engine.Load(path, &engine.LoadOptions{Root: x.o.Root})
 	if m == nil {
 		return nil, &diag.Problem{Code: "P4152", Message: "the task file does not load: " + complaints.Error(), Hint: "`perago check " + path + "` says more"}
 	}

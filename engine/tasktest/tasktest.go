@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +28,14 @@ type Options struct {
 	Root  string         // what // means in a load; "" as for engine.Load
 	Match *regexp.Regexp // run only the tests whose name it finds; nil is all
 	Dir   string         // for the attempts' folders; "" is the folder for temporary files
+	Skip  int            // leave out as many of the tests that Match finds
+
+	Body   engine.Body   // runs the bodies of the tasks; nil is in this process
+	Limits engine.Limits // of each test; 0 is no limit
+	// Alone watches the memory of a test, in a process that runs nothing else.
+	Alone *engine.Alone
+	// Starts is told of each test before it runs; nil tells nobody.
+	Starts func(name string)
 }
 
 // Result is what became of one test.
@@ -38,6 +45,7 @@ type Result struct {
 	Took    time.Duration
 	Failure diag.List // empty: it passed
 	Log     []string  // what the tasks and the test itself logged
+	Limit   bool      // it passed one of its limits
 }
 
 // Passed says whether the test did.
@@ -98,10 +106,14 @@ func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 	}
 	defer root.Close()
 
-	s := &suite{file: file, module: m, root: root, loadRoot: o.Root, tasks: map[string]*engine.Module{}}
-	for _, fn := range tests(globals, o.Match) {
+	s := &suite{file: file, module: m, root: root, o: o, tasks: map[string]*engine.Module{}}
+	found := tests(globals, o.Match)
+	for _, fn := range found[min(o.Skip, len(found)):] {
 		if ctx.Err() != nil {
 			break
+		}
+		if o.Starts != nil {
+			o.Starts(fn.Name())
 		}
 		r := s.one(ctx, fn)
 		if ctx.Err() != nil {
@@ -117,11 +129,11 @@ func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 
 // suite is what the tests of one file share.
 type suite struct {
-	file     string
-	module   *engine.Module
-	root     *workspace.Root
-	loadRoot string
-	tasks    map[string]*engine.Module // loaded task files, by path
+	file   string
+	module *engine.Module
+	root   *workspace.Root
+	o      Options
+	tasks  map[string]*engine.Module // loaded task files, by path
 }
 
 // tests are the functions test_*, in the order in which they stand.
@@ -140,33 +152,39 @@ func tests(globals starlark.StringDict, match *regexp.Regexp) []*starlark.Functi
 // one runs one test.
 func (s *suite) one(ctx context.Context, fn *starlark.Function) Result {
 	start := time.Now()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	x := &test{suite: s, ctx: ctx}
-	thread := &starlark.Thread{Name: fn.Name()}
-	stop := context.AfterFunc(ctx, func() { thread.Cancel(context.Cause(ctx).Error()) })
-	defer stop()
-	run := &starlib.Run{Context: ctx, Now: time.Now, Log: x.record, Progress: func(starlib.Progress) {}}
-	run.Attach(thread)
-	err := call(thread, fn, x)
-	err = errors.Join(err, run.End(ctx))
+	x := &test{suite: s}
+	call := engine.Call{Limits: s.o.Limits, Log: x.record, Progress: func(starlib.Progress) {}}
+	err := s.module.CallTest(ctx, fn, call, s.o.Alone, func(ctx context.Context) starlark.Value {
+		x.ctx = ctx
+		return x.value()
+	})
 	for _, closeFolder := range x.closers {
 		closeFolder()
 	}
 	r := Result{File: s.file, Name: fn.Name(), Took: time.Since(start), Log: x.log}
 	if err != nil {
 		r.Failure = s.module.Diagnose(err)
+		if passed := (*engine.LimitError)(nil); errors.As(err, &passed) {
+			r.Limit, r.Failure = true, Passed(fn.Name(), passed, r.Failure)
+		}
 	}
 	return r
 }
 
-// call calls a test; a panic of perago's own is the test's failure.
-func call(thread *starlark.Thread, fn *starlark.Function, x *test) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &engine.PanicError{Value: v, Stack: string(debug.Stack())}
-		}
-	}()
-	_, err = starlark.Call(thread, fn, starlark.Tuple{x.value()}, nil)
-	return err
+// Passed is the failure of a test that passed one of its limits, where it was at
+// that moment as far as it is known.
+func Passed(name string, e *engine.LimitError, at diag.List) diag.List {
+	d := &diag.Diagnostic{}
+	if len(at) > 0 {
+		*d = *at[0]
+	}
+	d.Code, d.Severity, d.Message = e.Code, diag.Error, name+" passed its limit of "+e.Limit
+	d.Found, d.Wanted, d.Hint = e.Found, e.Wanted, ""
+	switch e.Limit {
+	case "seconds":
+		d.Hint = "give each test more with --seconds, or do less in it"
+	case "memory":
+		d.Hint = "hold less in one test"
+	}
+	return diag.List{d}
 }

@@ -1,0 +1,41 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"perago/starlib"
+)
+
+// CallTest calls a function of a test file with the value that t makes, within
+// the limits of call, which hold it as they hold a body. t gets the context that
+// ends with the test. The error joins the *LimitError that ended the test to
+// where it was; a panic of perago's own is an error, too.
+func (m *Module) CallTest(ctx context.Context, fn *starlark.Function, call Call, alone *Alone, t func(context.Context) starlark.Value) error {
+	thread := &starlark.Thread{Name: fn.Name()}
+	lim, ctx, release := limit(ctx, thread, m, fn, call, alone)
+	defer release()
+	run := &starlib.Run{Context: ctx, Now: time.Now, Log: lim.record, Progress: call.Progress, Bounds: &m.bounds}
+	run.Attach(thread)
+	err := calledTest(thread, fn, t(ctx))
+	err = errors.Join(err, run.End(ctx))
+	if passed := lim.passed.Load(); passed != nil {
+		err = errors.Join(err, passed)
+	}
+	return err
+}
+
+// calledTest is the call itself.
+func calledTest(thread *starlark.Thread, fn *starlark.Function, t starlark.Value) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: string(debug.Stack())}
+		}
+	}()
+	_, err = starlark.Call(thread, fn, starlark.Tuple{t}, nil)
+	return err
+}
