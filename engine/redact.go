@@ -301,14 +301,14 @@ func (r *redactor) any(v any) any {
 	return r.line(fmt.Sprint(v))
 }
 
-// list returns the diagnostics without secrets. Places stay: they come from the
-// task file, not from the input.
+// list returns the diagnostics without secrets, in lines that are safe on a
+// terminal. Places stay: they come from the task file, not from the input.
 func (r *redactor) list(in diag.List) diag.List {
 	out := make(diag.List, len(in))
 	for i, d := range in {
 		clean := *d
 		for _, field := range []*string{&clean.Message, &clean.Found, &clean.Wanted, &clean.Hint} {
-			*field = r.text(*field)
+			*field = diag.PrintableLines(r.text(*field))
 		}
 		out[i] = &clean
 	}

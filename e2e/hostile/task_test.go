@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"perago/engine"
 	"perago/starlib"
@@ -185,10 +186,13 @@ func (h *task) judge(t *testing.T, res engine.Result) {
 	if n := len([]rune(res.Reason)); n > 500 {
 		t.Errorf("%s: a reason of %d characters", h.name, n)
 	}
-	h.told.hear("the reason", res.Reason)
+	if n := strings.Count(res.Reason, "\n"); n > max(0, len(res.Diagnostics)-1) {
+		t.Errorf("%s: a reason of %d lines for %d complaints: %q", h.name, n+1, len(res.Diagnostics), res.Reason)
+	}
+	h.told.hear("the reason", strings.ReplaceAll(res.Reason, "\n", " "))
 	h.told.hear("the story", strings.ReplaceAll(res.Story, "\n", " "))
-	for _, d := range res.Diagnostics {
-		h.told.hear("a diagnostic", strings.Join([]string{d.Message, d.Found, d.Wanted, d.Hint}, " "))
+	for _, d := range res.Diagnostics { // whose lines are shown below each other
+		h.told.hear("a diagnostic", strings.ReplaceAll(strings.Join([]string{d.Message, d.Found, d.Wanted, d.Hint}, " "), "\n", " "))
 	}
 	for _, wrong := range h.told.wrong {
 		t.Errorf("%s: %s", h.name, wrong)
@@ -225,12 +229,15 @@ func (l *listener) hooked(h engine.Hooks) engine.Hooks {
 	return h
 }
 
-// hear notes a part of a secret.
+// hear notes a part of a secret, and what a terminal obeys.
 func (l *listener) hear(where, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.wrong) > 3 {
 		return
+	}
+	if at := strings.IndexFunc(text, obeyed); at >= 0 {
+		l.wrong = append(l.wrong, fmt.Sprintf("%.8q is in %s: %.200q", text[at:], where, text))
 	}
 	const window = 8
 	secret := []rune(l.hides)
@@ -240,6 +247,11 @@ func (l *listener) hear(where, text string) {
 			break
 		}
 	}
+}
+
+// obeyed says whether a terminal obeys r instead of showing it.
+func obeyed(r rune) bool {
+	return unicode.IsControl(r) && r != '\t' || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
 
 // wants says whether the head of a task lets an outcome pass.
