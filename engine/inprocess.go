@@ -34,7 +34,16 @@ func (b InProcess) Run(ctx context.Context, m *Module, call Call) (json.RawMessa
 	value, err := callBody(ctx, thread, m, run, call.Params)
 	if err == nil {
 		var raw json.RawMessage
-		if raw, err = starlib.EncodeResult(value); err == nil {
+		raw, err = starlib.EncodeResult(value)
+		if large, ok := err.(diag.List); ok && raw != nil { // only ints are too large
+			var list diag.List
+			if wrong := checkResult(ctx, m, raw); errors.As(wrong, &list) {
+				err = append(large, list...)
+			} else if wrong != nil {
+				err = wrong
+			}
+		}
+		if err == nil {
 			err = lim.result(raw)
 		}
 		if err == nil {

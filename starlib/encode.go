@@ -26,7 +26,8 @@ const (
 // what JSON can hold: None, bools, strings, finite numbers, ints within ±2^53,
 // lists, tuples, dicts with string keys, structs; at most 200 deep and 16 MiB
 // long. The error is a diag.List of all that is wrong, without places; the
-// pointers in it start with /result.
+// pointers in it start with /result. When nothing but the size of ints is wrong,
+// the JSON is there too, so that a schema can say what else is.
 func EncodeResult(v starlark.Value) (json.RawMessage, error) {
 	e := encoder{path: []string{"result"}, safe: true}
 	if _, ok := membersOfValue(v); !ok {
@@ -34,10 +35,14 @@ func EncodeResult(v starlark.Value) (json.RawMessage, error) {
 	} else {
 		e.value(v, 0)
 	}
-	if list := e.problems.diagnostics(); list != nil {
+	list := e.problems.diagnostics()
+	switch {
+	case list == nil:
+		return e.buf, nil
+	case e.broken:
 		return nil, list
 	}
-	return e.buf, nil
+	return e.buf, list
 }
 
 func hintForResult(v starlark.Value) string {
@@ -74,11 +79,17 @@ type encoder struct {
 	safe      bool     // ints must be within ±2^53
 	unbounded bool     // no bound on the length
 	full      bool     // the bound is reached, and nothing more is looked at
+	broken    bool     // something was left out: buf is not the value
 	problems  complaints
 }
 
 func (e *encoder) refuse(code diag.Code, found, wanted, hint string) {
 	e.buf = append(e.buf, "null"...)
+	e.broken = true
+	e.complain(code, found, wanted, hint)
+}
+
+func (e *encoder) complain(code diag.Code, found, wanted, hint string) {
 	e.problems.add(complaint{code: code, path: append([]string(nil), e.path...), found: found, wanted: wanted, hint: hint})
 }
 
@@ -144,8 +155,7 @@ func hintForValue(v starlark.Value) string {
 func (e *encoder) int(v starlark.Int) {
 	if n, ok := v.Int64(); e.safe && (!ok || n > maxSafeInt || n < -maxSafeInt) {
 		// The number itself may be the value of a secret field.
-		e.refuse("P3204", "an int of "+plural(len(strings.TrimPrefix(v.String(), "-")), "digit"), "one within ±2^53", "many readers of JSON know floats only: return str(n) in a `str` field")
-		return
+		e.complain("P3204", "an int of "+plural(len(strings.TrimPrefix(v.String(), "-")), "digit"), "one within ±2^53", "many readers of JSON know floats only: return str(n) in a `str` field")
 	}
 	if text := v.String(); e.room(len(text)) {
 		e.buf = append(e.buf, text...)
