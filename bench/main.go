@@ -21,9 +21,7 @@ import (
 )
 
 func main() {
-	if isolate.IsChild(os.Args) {
-		os.Exit(isolate.Main())
-	}
+	isolate.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))

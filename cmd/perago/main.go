@@ -16,9 +16,7 @@ import (
 )
 
 func main() {
-	if isolate.IsChild(os.Args) {
-		os.Exit(isolate.Main())
-	}
+	isolate.Main()
 	os.Exit(process())
 }
 

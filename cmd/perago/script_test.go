@@ -15,9 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if isolate.IsChild(os.Args) { // bodies run in children of this binary, too
-		os.Exit(isolate.Main())
-	}
+	isolate.Main() // bodies run in children of this binary, too
 	testscript.Main(m, map[string]func(){"perago": main, "perago-without-landlock": withoutLandlock})
 }
 

@@ -166,7 +166,7 @@ func (s *service) openLake(cfg *config) error {
 	}
 	s.lake = store
 	s.runner.Store, s.runner.Root, s.runner.Cache = store, s.root, cache
-	s.runner.Publisher = cfg.publisher(store, func(e workspace.Event) { logEvent(s.log, e) })
+	s.runner.Publisher = cfg.publisher(store, engine.LogEvents(s.log))
 	return nil
 }
 
@@ -255,33 +255,4 @@ func (s *service) sweep(ctx context.Context, cfg *config) {
 	if err := errors.Join(err, swept.Err, logsErr); err != nil {
 		s.log.Warn("the sweep left something; the next one tries again", "error", err.Error())
 	}
-}
-
-// logEvent logs one step of a publication.
-func logEvent(log *slog.Logger, e workspace.Event) {
-	level := slog.LevelInfo
-	switch e.Kind {
-	case workspace.EventBranched, workspace.EventMerging:
-		level = slog.LevelDebug
-	case workspace.EventUnfenced, workspace.EventLeft:
-		level = slog.LevelWarn
-	case workspace.EventLost:
-		level = slog.LevelError
-	}
-	attempt := engine.Attempt{Task: e.Task.Name, WorkflowID: e.Task.WorkflowID, TaskID: e.Task.TaskID, Retry: e.Task.Retry}
-	attrs := append(attempt.LogAttrs(), "repository", e.Ref.Repository, "branch", e.Ref.Branch, "staging", e.Branch)
-	if e.Kind == workspace.EventStaged {
-		attrs = append(attrs, "commit", e.Commit, "puts", e.Puts, "copies", e.Copies, "deletes", e.Drops, "bytes", e.Bytes)
-	}
-	switch e.Kind {
-	case workspace.EventPublished, workspace.EventAdopted, workspace.EventLost:
-		attrs = append(attrs, "from", e.Ref.Commit, "to", e.Commit)
-	}
-	if e.Took > 0 {
-		attrs = append(attrs, "ms", milliseconds(e.Took))
-	}
-	if e.Err != nil {
-		attrs = append(attrs, "error", e.Err.Error())
-	}
-	log.Log(context.Background(), level, string(e.Kind), attrs...)
 }

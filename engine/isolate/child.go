@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"perago/engine"
 	"perago/starlib"
@@ -28,15 +29,42 @@ const (
 	maxStack = 64 << 20
 )
 
-// IsChild says whether this process was started to run a body: args is os.Args.
-// A program that uses Processes calls Main then, before anything else.
-func IsChild(args []string) bool { return len(args) == 2 && args[1] == childArgument }
+// guarded says that Main was called in this process. It is the one variable of
+// the package: whether a process is guarded is a fact about the process, as
+// os.Args is, and whoever starts a child cannot know it in any other way. It is
+// written once, before there is a child.
+var guarded atomic.Bool
 
-// Main is the life of a child: the sandbox, one module, one body. It returns
-// the exit code of the process.
-func Main() int { return live(nil) }
+// Main has to be the first thing in main of a program that uses Processes. In a
+// process that was started to run a body it is that life, and does not return:
+// the sandbox, one module, one body. In any other it returns at once, and
+// Processes may start children from then on.
+//
+// Without it a child would be the program once more, which would start children
+// of its own. So no child is started before Main was called: a child whose
+// main goes past it cannot start another one.
+func Main() {
+	if isChild(os.Args) {
+		os.Exit(live(nil))
+	}
+	guarded.Store(true)
+}
 
-// live is Main; heard, when it is not nil, is called in the child with every
+// isChild says whether this process was started to run a body.
+func isChild(args []string) bool { return len(args) == 2 && args[1] == childArgument }
+
+// ErrUnguarded: Main was not called.
+var ErrUnguarded = errors.New("bodies run in processes of their own, which are this program started again, and its main is not ready for that: call perago.Main() first in main, in tests first in TestMain")
+
+// Guarded is nil once Main was called, else ErrUnguarded.
+func Guarded() error {
+	if !guarded.Load() {
+		return ErrUnguarded
+	}
+	return nil
+}
+
+// live is the life of a child, and returns the exit code of its process; heard, when it is not nil, is called in the child with every
 // record of the body, on the body's thread: what tests do inside the sandbox.
 func live(heard func(*child, starlib.Record)) int {
 	inherited := closeInherited()

@@ -291,6 +291,9 @@ func (p *Processes) spawn() (child *process, err error) {
 		err = workspace.Caught(func() (err error) {
 			c := p.command
 			if c == nil {
+				if err := Guarded(); err != nil {
+					return err
+				}
 				path, err := executable()
 				if err != nil {
 					return err

@@ -148,10 +148,16 @@ func (p *process) within(ctx context.Context, do func() error) error {
 	return err
 }
 
+// errUnanswered: a child ended before its first message. Where main goes past
+// Main in a child, it does so whatever that main does next.
+var errUnanswered = errors.New("the body's process ended before it answered: call perago.Main() first in main, whatever the arguments are")
+
 // greet takes the child's first message.
 func (p *process) greet() error {
 	var m readyMessage
-	if err := p.expect(kindReady, &m); err != nil {
+	if err := p.expect(kindReady, &m); errors.Is(err, io.EOF) {
+		return errUnanswered
+	} else if err != nil {
 		return err
 	}
 	if m.Version != protocolVersion {

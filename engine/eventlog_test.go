@@ -1,10 +1,11 @@
-package main
+package engine_test
 
 import (
 	"log/slog"
 	"strings"
 	"testing"
 
+	"perago/engine"
 	"perago/workspace"
 )
 
@@ -12,7 +13,7 @@ import (
 func TestPublicationsAreLogged(t *testing.T) {
 	for _, kind := range []workspace.EventKind{workspace.EventPublished, workspace.EventAdopted, workspace.EventLost} {
 		var b strings.Builder
-		logEvent(slog.New(slog.NewTextHandler(&b, nil)), workspace.Event{Kind: kind, Ref: workspace.Ref{Commit: "aaa"}, Commit: "mmm"})
+		engine.LogEvents(slog.New(slog.NewTextHandler(&b, nil)))(workspace.Event{Kind: kind, Ref: workspace.Ref{Commit: "aaa"}, Commit: "mmm"})
 		if got := b.String(); !strings.Contains(got, string(kind)) || !strings.Contains(got, "from=aaa to=mmm") {
 			t.Errorf("%s: got %q, want its two commits", kind, got)
 		}

@@ -1,0 +1,141 @@
+package perago_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"perago"
+)
+
+// TestMain is the child as well: the examples start this test binary again.
+func TestMain(m *testing.M) {
+	if os.Getenv(unguarded) != "" {
+		forgetful()
+		return
+	}
+	perago.Main()
+	dir, err := os.MkdirTemp("", "perago-examples")
+	if err == nil {
+		err = os.Setenv("XDG_CACHE_HOME", dir) // where attempts are by default
+	}
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func Example() {
+	// perago.Main() is the first line of main.
+	task, err := perago.Load("testdata/embedding/count.star", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := task.Run(context.Background(), map[string]any{"min_rows": 3},
+		&perago.RunOptions{Folder: "testdata/embedding/data"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%s: %s\n", result.Status, result.Value)
+	for _, c := range result.Changes {
+		fmt.Println(c.Op, c.Path)
+	}
+	// Output:
+	// COMPLETED: {"rows":4}
+	// A count.json
+}
+
+func ExampleLoad() {
+	_, err := perago.Load("testdata/embedding/cuont.star", nil)
+	var wrong *perago.Error
+	if errors.As(err, &wrong) {
+		fmt.Println(wrong.Diagnostics[0].Code, wrong.Diagnostics[0].Message)
+		fmt.Println("hint:", wrong.Diagnostics[0].Hint)
+	}
+	// Output:
+	// P1301 there is no such file
+	// hint: did you mean `testdata/embedding/count.star`?
+}
+
+func ExampleTask_TaskDef() {
+	task, err := perago.Load("testdata/embedding/count.star", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	def, err := task.TaskDef()
+	fmt.Println(strings.Split(string(def), "\n")[1], err)
+	// Output:
+	//   "name": "rows.count", <nil>
+}
+
+func ExampleTask_Lint() {
+	task, err := perago.Load("testdata/embedding/unread.star", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, d := range task.Lint() {
+		fmt.Println(d.Severity, d.Code, d.Message)
+	}
+	// Output:
+	// warning P5001 the body never reads params.n
+}
+
+func ExampleTask_Run_failed() {
+	task, err := perago.Load("testdata/embedding/count.star", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	o := &perago.RunOptions{Folder: "testdata/embedding/data", Mode: perago.Thread}
+	_, err = task.Run(context.Background(), map[string]any{"min_rows": 1000}, o)
+	var failed *perago.Error
+	if errors.As(err, &failed) {
+		fmt.Println(failed.Status)
+		fmt.Print(failed.Detail())
+	}
+	// Output:
+	// FAILED_WITH_TERMINAL_ERROR
+	// testdata/embedding/count.star:16:9: error P4161: only 4 rows, 1000 are wanted
+	//   16 |         fail_terminal("only {} rows, {} are wanted".format(rows, params.min_rows))
+	//      |         ^
+}
+
+func ExampleRunOptions() {
+	task, err := perago.Load("testdata/embedding/count.star", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	few := func(_ []string, a slog.Attr) slog.Attr {
+		if !slices.Contains([]string{slog.MessageKey, "field.rows", "status"}, a.Key) {
+			return slog.Attr{}
+		}
+		return a
+	}
+	_, err = task.Run(context.Background(), nil, &perago.RunOptions{
+		Folder:  "testdata/embedding/data",
+		Mode:    perago.Thread, // a trusted task, in this process
+		Log:     slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: few}),
+		Metrics: func(r perago.Result) { fmt.Println(r.Task, r.Status, r.FilesRead, "files,", r.BytesRead, "bytes") },
+	})
+	fmt.Println(err)
+	// Output:
+	// msg="attempt started"
+	// msg=counted field.rows=4
+	// msg=listed
+	// msg=fetched
+	// msg="attempt finished" status=COMPLETED
+	// rows.count COMPLETED 2 files, 82 bytes
+	// <nil>
+}
