@@ -179,9 +179,25 @@ func object(raw json.RawMessage, at string) (map[string]json.RawMessage, *diag.D
 	case err != nil && !json.Valid(trimmed):
 		return nil, notJSON(what, string(raw), json.Unmarshal(raw, &fields))
 	case err != nil || fields == nil:
-		return nil, &diag.Diagnostic{Code: "P3002", Severity: diag.Error, Message: what, Found: cut(string(trimmed)), Wanted: "a JSON object"}
+		return nil, &diag.Diagnostic{Code: "P3002", Severity: diag.Error, Message: what, Found: kindOf(trimmed), Wanted: "a JSON object"}
 	}
 	return fields, nil
+}
+
+// kindOf names the type of a JSON value that is no object. It does not show the
+// value: it may hold what the schema says is secret.
+func kindOf(raw []byte) string {
+	switch raw[0] {
+	case '"':
+		return "a string"
+	case '[':
+		return "an array"
+	case 't', 'f':
+		return "a bool"
+	case 'n':
+		return "null"
+	}
+	return "a number"
 }
 
 // maxNesting is how deep an input may be: the 200 levels of a value, and the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -113,7 +114,7 @@ func TestStoreAwayPausesItsTasks(t *testing.T) {
 			if a.Task == "lake" && down.Load() {
 				failed.Add(1)
 				pass(3 * time.Second)
-				return engine.Result{Attempt: a, Status: engine.Failed, Err: fmt.Errorf("open: %w", workspace.ErrUnreachable)}
+				return engine.Result{Attempt: a, Status: engine.Failed, Reason: "read ***", Err: fmt.Errorf("read hunter2: %w", workspace.ErrUnreachable)}
 			}
 			return done(ctx, a, h)
 		}, "lake", "free")
@@ -142,8 +143,9 @@ func TestStoreAwayPausesItsTasks(t *testing.T) {
 		if n := probes.Load(); n < 4 || n > 10 {
 			t.Errorf("%d probes in a minute, want 4 to 10", n)
 		}
-		if n := len(s.log.of(t, "tasks with a workspace are not polled until lakeFS answers again")); n != 1 {
-			t.Errorf("not polled: got %d records, want 1", n)
+		told := s.log.of(t, "tasks with a workspace are not polled until lakeFS answers again")
+		if text := fmt.Sprint(told); len(told) != 1 || !strings.Contains(text, "read ***") || strings.Contains(text, "hunter2") {
+			t.Errorf("not polled: got %s, want 1 record, with the reason as it is without secrets", text)
 		}
 		down.Store(false)
 		pass(20 * time.Second)

@@ -177,9 +177,9 @@ func TestInputRefused(t *testing.T) {
 	}{
 		{``, []string{"the input: got nothing, want a JSON object"}},
 		{`{`, []string{"the input is not JSON"}},
-		{`[]`, []string{"the input: got [], want a JSON object"}},
+		{`[]`, []string{"the input: got an array, want a JSON object"}},
 		{`{}`, []string{"/workspace: got nothing", "/params: got nothing"}},
-		{`{"workspace": 1, "params": {}}`, []string{"/workspace: got 1, want a JSON object"}},
+		{`{"workspace": 1, "params": {}}`, []string{"/workspace: got a number, want a JSON object"}},
 		{`{"workspace": {"repository": " r", "branch": "", "refType": "branch", "ref": "main"}, "params": {"n": "x"}}`,
 			[]string{`/workspace/repository: got " r"`, `/workspace/branch: got ""`, `/workspace/refType: got "branch", want "commit"`,
 				`/workspace/ref: got "main", want a full commit id`, "/params/n: "}},

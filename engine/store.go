@@ -54,7 +54,7 @@ func (l *life) noteStore(res Result) {
 		return
 	}
 	w.gone = true
-	l.log.Warn("tasks with a workspace are not polled until lakeFS answers again", "attempts", w.failed, "error", res.Err.Error())
+	l.log.Warn("tasks with a workspace are not polled until lakeFS answers again", "attempts", w.failed, "error", res.Reason) // not Err, which may quote a secret
 	workspace.Go(&l.group, func(err error) {
 		l.log.Error("lakeFS is not probed any more", "error", err.Error())
 		w.back()

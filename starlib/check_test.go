@@ -1,6 +1,7 @@
 package starlib
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -229,6 +230,11 @@ func TestSecretsAreNotShown(t *testing.T) {
 		{`a = union(field(str, secret = True, min_length = 50), int)`, `{"a": "hunter2"}`},
 		{`a = optional(field(str, secret = True, min_length = 50))`, `{"a": "hunter2"}`},
 		{`a = field(list, secret = True, unique_items = True)`, `{"a": ["hunter2", "hunter2"]}`},
+		{`a = field(str, secret = True)`, `{"a": "hunter2\x01"}`},
+		{`a = field(str, secret = True)`, `{"a": "hunter2\q"}`},
+		{`a = field(dict, secret = True)`, `{"a": {"hunter2" 1}}`},
+		{`a = list_of(optional(union(int, field(str, secret = True, pattern = "^x"))))`, `{"a": ["hunter2"]}`},
+		{`a = map_of(optional(schema(b = field(map_of(int), secret = True))))`, `{"a": {"k": {"b": {"hunter2": "hunter2"}}}}`},
 	} {
 		task := paramsTask(t, c.fields)
 		p, list := task.CheckParams([]byte(c.raw))
@@ -254,11 +260,12 @@ func TestSecrets(t *testing.T) {
 		{`a = field(str, secret = True)`, `{"a": "a\"b"}`, `["a\"b" "a\\\"b" "a\\\\\\\"b"]`},
 		{`a = field(str, secret = True)`, `{"a": "\u0001"}`, `["\x01" "\\x01" "\\u0001" "\\\\x01" "\\\\u0001"]`},
 		{`a = field(str, secret = True)`, `{"a": "\n"}`, `["\n" "⏎" "\\n" "\\u23ce" "\\\\n" "\\\\u23ce"]`},
+		{`a = field(str, secret = True)`, `{"a": "p/w~"}`, `["p/w~" "p~1w~0"]`},
 		{`a = field(float, secret = True)`, `{"a": 5e3}`, `["5000" "5000.0" "5e+03" "5e3"]`},
 		{`a = field(int, secret = True)`, `{"a": 98765432}`, `["9.8765432E+07" "9.8765432e+07" "98765432"]`},
 		{`a = field(str, secret = True, default = "fallback")`, `{}`, `["fallback"]`},
 		{`a = field(schema(b = field(str, secret = True, default = "inner")), default = {})`, `{}`, `["inner"]`},
-		{`a = field(dict, secret = True)`, `{"a": {"k": ["one", {"l": "three"}], "n": null}}`, `["k" "n" "one" "l" "three"]`},
+		{`a = field(dict, secret = True)`, `{"a": {"k": ["one", {"l": "three"}], "n": null}}`, `["k" "one" "l" "three" "n"]`},
 		{`a = list_of(field(str, secret = True))`, `{"a": ["one", "two"]}`, `["one" "two"]`},
 		{`a = map_of(schema(b = field(str, secret = True)))`, `{"a": {"k": {"b": "one"}}}`, `["one"]`},
 		{`a = optional(field(str, secret = True))`, `{"a": "one"}`, `["one"]`},
@@ -269,5 +276,60 @@ func TestSecrets(t *testing.T) {
 		if got := fmt.Sprintf("%q", slices.Collect(p.Secrets())); got != c.want || list != nil {
 			t.Errorf("%s with %s: got %s, want %s; %v", c.fields, c.raw, got, c.want, list)
 		}
+	}
+}
+
+// A long secret is hidden by its pieces: no 8 bytes of any form of it are missing.
+func TestPiecesOfASecret(t *testing.T) {
+	for _, unit := range []string{"x", "aé\n", "\"\\", "😀", "\xff"} {
+		var secret strings.Builder
+		for i := 0; secret.Len() < 20_000; i++ {
+			fmt.Fprint(&secret, i, unit)
+		}
+		windows := map[string]bool{}
+		for piece := range pieces(secret.String()) {
+			if len(piece) > 4<<10 || len(piece) < 64 {
+				t.Errorf("a piece of %d bytes", len(piece))
+			}
+			for _, form := range forms(piece) {
+				for i := 0; i+8 <= len(form); i++ {
+					windows[form[i:i+8]] = true
+				}
+			}
+		}
+		for n, form := range forms(secret.String()) {
+			for i := 0; i+8 <= len(form); i++ {
+				if part := form[i : i+8]; !windows[part] {
+					t.Fatalf("%q: %q of form %d is in no piece", unit, part, n)
+				}
+			}
+		}
+	}
+}
+
+// What is secret is bounded, since it costs a hundred times its size; and a
+// cancel gets through while it is collected.
+func TestSecretsAreBounded(t *testing.T) {
+	many := `{"a": [` + strings.Repeat(`"0123456789",`, 50_000) + `""]}`
+	for _, c := range []struct{ fields, raw string }{
+		{`a = field(str, secret = True)`, `{"a": "` + strings.Repeat("x", 1<<20) + `"}`},
+		{`a = field(list_of(str), secret = True)`, many},
+		{`a = list_of(field(str, secret = True))`, many},
+		{`a = field(dict, secret = True)`, `{"a": {"` + strings.Repeat("x", 1<<20) + `": 1}}`},
+		{`a = list_of(union(*[field(str, secret = True, max_length = 20 + i) for i in range(1000)]))`, `{"a": [` + strings.Repeat(`"",`, 100) + `""]}`},
+	} {
+		p, list := paramsTask(t, c.fields).CheckParams([]byte(c.raw))
+		if p.value != nil || len(list) != 1 || list[0].Code != "P3110" {
+			t.Errorf("%s: got %v, want P3110", c.fields, list)
+		}
+	}
+	v := &inspection{validator: paramsTask(t, `a = field(list_of(str), secret = True)`).Params.validator(false)}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	x := &inspection{validator: v.validator, within: Within{Context: ctx}}
+	raw := `{"a": [` + strings.Repeat(`"",`, 2*lookEvery) + `""]}`
+	tree, _ := v.read([]byte(raw), "params")
+	if x.secretsOf(x.root, tree, new(secretTexts)); x.err == nil {
+		t.Error("a cancel does not get through to the secrets")
 	}
 }

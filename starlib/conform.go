@@ -142,59 +142,94 @@ func integer(n json.Number) starlark.Int {
 	return starlark.MakeBigInt(exact(n).Num())
 }
 
+// mostSecrets bounds the texts in secret fields together, in bytes, and
+// secretBytes is what each counts beside its length: every one is hidden in
+// dozens of forms.
+const (
+	mostSecrets = 1 << 20
+	secretBytes = 16
+)
+
+// secretTexts are what is secret in one value.
+type secretTexts struct {
+	list  []string
+	bytes int
+}
+
+func (s *secretTexts) tooMany() bool { return s.bytes > mostSecrets }
+
 // secretsOf adds the texts that are in secret fields, wherever f lets one be: of
 // a union every member counts, since a value may fit several.
-func secretsOf(f *Field, tree jsonTree, into []string) []string {
+func (v *inspection) secretsOf(f *Field, tree jsonTree, into *secretTexts) {
 	switch {
+	case v.tick() != nil || into.tooMany():
+		return
 	case f.Secret:
-		return tree.texts(into)
+		v.texts(tree, into)
+		return
 	case !f.size().secretive:
-		return into
+		return
 	}
 	switch f.Type.Kind {
 	case KindOptional:
-		return secretsOf(f.Type.Elem, tree, into)
+		v.secretsOf(f.Type.Elem, tree, into)
 	case KindUnion:
 		for _, m := range f.Type.AnyOf {
-			into = secretsOf(m, tree, into)
+			v.secretsOf(m, tree, into)
 		}
 	case KindList, KindMap:
 		if tree.inner == nil {
 			break
 		}
 		for _, item := range tree.inner.items {
-			into = secretsOf(f.Type.Elem, item, into)
+			v.secretsOf(f.Type.Elem, item, into)
 		}
 	case KindSchema:
 		if _, isObject := tree.plain.(map[string]any); !isObject {
 			break
 		}
-		for _, inner := range f.Type.Object.Fields {
-			value := inner.fallback
-			if i := slices.Index(tree.inner.keys, inner.Name); i >= 0 {
-				value = tree.inner.items[i]
+		s := f.Type.Object
+		values := make([]jsonTree, len(s.Fields))
+		for i, inner := range s.Fields {
+			values[i] = inner.fallback
+		}
+		for i, key := range tree.inner.keys {
+			if at, known := s.index[key]; known {
+				values[at] = tree.inner.items[i]
 			}
-			into = secretsOf(inner, value, into)
+		}
+		for i, inner := range s.Fields {
+			v.secretsOf(inner, values[i], into)
 		}
 	}
-	return into
 }
 
 // texts adds every key, string and number in a value.
-func (t jsonTree) texts(into []string) []string {
-	switch v := t.plain.(type) {
+func (v *inspection) texts(tree jsonTree, into *secretTexts) {
+	if v.tick() != nil || into.tooMany() {
+		return
+	}
+	switch plain := tree.plain.(type) {
 	case string:
-		return append(into, v)
+		into.add(plain)
 	case json.Number:
-		return append(into, t.printed(v)...)
+		into.add(tree.printed(plain)...)
 	}
-	if t.inner != nil {
-		into = append(into, t.inner.keys...)
-		for _, item := range t.inner.items {
-			into = item.texts(into)
+	if tree.inner == nil {
+		return
+	}
+	for i, item := range tree.inner.items {
+		if tree.inner.keys != nil {
+			into.add(tree.inner.keys[i])
 		}
+		v.texts(item, into)
 	}
-	return into
+}
+
+// add takes one text in all its forms.
+func (s *secretTexts) add(forms ...string) {
+	s.list = append(s.list, forms...)
+	s.bytes += secretBytes + len(forms[0])
 }
 
 // printed are the forms in which a number is printed: by a body, in a log, in a

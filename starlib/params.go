@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -38,18 +39,46 @@ func (p Params) JSON() json.RawMessage {
 
 // Secrets are the texts in secret fields, keys of objects included, which no log,
 // reason or diagnostic may show, in every form in which they may be printed: as
-// they are, on one line, and between quotes of every kind. They are made anew
-// each time.
+// they are, on one line, and between quotes of every kind; of a long text those
+// of its pieces. They are made anew each time.
 func (p Params) Secrets() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, s := range p.secrets {
-			for _, form := range forms(s) {
-				if form != "" && !yield(form) {
-					return
+			for piece := range pieces(s) {
+				for _, form := range forms(piece) {
+					if form != "" && !yield(form) {
+						return
+					}
 				}
 			}
 		}
 	}
+}
+
+// pieces cuts a long secret, all of whose forms would take a hundred times its
+// memory. Pieces overlap, so that whatever 8 bytes stand in a form of the secret
+// stand in that form of a piece.
+func pieces(s string) iter.Seq[string] {
+	const most, overlap = 4 << 10, 64
+	return func(yield func(string) bool) {
+		for len(s) > most {
+			if !yield(s[:runeStart(s, most)]) {
+				return
+			}
+			s = s[runeStart(s, most-overlap):]
+		}
+		yield(s)
+	}
+}
+
+// runeStart is at, or where the character begins that s[at] is in the middle of.
+func runeStart(s string, at int) int {
+	for i := at; i > at-utf8.UTFMax; i-- {
+		if utf8.RuneStart(s[i]) {
+			return i
+		}
+	}
+	return at
 }
 
 // CheckParams is CheckParamsWithin without any bound.
@@ -73,7 +102,16 @@ func (t *Task) CheckParamsWithin(w Within, raw json.RawMessage) (Params, diag.Li
 	if x.err != nil {
 		return Params{}, nil, x.err
 	}
-	return Params{value: value.(*object), secrets: secretsOf(x.root, tree, nil)}, nil, nil
+	var secrets secretTexts
+	x.secretsOf(x.root, tree, &secrets)
+	switch {
+	case x.err != nil:
+		return Params{}, nil, x.err
+	case secrets.tooMany():
+		return Params{}, diag.List{{Code: "P3110", Severity: diag.Error, Message: "/params: too much is secret",
+			Found: "more than 1 MiB in secret fields", Wanted: "at most 1 MiB", Hint: "mark only credentials with secret = True"}}, nil
+	}
+	return Params{value: value.(*object), secrets: secrets.list}, nil, nil
 }
 
 // CheckResult holds what a body returned, as EncodeResult made it, against the
@@ -126,7 +164,7 @@ func (v *inspection) read(raw []byte, name string) (jsonTree, diag.List) {
 // forms are the ways in which a text may be printed. What quotes a text may
 // quote it twice, as a message in a message.
 func forms(s string) []string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= '~' || r == '"' || r == '\\' || r == '/' }) {
 		return []string{s}
 	}
 	quotings := [...]func(string) string{
@@ -143,6 +181,7 @@ func forms(s string) []string {
 		}
 	}
 	add(strings.NewReplacer("\r\n", "⏎", "\n", "⏎", "\r", "⏎").Replace(s)) // as diag does
+	add(pointerToken(s))
 	done := 0
 	for range 2 {
 		level := all[done:]

@@ -15,7 +15,7 @@ func inputStories() []Story {
 		{"P3107", "a field that is not declared", "Results are always closed; params are with strict_params = True, and drop what they do not know otherwise. The nearest declared field is proposed.", "return {\"row\": 3}      for schema(rows = int)\n\nreturn {\"rows\": 3}"},
 		{"P3108", "a value that its field refuses", "The type is right, and a constraint of the field, its format or the list of its values says no. All complaints are listed, not only the first.", "{\"min_rows\": 0}      for field(int, ge = 1)\n\n{\"min_rows\": 1}"},
 		{"P3109", "more complaints of the same value", "The first 100 are listed, the others counted, as far as the check went: it ends after 1,000.", ""},
-		{"P3110", "an input that costs too much to check", "Params are read and checked before the body, in at most 10 seconds and 128 MiB of memory. Many small values take some 100 bytes each, an object 450. A retry would get the same input, so the attempt fails for good.", ""},
+		{"P3110", "an input that costs too much to check", "Params are read and checked before the body, in at most 10 seconds and 128 MiB of memory. Many small values take some 100 bytes each, an object 450. What is in fields with secret = True is at most 1 MiB. A retry would get the same input, so the attempt fails for good.", ""},
 		{"P3201", "the body returned no object", "run returns a dict or a struct.", "return 3\n\nreturn {\"rows\": 3}"},
 		{"P3202", "a result that JSON cannot hold", "A result is made of None, bools, numbers, strings, lists, and dicts and structs with string keys.", "return {\"at\": time.now()}\n\nreturn {\"at\": str(time.now())}"},
 		{"P3203", "a number that is not finite", "JSON has no NaN and no infinity.", ""},
