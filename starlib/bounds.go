@@ -18,13 +18,16 @@ import (
 //
 //	a + b          (bounds + a) + b
 //	a * b          (bounds * a) * (bounds * b)
+//	a % b          (bounds % a) % b
 //	a += b         a += ((in place + a) + b)
+//	a %= b         a = (bounds % a) % b
 //	a.join(b)      (bounds & a).join(b)
 //
 // bounds is a value with operators of its own. For a number, and for any type
 // that cannot grow at once, `bounds + a` is a itself, so arithmetic pays a few
 // nanoseconds and nothing else; for a string, a list and the like it is an
-// operand, which looks at both sides before the interpreter's operator runs.
+// operand, which looks at both sides before the interpreter's operator runs. The
+// % of a string is ours altogether (formatpercent.go).
 
 const (
 	codeTooLarge diag.Code = "P4006" // one value would be larger than one may be
@@ -138,29 +141,26 @@ func (o *operand) Binary(op syntax.Token, y starlark.Value, side starlark.Side) 
 	if side == starlark.Right {
 		x, y = y, x
 	}
-	y, err := o.bounds.check(op, x, y)
-	if err != nil {
+	if format, ok := x.(starlark.String); ok && op == syntax.PERCENT {
+		return (&formatter{bounds: o.bounds}).percent(string(format), y)
+	}
+	if err := o.bounds.check(op, x, y); err != nil {
 		return nil, err
 	}
 	return starlark.Binary(op, x, y)
 }
 
-// check refuses an operation that would make too large a value. It returns the
-// right side, which `%` gets in another form.
-func (b *Bounds) check(op syntax.Token, x, y starlark.Value) (starlark.Value, error) {
+// check refuses an operation that would make too large a value.
+func (b *Bounds) check(op syntax.Token, x, y starlark.Value) error {
 	switch op {
 	case syntax.PLUS:
 		if what, unit := sequence(x); unit > 0 && sameKind(x, y) {
-			return y, b.allow(what, (int64(starlark.Len(x))+int64(starlark.Len(y)))*unit)
+			return b.allow(what, (int64(starlark.Len(x))+int64(starlark.Len(y)))*unit)
 		}
 	case syntax.STAR:
-		return y, b.checkTimes(x, y)
-	case syntax.PERCENT:
-		if format, ok := x.(starlark.String); ok {
-			return b.checkFormat(string(format), y)
-		}
+		return b.checkTimes(x, y)
 	}
-	return y, nil
+	return nil
 }
 
 func (b *Bounds) checkTimes(x, y starlark.Value) error {
@@ -220,7 +220,7 @@ type before struct {
 
 // Binary is never asked with a before on the right side.
 func (p *before) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
-	return p.bounds.check(op, p.Value, y)
+	return y, p.bounds.check(op, p.Value, y)
 }
 
 // inPlace is the value that augmented assignments begin with.

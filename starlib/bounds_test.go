@@ -66,9 +66,9 @@ func TestBoundsChangeNothingSmall(t *testing.T) {
 		`x = time.duration("1s") * 2 if hasattr(time, "duration") else 1`,
 		// Errors, with their places.
 		`x = 1 + "a"`, `x = "a" + 1`, `x = "a" + "b" + 1`, `x = [1] + (2,)`, `x = "a" * "b"`, `x = "a" * 1.5`, `x = None * 2`, `x = None + "a"`, `x = {} + "a"`,
-		`x = "%d" % "a"`, `x = "%d %d" % (1,)`, `x = "%d" % (1, 2)`, `x = "%(a)s" % {}`, `x = "%z" % 1`, `x = 1 % 0`, `x = "%s" % ()`,
+		`x = 1 % 0`, `x = [1] % 2`, `x = 1 % "a"`,
 		`x = ",".join([1])`, `x = ",".join(1)`, `x = ",".join()`, `x = ",".join(x = [])`, `x = "a".replace(1, 2)`, `x = "a".replace("b")`,
-		`x = "{}".format()`, `x = "{a}".format(1)`, `x = "{".format()`, `x = "{0} {}".format(1)`, `x = "a".split("")`, `x = "a".split(1)`,
+		`x = "a".split("")`, `x = "a".split(1)`,
 		`x = (1).join([])`, `x = [1].join("a")`, `x = None.format`, `x = "a".jion`,
 		"def f():\n    s = 1\n    s += \"a\"\n    return s\nx = f()",
 		"def f():\n    l = [1]\n    l += 1\n    return l\nx = f()",
@@ -91,15 +91,21 @@ func TestBoundsRefuseWhatIsTooLarge(t *testing.T) {
 	cases := map[string]string{
 		`s = "a" * 1000000
 x = s + s`: "t.star:2:7",
-		`x = "ab" * (1 << 29)`:                                 "t.star:1:10",
-		`x = (1 << 29) * "ab"`:                                 "t.star:1:15",
-		`x = [1] * (1 << 20)`:                                  "t.star:1:9",
-		`x = (1, 2) * (1 << 62)`:                               "t.star:1:12",
-		`x = b"a" * (1 << 100)`:                                "t.star:1:10",
-		`x = ("a" * 100000) + ("b" * 900000) + ("c" * 100000)`: "t.star:1:37",
-		`x = "%s%s%s" % tuple(["a" * 400000] * 3)`:             "t.star:1:14",
-		`x = "%(a)s%(a)s%(a)s" % {"a": "a" * 400000}`:          "t.star:1:23",
-		`x = "%r" % ("a" * 400000)`:                            "t.star:1:10",
+		`x = "ab" * (1 << 29)`:                                  "t.star:1:10",
+		`x = (1 << 29) * "ab"`:                                  "t.star:1:15",
+		`x = [1] * (1 << 20)`:                                   "t.star:1:9",
+		`x = (1, 2) * (1 << 62)`:                                "t.star:1:12",
+		`x = b"a" * (1 << 100)`:                                 "t.star:1:10",
+		`x = ("a" * 100000) + ("b" * 900000) + ("c" * 100000)`:  "t.star:1:37",
+		`x = "%s%s%s" % tuple(["a" * 400000] * 3)`:              "t.star:1:14",
+		`x = "%(a)s%(a)s%(a)s" % {"a": "a" * 400000}`:           "t.star:1:23",
+		`x = "%r" % ("\x01" * 400000)`:                          "t.star:1:10",
+		`x = "%1000000d" % 1 + "%1000000s" % ""`:                "t.star:1:21",
+		`x = "%1000000d%.1000000f" % (1, 1.5)`:                  "t.star:1:27",
+		`x = "%.1000000d%5s" % (1, "a" * 1000000)`:              "t.star:1:21",
+		`x = "{:>1000000}{:é<1000000}".format(1, 2)`:            "t.star:1:37",
+		`x = "{:01000000,}".format(1)`:                          "t.star:1:26",
+		`x = "{:{}}".format("a", "b" * 1000000 + "b" * 100000)`: "t.star:1:39",
 		"def f():\n    l = [1]\n    for i in range(60):\n        l = [l, l]\n    return \"%s\" % l\nx = f()":       "t.star:5:17",
 		"def f():\n    l = [1]\n    for i in range(60):\n        l = [l, l]\n    return \"{}\".format(l)\nx = f()": "t.star:5:23",
 		`x = "{0}{0}{0}".format("a" * 400000)`:                                                                         "t.star:1:23",
@@ -158,6 +164,55 @@ func TestBoundsHoldForGetattr(t *testing.T) {
 	}
 }
 
+// A format that does not fit its values says so.
+func TestFormatsThatDoNotFit(t *testing.T) {
+	for expression, want := range map[string]string{
+		`"%d" % "a"`:                         "`%d` wants a number, and gets string",
+		`"%-5.1f|" % None`:                   "`%-5.1f` wants a number, and gets None",
+		`"%d %d" % (1,)`:                     "the format wants 2 values, and gets 1",
+		`"%d" % (1, 2)`:                      "the format wants 1 value, and gets 2",
+		`"%s" % ()`:                          "the format wants 1 value, and gets 0",
+		`"%*d" % 1`:                          "the format wants 2 values, and gets 1",
+		`"%*d" % ("a", 1)`:                   "a `*` of the format wants an int, and gets string",
+		`"%*d" % (1 << 70, 1)`:               "a width or precision of the format is too large: want at most 1000000",
+		`"%1000001d" % 1`:                    "a width or precision of the format is too large: want at most 1000000",
+		`"%99999999999d" % 1`:                "a width or precision of the format is too large: want at most 1000000",
+		`"{:.9999999}" .format(1.5)`:         "a width or precision of the format is too large: want at most 1000000",
+		`"%(a)s" % {}`:                       "the format names a key that the dict does not have: a",
+		`"%(a)s" % 1`:                        "`%(a)s` wants a dict, and gets int",
+		`"%(a" % {}`:                         "a `%(` of the format has no `)`",
+		`"%z" % 1`:                           "`%z` is no conversion",
+		`"%é" % 1`:                           "`%é` is no conversion",
+		`"%5%" % ()`:                         "`%5%` is no conversion",
+		`"100%" % ()`:                        "the format ends within a conversion, `%`",
+		`"%c" % "ab"`:                        "`%c` wants one character, and gets 2",
+		`"%c" % -1`:                          "the character of a number: got -1, want a code point from 0 to 0x10ffff",
+		`"%d" % float("inf")`:                "`%d` wants a number that is finite, and gets +inf",
+		`"%f" % (10 * int("1" + "0" * 400))`: "the int is too large for a float",
+		`"{}".format()`:                      "the format wants value 1, and there are 0",
+		`"{a}".format(1)`:                    "the text has `{a}`, and no argument has that name",
+		`"{".format()`:                       "a `{` of the format has no `}`",
+		`"}".format()`:                       "a `}` of the format has no `{`",
+		`"{0} {}".format(1)`:                 "the format has both `{}` and `{0}`",
+		`"{a.b}".format(a = 1)`:              "`{a.b}`: a field takes an argument, not a member or an item of it",
+		`"{:q}".format(1)`:                   "`{:q}` is no format",
+		`"{!x}".format(1)`:                   "`!x` is no conversion",
+		`"{:.2f}".format("a")`:               "`{:.2f}`: `f` is for numbers, and the value is string",
+		`"{:+}".format(None)`:                "`{:+}`: a sign, `z`, `#`, `,`, `_` and `=` are for numbers, and the value is None",
+		`"{:d}".format(1.5)`:                 "`{:d}`: `d` is for ints, and the value is float",
+		`"{:.2d}".format(1)`:                 "`{:.2d}`: a precision is for floats and texts, and the value is int",
+		`"{:,x}".format(1)`:                  "`{:,x}`: `,` does not go with `x`, and the value is int",
+		`"{:{:{}}}".format(1, 2, 3)`:         "the fields of a format are nested too deep",
+		`"{:%Q}".format(time.parse("2026-03-01"))`: "a time format",
+	} {
+		got, err := evaluate(t, "x = "+expression, &Bounds{})
+		var p *diag.Problem
+		if !errors.As(err, &p) || p.Code != codeFormat || !strings.HasPrefix(got, want) {
+			t.Errorf("%s\n got %s\nwant %s", expression, got, want)
+		}
+	}
+}
+
 // What becomes of a float or a dict in a format is Python's.
 func TestFormatsAsPython(t *testing.T) {
 	for expression, want := range map[string]string{
@@ -169,10 +224,14 @@ func TestFormatsAsPython(t *testing.T) {
 		`"%s" % [1e6]`:               "[1000000.0]",
 		`"%(a)s %(a)d %(b)s" % {"a": 1234567.5, "b": [1e6]}`:    "1234567.5 1234567 [1000000.0]",
 		`"{} {a} {b}".format(1234567.5, a = 1e6, b = [0.0001])`: "1234567.5 1000000.0 [0.0001]",
-		`"%%" % {}`:           "%",
-		`"A" % {"b": 1}`:      "A",
-		`"%s" % {"b": 1}`:     `{"b": 1}`,
-		`"%%(a)s" % {"a": 1}`: "%(a)s",
+		`"%%" % {}`:                         "%",
+		`"A" % {"b": 1}`:                    "A",
+		`"%s" % {"b": 1}`:                   `{"b": 1}`,
+		`"%%(a)s" % {"a": 1}`:               "%(a)s",
+		`"%r|%8r|%.2r" % ("a", "b", "cde")`: `"a"|     "b"|"c`,
+		`"{!r:>6}|{!s:5}|{:>6}|{:^6}".format("a", 1, None, True)`:                         `   "a"|1    |  None| True `,
+		`"{:>8}|{:8}".format([1], (2,))`:                                                  `     [1]|(2,)    `,
+		`"{:%d.%m.%Y} {:>22}".format(time.parse("2026-03-01"), time.parse("2026-03-01"))`: "01.03.2026   2026-03-01T00:00:00Z",
 	} {
 		if got, err := evaluate(t, "x = "+expression, new(Bounds)); err != nil || got != starlark.String(want).String() {
 			t.Errorf("%s: got %s, %v, want %q", expression, got, err, want)

@@ -75,7 +75,12 @@ func rewriteAssign(stmt *syntax.AssignStmt) {
 	again := same(stmt.LHS)
 	rewriteTarget(stmt.LHS)
 	stmt.RHS = rewrite(stmt.RHS)
-	if op == 0 || again == nil || op != syntax.STAR && number(stmt.RHS) && !(op == syntax.PERCENT && float(stmt.RHS)) || op == syntax.STAR && float(stmt.RHS) {
+	switch {
+	case op == 0 || again == nil || op == syntax.PLUS && number(stmt.RHS) || op == syntax.STAR && float(stmt.RHS):
+		return
+	case op == syntax.PERCENT: // nothing is changed in place
+		stmt.Op = syntax.EQ
+		stmt.RHS = &syntax.BinaryExpr{X: bounded(op, again, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: stmt.RHS}
 		return
 	}
 	stmt.RHS = &syntax.BinaryExpr{X: &syntax.BinaryExpr{X: name(inPlaceName, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: again},
@@ -104,6 +109,11 @@ func same(e syntax.Expr) syntax.Expr {
 }
 
 func name(s string, at syntax.Position) *syntax.Ident { return &syntax.Ident{NamePos: at, Name: s} }
+
+// bounded is an operand with the bounds before it.
+func bounded(op syntax.Token, e syntax.Expr, at syntax.Position) syntax.Expr {
+	return &syntax.BinaryExpr{X: name(boundsName, at), OpPos: at, Op: op, Y: e}
+}
 
 // number says whether e is a number as it stands.
 func number(e syntax.Expr) bool {
@@ -158,7 +168,7 @@ func rewrite(e syntax.Expr) syntax.Expr {
 	case *syntax.DotExpr:
 		e.X = rewrite(e.X)
 		if growing(e.Name.Name) {
-			e.X = &syntax.BinaryExpr{X: name(boundsName, e.Dot), OpPos: e.Dot, Op: syntax.AMP, Y: e.X}
+			e.X = bounded(syntax.AMP, e.X, e.Dot)
 		}
 	case *syntax.IndexExpr:
 		e.X, e.Y = rewrite(e.X), rewrite(e.Y)
@@ -201,15 +211,13 @@ func rewriteArguments(args []syntax.Expr) {
 func rewriteBinary(e *syntax.BinaryExpr) syntax.Expr {
 	x, y := e.X, e.Y
 	e.X, e.Y = rewrite(x), rewrite(y)
-	bound := func(side syntax.Expr) syntax.Expr {
-		return &syntax.BinaryExpr{X: name(boundsName, e.OpPos), OpPos: e.OpPos, Op: e.Op, Y: side}
-	}
+	bound := func(side syntax.Expr) syntax.Expr { return bounded(e.Op, side, e.OpPos) }
 	switch e.Op {
 	case syntax.PLUS:
 		if !number(x) && !number(y) && !(written(x) && written(y)) {
 			e.X = bound(e.X)
 		}
-	case syntax.PERCENT: // of a string and a number too: how a float is written is decided here
+	case syntax.PERCENT: // of a string and a number too: the formats are ours
 		if !number(x) {
 			e.X = bound(e.X)
 		}

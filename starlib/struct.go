@@ -174,11 +174,5 @@ func grouped(s, group string) string {
 	if strings.HasPrefix(whole, "-") {
 		sign, whole = "-", whole[1:]
 	}
-	first := (len(whole)-1)%3 + 1
-	var b strings.Builder
-	b.WriteString(sign + whole[:first])
-	for rest := whole[first:]; rest != ""; rest = rest[3:] {
-		b.WriteString(group + rest[:3])
-	}
-	return b.String() + fraction
+	return sign + groupDigits(whole, group, 3, 0) + fraction
 }

@@ -77,7 +77,7 @@ func interpreterStories() []Story {
 		{"P4213", "a name that has no value yet", "A name that a function assigns is the function's own, from its first line on. A top-level name has its value from its line on.", "n = 1\n\ndef f():\n    n = n + 1\n\ndef f():\n    return n + 1"},
 		{"P4214", "recursion", "A function cannot call itself, directly or through others, so that every body ends. Keep what is to be done in a list and loop.", ""},
 		{"P4215", "a key that can change", "Keys of dicts and elements of sets are strings, numbers, bools, None, or tuples of such.", "d[[1, 2]] = 3\n\nd[(1, 2)] = 3"},
-		{"P4216", "a format that does not fit", "% knows s, r, d, i, o, x, X, e, f, g and c, without widths and digits; format knows {}, {0} and {name}. format_number(x, digits = 2) makes text of a number.", "\"%5.2f\" % x\n\nformat_number(x, digits = 2)"},
+		{"P4216", "a format that does not fit", "The format is none, or its values are too few, too many or of another type. Both % and format are as in Python: %-8.2f and {:>10,.2f}, with widths and precisions up to 1000000.", "\"%d rows\" % \"5\"\n\n\"%s rows\" % \"5\""},
 		{"P4217", "an argument of a function of the language", "The message names the argument, what it was and what it must be.", ""},
 		{"P4218", "values too deep to compare", "Compare their parts.", ""},
 		{"P4219", "a text that is no number", "int and float want a text that is a number, without anything else.", ""},

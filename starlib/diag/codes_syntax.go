@@ -25,7 +25,7 @@ func readingStories() []Story {
 // habitStories are the Python habits.
 func habitStories() []Story {
 	return []Story{
-		{"P1101", "no f-strings", "Text is put together by format, by % or by +. Neither takes widths or digits: format_number(x, digits = 2) makes a text of a number.", "print(f\"{n} rows\")\n\nprint(\"{} rows\".format(n))\nprint(\"%d rows\" % n)"},
+		{"P1101", "no f-strings", "Text is put together by format, by % or by +. Both take what stands behind the colon of an f-string: {:>10,.2f}, %10.2f.", "print(f\"{n} rows\")\n\nprint(\"{} rows\".format(n))\nprint(\"%d rows\" % n)"},
 		{"P1102", "no try", "An error ends the body, and the attempt fails with the place and the stack. Where an error is to be survived, catch calls a function and tells how it went. It never hides fail_terminal, a limit or a cancel.", "try:\n    n = int(text)\nexcept ValueError:\n    n = 0\n\ngot = catch(int, text)\nn = got.value if got.ok else 0"},
 		{"P1103", "no import", "All there is, is there: json, csv, re, hash, base64, math, time, log and the file API. Functions of your own come from other .star files by load. Python packages cannot be used.", "from lib.audio import duration\n\nload(\"lib/audio.star\", \"duration\")"},
 		{"P1104", "no classes", "A struct holds named values; functions take it. The shape of params and result is declared by schema(...).", "class Point:\n    ...\n\ndef point(x, y):\n    return struct(x = x, y = y)"},

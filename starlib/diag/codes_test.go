@@ -85,8 +85,8 @@ func TestExplain(t *testing.T) {
 	}
 	want := `P1101: no f-strings
 
-Text is put together by format, by % or by +. Neither takes widths or digits:
-format_number(x, digits = 2) makes a text of a number.
+Text is put together by format, by % or by +. Both take what stands behind the
+colon of an f-string: {:>10,.2f}, %10.2f.
 
     print(f"{n} rows")
 

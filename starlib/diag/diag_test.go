@@ -100,11 +100,11 @@ def f(a, b = {"k": 1}, *args, c = lambda v: v, **kwargs):
 func TestFormatHint(t *testing.T) {
 	for src, want := range map[string]string{
 		`f"{n} rows"`:                           "`\"{} rows\".format(n)`",
-		`f'{a}{b!r:}'`:                          "`'{}{}'.format(a, repr(b))`",
-		`f"{x:.3f} of {y}"`:                     "`\"{} of {}\".format(format_number(x, digits = 3), y)`",
+		`f'{a}{b!r:}'`:                          "`'{}{!r}'.format(a, b)`",
+		`f"{x:.3f} of {y}"`:                     "`\"{:.3f} of {}\".format(x, y)`",
 		`f"no fields"`:                          "`\"no fields\"`",
 		`f"{{braces}} {x}"`:                     "`\"{{braces}} {}\".format(x)`",
-		`f"{x:>5}"`:                             plainFormat,
+		`f"{x:>5} {y!s:^8}"`:                    "`\"{:>5} {!s:^8}\".format(x, y)`",
 		`f"{d['a']}"`:                           "`\"{}\".format(d['a'])`",
 		`f"{x=}"`:                               plainFormat,
 		`f"{"`:                                  plainFormat,

@@ -61,7 +61,7 @@ func imported(line []token) string {
 }
 
 // plainFormat stands for an f-string that is not simple enough to be rewritten.
-const plainFormat = "`\"{} is {}\".format(a, b)` or `\"%s is %s\" % (a, b)`"
+const plainFormat = "`\"{} is {:.2f}\".format(a, b)` or `\"%s is %.2f\" % (a, b)`"
 
 // formatHint rewrites an f-string, when it is simple enough to be worth showing.
 func formatHint(t token) string {
@@ -100,36 +100,31 @@ func splitFormat(s string) (string, []string, bool) {
 		if s[i] == '}' || stop < i || strings.Contains(s[i+1:stop], "{") {
 			return "", nil, false
 		}
-		arg, ok := formatArgument(s[i+1 : stop])
+		arg, rest, ok := formatArgument(s[i+1 : stop])
 		if !ok {
 			return "", nil, false
 		}
 		args = append(args, arg)
-		out.WriteString("{}")
+		out.WriteString("{" + rest + "}")
 		s = s[stop+1:]
 	}
 	return out.String(), args, true
 }
 
-// formatArgument is the expression of one replacement field, its conversion and
-// format spec turned into calls.
-func formatArgument(field string) (string, bool) {
+// formatArgument is the expression of one replacement field, and the rest of
+// the field: its conversion and its format.
+func formatArgument(field string) (expr, rest string, ok bool) {
 	expr, spec, _ := strings.Cut(field, ":")
-	expr = strings.TrimSpace(expr)
-	if e, ok := strings.CutSuffix(expr, "!r"); ok {
-		expr = "repr(" + e + ")"
-	} else if e, ok := strings.CutSuffix(expr, "!s"); ok {
-		expr = e
+	if spec != "" {
+		rest = ":" + spec
 	}
-	if expr == "" || strings.ContainsAny(expr, "\\") || strings.HasSuffix(expr, "=") {
-		return "", false
-	}
-	if digits, ok := strings.CutPrefix(spec, "."); ok && strings.HasSuffix(digits, "f") {
-		if n, ok := number(strings.TrimSuffix(digits, "f")); ok {
-			return fmt.Sprintf("format_number(%s, digits = %d)", expr, n), true
+	for _, conversion := range []string{"!r", "!s"} {
+		if e, found := strings.CutSuffix(strings.TrimSpace(expr), conversion); found {
+			expr, rest = e, conversion+rest
 		}
 	}
-	return expr, spec == ""
+	expr = strings.TrimSpace(expr)
+	return expr, rest, expr != "" && !strings.Contains(expr, "\\") && !strings.HasSuffix(expr, "=")
 }
 
 // nameHint says what to write instead of a name that is known elsewhere and not here.
@@ -203,7 +198,7 @@ func nameHint(name string) string {
 	case "iter", "next":
 		return "a `for` loop goes over anything that can be iterated"
 	case "format":
-		return "`\"{}\".format(x)`; for digits, format_number(x, digits = 2)"
+		return "`\"{:>10,.2f}\".format(x)`, or `\"%.2f\" % x`"
 	case "frozenset":
 		return "`set(...)`; what the top level makes is frozen anyway"
 	case "bytearray", "memoryview":

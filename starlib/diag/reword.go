@@ -70,18 +70,6 @@ func (s *Sources) say(d *Diagnostic, msg string) bool {
 		sayRecursion(s, d, msg)
 	case strings.HasPrefix(msg, "unhashable"):
 		sayUnhashable(s, d, msg)
-	case strings.Contains(msg, "format spec features not supported"), strings.HasPrefix(msg, "unknown conversion %"):
-		sayFormat(s, d, msg)
-	case strings.Contains(msg, " format requires "):
-		d.Code, d.Hint = "P4216", "`%d` takes an int, `%f` a number, `%s` anything"
-	case strings.Contains(msg, "arguments for format string"):
-		d.Code, d.Hint = "P4216", "each `%` of the text takes one argument: `\"%s %s\" % (a, b)`; a tuple needs `(t,)`; `%%` is a percent sign"
-	case strings.Contains(msg, "incomplete format"):
-		d.Code, d.Hint = "P4216", "`%%` is a percent sign"
-	case strings.HasPrefix(msg, "format: keyword "):
-		sayKeyword(s, d, msg)
-	case strings.HasPrefix(msg, "format: "):
-		d.Code, d.Hint = "P4216", "`{}` takes the arguments in their order, `{name}` the keyword of that name; `{{` is a brace"
 	case strings.HasPrefix(msg, "comparison exceeded"):
 		d.Code, d.Hint = "P4218", "compare the parts, or their json.encode(...)"
 	case strings.HasPrefix(msg, "cannot convert "):
@@ -190,9 +178,6 @@ func runeAt(line string, column int) rune {
 func sayKey(s *Sources, d *Diagnostic, msg string) {
 	key, kind, ok := cutLast(strings.TrimPrefix(msg, "key "), " not in ")
 	if !ok {
-		if name, ok := strings.CutPrefix(msg, "key not found: "); ok {
-			d.Code, d.Message, d.Hint = "P4216", "the format names a key that is not there: "+shorten(name, 80), "give a dict that has it"
-		}
 		return
 	}
 	d.Code, d.Message = "P4204", "key "+shorten(key, 80)+" is not in the "+kind

@@ -53,16 +53,6 @@ func sayUnhashable(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayFormat(_ *Sources, d *Diagnostic, msg string) {
-	d.Code, d.Hint = "P4216", "there are no widths and digits in a format: write `format_number(x, digits = 2)` and `%s`"
-	if c, ok := strings.CutPrefix(msg, "unknown conversion %"); ok {
-		d.Message = "`%" + c + "` is no conversion"
-	} else if _, spec, ok := cutLast(msg, ": "); ok {
-		d.Message = "`{:" + shorten(spec, 20) + "}` is no format"
-		d.Hint = "there are no widths and digits in a format: write `format_number(x, digits = 2)` and `{}`"
-	}
-}
-
 func sayItem(_ *Sources, d *Diagnostic, msg string) {
 	kind, _, _ := strings.Cut(msg, " ")
 	d.Code, d.Message = "P4221", "an element of "+kind+" cannot be assigned"
@@ -169,12 +159,6 @@ func sayNumber(_ *Sources, d *Diagnostic, msg string) {
 			d.Wanted = "digits of base " + base
 		}
 	}
-}
-
-func sayKeyword(_ *Sources, d *Diagnostic, msg string) {
-	name := strings.TrimSuffix(strings.TrimPrefix(msg, "format: keyword "), " not found")
-	d.Code, d.Message = "P4216", "the text has `{"+shorten(name, 40)+"}`, and no argument has that name"
-	d.Hint = "`{}` takes the arguments in their order, `{name}` the keyword of that name; `{{` is a brace"
 }
 
 func sayField(_ *Sources, d *Diagnostic, msg string) {

@@ -2,7 +2,6 @@ package lint
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -525,50 +524,87 @@ func (f *inference) checkJoin(e *syntax.BinaryExpr) {
 	}
 }
 
-// verb is one conversion of a % format; Starlark has no flags or widths.
-var verb = regexp.MustCompile(`%(\([^)]*\))?(.?)`)
-
 // checkFormat holds "..." % args against args, when both can be seen.
 func (f *inference) checkFormat(e *syntax.BinaryExpr) {
 	text, ok := literal(e.X)
 	if !ok || e.Op != syntax.PERCENT {
 		return
 	}
-	var wanted []string
-	for _, m := range verb.FindAllStringSubmatch(text, -1) {
-		switch {
-		case m[2] == "%" && m[1] == "":
-		case m[1] != "":
-			return // by name
-		case m[2] != "" && !strings.Contains("sdiouxXeEfFgGcr%", m[2]):
-			f.says(syntax.Start(e.X), "P5020", "unknown conversion %%%s", m[2])
-			return
-		default:
-			wanted = append(wanted, m[2])
-		}
+	wants, err := starlib.PercentValues(text)
+	if err != nil {
+		f.fail(syntax.Start(e.X), "P5020", plainError(err), hintOf(err))
+		return
 	}
 	values := []syntax.Expr{e.Y}
 	paren := e.Y
 	if p, ok := paren.(*syntax.ParenExpr); ok {
 		paren = p.X
 	}
+	named := slices.ContainsFunc(wants, func(w starlib.FormatValue) bool { return w.Name != "" })
+	if dict, ok := paren.(*syntax.DictExpr); ok && named {
+		f.checkNamed(dict, wants)
+		return
+	}
+	if named {
+		return
+	}
 	if tuple, ok := paren.(*syntax.TupleExpr); ok {
 		values = tuple.List
 	} else if t := f.of(e.Y); len(t) == 0 || slices.ContainsFunc(t, func(k kind) bool { return k.name == "tuple" }) {
 		return
-	} else if t.named("dict", "struct", "params") && len(wanted) == 0 {
+	} else if t.named("dict", "struct", "params") && len(wants) == 0 {
 		return
 	}
-	if len(values) != len(wanted) {
-		f.fail(syntax.Start(e.X), "P5020", fmt.Sprintf("the format wants %s, and gets %d", counted(len(wanted), "value"), len(values)), "")
+	if len(values) != len(wants) {
+		f.fail(syntax.Start(e.X), "P5020", fmt.Sprintf("the format wants %s, and gets %d", counted(len(wants), "value"), len(values)), "")
 		return
 	}
 	for i, v := range values {
-		t := f.of(v)
-		if strings.Contains("diouxX", wanted[i]) && wanted[i] != "" && t.named("string", "list", "dict", "tuple", "NoneType", "path") ||
-			strings.Contains("eEfFgG", wanted[i]) && wanted[i] != "" && t.named("string", "list", "dict", "tuple", "NoneType", "path", "bool") {
-			f.fail(syntax.Start(v), "P5020", fmt.Sprintf("%%%s wants a number, and gets %s", wanted[i], t), "write %s for any value")
+		f.checkFits(wants[i], v)
+	}
+}
+
+// checkNamed holds the values of a dict that is written out against a format.
+func (f *inference) checkNamed(dict *syntax.DictExpr, wants []starlib.FormatValue) {
+	values := map[string]syntax.Expr{}
+	for _, entry := range dict.List {
+		entry := entry.(*syntax.DictEntry)
+		key, ok := literal(entry.Key)
+		if !ok {
+			return
 		}
+		values[key] = entry.Value
+	}
+	for _, want := range wants {
+		switch v := values[want.Name]; {
+		case want.Name == "":
+		case v == nil:
+			f.fail(syntax.Start(dict), "P5020", "the format names a key that the dict does not have: "+brief(want.Name), "")
+			return
+		default:
+			f.checkFits(want, v)
+		}
+	}
+}
+
+// checkFits complains of a value that cannot be written as its format says,
+// whatever it is of what it may be.
+func (f *inference) checkFits(want starlib.FormatValue, v syntax.Expr) {
+	var wrong error
+	t := f.of(v)
+	for _, k := range t {
+		name := k.name
+		if name == "NoneType" {
+			name = "None"
+		}
+		err := want.Fits(name)
+		if err == nil || !slices.Contains(fixed, k.name) && k.name != "time.time" {
+			return
+		}
+		wrong = err
+	}
+	if wrong != nil {
+		f.fail(syntax.Start(v), "P5020", plainError(wrong), hintOf(wrong))
 	}
 }
 
@@ -581,50 +617,30 @@ func counted(n int, what string) string {
 
 // checkBraces holds "{}".format(...) against its arguments.
 func (f *inference) checkBraces(text string, at syntax.Expr, args arguments) {
+	wants, err := starlib.BraceValues(text)
+	if err != nil {
+		f.fail(syntax.Start(at), "P5020", plainError(err), hintOf(err))
+		return
+	}
 	if args.open {
 		return
 	}
-	names := map[string]bool{}
+	names := map[string]syntax.Expr{}
 	for _, kw := range args.keywords {
-		names[kw.X.(*syntax.Ident).Name] = true
+		names[kw.X.(*syntax.Ident).Name] = kw.Y
 	}
-	next := 0
-	for i := 0; i < len(text); i++ {
+	for _, want := range wants {
+		v := names[want.Name]
 		switch {
-		case strings.HasPrefix(text[i:], "{{"), strings.HasPrefix(text[i:], "}}"):
-			i++
-		case text[i] == '{':
-			end := strings.IndexByte(text[i:], '}')
-			if end < 0 {
-				f.fail(syntax.Start(at), "P5020", "a `{` of the format has no `}`", "write {{ for a brace")
-				return
-			}
-			field, _, _ := strings.Cut(text[i+1:i+end], "!")
-			field, _, _ = strings.Cut(field, ":")
-			i += end
-			switch number, isNumber := atoi(field); {
-			case field == "":
-				if next++; next > len(args.positional) {
-					f.fail(syntax.Start(at), "P5020", fmt.Sprintf("the format wants more values than the %d it gets", len(args.positional)), "")
-					return
-				}
-			case isNumber && number >= len(args.positional):
-				f.fail(syntax.Start(at), "P5020", fmt.Sprintf("the format wants value %d, and there are %d", number, len(args.positional)), "the first is {0}")
-				return
-			case !isNumber && !strings.ContainsAny(field, ".[") && !names[field]:
-				f.fail(syntax.Start(at), "P5020", "the format wants a value `"+brief(field)+"`, which it does not get", "give it by keyword: "+brief(field)+" = ...")
-				return
-			}
+		case want.Index >= len(args.positional):
+			f.fail(syntax.Start(at), "P5020", fmt.Sprintf("the format wants value %d, and there are %d", want.Index+1, len(args.positional)), "the first is {0}")
+			return
+		case want.Index >= 0:
+			v = args.positional[want.Index]
+		case v == nil:
+			f.fail(syntax.Start(at), "P5020", "the format wants a value `"+brief(want.Name)+"`, which it does not get", "give it by keyword: "+brief(want.Name)+" = ...")
+			return
 		}
+		f.checkFits(want, v)
 	}
-}
-
-func atoi(s string) (n int, ok bool) {
-	for _, c := range s {
-		if c < '0' || c > '9' || n > 1e6 {
-			return 0, false
-		}
-		n = 10*n + int(c-'0')
-	}
-	return n, s != ""
 }
