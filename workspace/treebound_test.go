@@ -136,8 +136,31 @@ func TestTreeCounts(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if o.upper.memory != 0 || o.upper.stored != 0 {
-		t.Errorf("an empty tree accounts %d bytes of memory, %d stored", o.upper.memory, o.upper.stored)
+	if o.upper.memory != 0 || o.upper.paths != 0 || o.upper.stored != 0 {
+		t.Errorf("an empty tree accounts %d bytes of memory, %d of paths, %d stored", o.upper.memory, o.upper.paths, o.upper.stored)
+	}
+}
+
+// What is in a folder with a long name is listed with that name: what a listing
+// takes is bounded as the tree is.
+func TestListingOfATreeBounded(t *testing.T) {
+	const most = maxTree / 10
+	folder := strings.Repeat("n", 1000)
+	for name, do := range map[string]func(o *Overlay, i int) error{
+		"folders": func(o *Overlay, i int) error { return o.Mkdir(t.Context(), fmt.Sprint(folder, "/", i)) },
+		"files":   func(o *Overlay, i int) error { return o.Copy(t.Context(), "raw/a.csv", fmt.Sprint(folder, "/", i)) },
+	} {
+		o := openOverlay(t, &shelf{files: map[string]string{"raw/a.csv": "a"}}, Spec{})
+		o.upper.most = most
+		fill(t, o, func(i int) error { return do(o, i) })
+		listed := 0
+		o.upper.walk("", func(path string, _ *node) bool {
+			listed += len(path)
+			return true
+		})
+		if listed > most || int64(listed) != o.upper.paths {
+			t.Errorf("%s: paths of %d bytes, %d accounted, want at most %d", name, listed, o.upper.paths, most)
+		}
 	}
 }
 

@@ -62,12 +62,15 @@ func (u *upper) release(e *entry) {
 type upper struct {
 	root   node
 	memory int64 // bytes that the tree takes, by the costs below
+	paths  int64 // bytes of all paths in it that say something, written out
 	stored int64 // bytes of the blobs, each counted once
-	most   int64 // that memory may be; 0 is maxTree
+	most   int64 // that memory may be, and paths; 0 is maxTree
 }
 
 // Bounds of the upper layer of one attempt. The tree is in the worker's memory,
-// which a body must not fill: it is bounded whatever a task declares.
+// which a body must not fill: it is bounded whatever a task declares. So are its
+// paths: a folder with a long name costs little, and all that is in it is listed
+// with that name before it.
 const (
 	defaultFiles   = 1_000_000
 	defaultScratch = 10 << 30 // bytes
@@ -99,6 +102,7 @@ func (e *BoundError) Error() string {
 type growth struct {
 	files  int
 	memory int64
+	paths  int64
 	last   string
 }
 
@@ -107,6 +111,7 @@ type growth struct {
 func (g *growth) add(path string, cost int64) {
 	g.files++
 	g.memory += cost + int64(len(path))
+	g.paths += int64(len(path))
 	shared := 0
 	for i := 0; i < min(len(path), len(g.last)) && path[i] == g.last[i]; i++ {
 		if path[i] == '/' {
@@ -125,7 +130,7 @@ func (u *upper) fits(g growth, files int) error {
 			Hint: "raise resources(files = ...), or do less in one attempt"}
 	}
 	most := cmp.Or(u.most, maxTree)
-	if n := u.memory + g.memory; n > most {
+	if n := max(u.memory+g.memory, u.paths+g.paths); n > most {
 		return &BoundError{Bound: "memory for names", Found: fmt.Sprintf("%d bytes for %s and folders written or deleted", n, plural(u.root.live+u.root.gone+g.files, "file")),
 			Wanted: fmt.Sprintf("at most %d", most), Hint: "touch fewer files in one attempt"}
 	}
@@ -175,8 +180,23 @@ func (u *upper) find(path string) *node {
 // update changes the node of a path, made when it is missing, and keeps the
 // counts of all above it. Nodes that have nothing left to say go.
 func (u *upper) update(path string, change func(n *node)) {
-	u.updateBelow(&u.root, path, path != "", change)
+	u.updateBelow(&u.root, path, path != "", func(n *node) {
+		u.paths -= n.listed(path)
+		change(n)
+		u.paths += n.listed(path)
+	})
 }
+
+// listed is how many bytes a listing has for a node of this path.
+func (n *node) listed(path string) int64 {
+	if !n.says() {
+		return 0
+	}
+	return int64(len(path))
+}
+
+// says says whether the upper layer has anything at a node itself.
+func (n *node) says() bool { return n.entry != nil || n.deleted || n.made }
 
 func (u *upper) updateBelow(n *node, rest string, more bool, change func(n *node)) (live, gone int) {
 	liveBefore, goneBefore := n.live, n.gone
@@ -272,7 +292,7 @@ func (u *upper) walk(path string, visit func(path string, n *node) bool) {
 }
 
 func (n *node) walk(path string, visit func(path string, n *node) bool) bool {
-	if (n.entry != nil || n.deleted || n.made) && !visit(path, n) {
+	if n.says() && !visit(path, n) {
 		return false
 	}
 	for name, child := range n.children {

@@ -56,6 +56,7 @@ type server struct {
 	slots chan struct{}
 	most  int // drafts
 	busy  sync.WaitGroup
+	list  sync.Mutex // held while a listing is made and sent: one takes many times what any other answer does
 
 	mu     sync.Mutex
 	drafts map[uint64]*workspace.Draft
@@ -201,6 +202,8 @@ func (s *server) reply(m replyMessage, err error) error {
 }
 
 func (s *server) readDir(m callMessage) error {
+	s.list.Lock()
+	defer s.list.Unlock()
 	infos, err := s.files.ReadDir(s.ctx, string(m.Path))
 	return inSteps(infos, func(part []workspace.Info, more bool) error {
 		r := replyMessage{ID: m.ID, More: more}
@@ -212,6 +215,8 @@ func (s *server) readDir(m callMessage) error {
 }
 
 func (s *server) glob(m callMessage) error {
+	s.list.Lock()
+	defer s.list.Unlock()
 	paths, err := s.files.Glob(s.ctx, string(m.Path), string(m.Other))
 	return inSteps(paths, func(part []string, more bool) error {
 		r := replyMessage{ID: m.ID, More: more}

@@ -56,6 +56,42 @@ func (f *scriptedFiles) OpenAhead(context.Context, string) (*os.File, func(), er
 	return file, func() {}, err
 }
 
+// listings are starlib.Files that only list.
+type listings struct {
+	starlib.Files
+	list func()
+}
+
+func (f *listings) Glob(context.Context, string, string) ([]string, error) {
+	f.list()
+	return nil, errors.ErrUnsupported
+}
+
+func (f *listings) ReadDir(context.Context, string) ([]workspace.Info, error) {
+	f.list()
+	return nil, errors.ErrUnsupported
+}
+
+// A child that asks for eight listings at once gets them one after another: each
+// may take as much of the worker as the whole tree of the attempt.
+func TestListingsComeOneAtATime(t *testing.T) {
+	worker, _ := pair(t)
+	files := &listings{}
+	s := newServer(t.Context(), files, worker)
+	listed := 0
+	files.list = func() {
+		listed++
+		if s.list.TryLock() {
+			t.Error("another listing could be made beside this one")
+		}
+	}
+	s.answer(callMessage{Op: opGlob, Other: "**"})
+	s.answer(callMessage{Op: opReadDir})
+	if listed != 2 || !s.list.TryLock() {
+		t.Errorf("%d listings were made, want 2 and none under way", listed)
+	}
+}
+
 // A child is handed files that it can only read: one that could be written to
 // would be the cache's own, which all attempts share.
 func TestServerHandsOutReadOnly(t *testing.T) {
