@@ -14,24 +14,24 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 	"weak"
 
 	"golang.org/x/sys/unix"
 )
 
 // Cache keeps the content of objects and listings in a folder, for all attempts
-// of all processes that open it. It is bounded by size; what was used longest
-// ago goes first, and what is in use never goes. A file in it is never written
-// to: it appears whole, by rename.
+// of all processes that open it. It is bounded by size, with what is in use and
+// what is being fetched; what was used longest ago goes first, and what is in
+// use never goes. A file in it is never written to: it appears whole, by rename.
 //
 // A user of a file holds a shared advisory lock on it for as long as it is
 // open, in whatever process; who wants to remove it must first get the lock for
 // itself. Locks go with their process, so a crash leaves nothing to repair.
 //
-//	objects/3/3f2c…    one file each, named by a hash of what tells its content
-//	tmp/               what is being fetched, locked by who fetches it
-//	size, lock         bytes that objects may take, and the lock to change them
+//	objects/3/3f2c…      one file each, named by a hash of what tells its content
+//	objects/3/3f2c….sum  what it was when it arrived, and when it was used: see cachesum.go
+//	tmp/                 what is being fetched, locked by who fetches it; its name has its size
+//	size, lock           bytes that all these take, and the lock to change them
 type Cache struct {
 	dir string
 	max int64
@@ -40,6 +40,7 @@ type Cache struct {
 	mu      sync.Mutex
 	flights map[string]*flight // what is being fetched by this process
 	shared  map[string]weak.Pointer[listing]
+	sound   map[string]identity // the files that this process has written or verified, by key
 
 	room     sync.Mutex // taken with the file lock, which holds off other processes only
 	reserved int64      // bytes that are in the accounts and not yet used by this process
@@ -58,15 +59,13 @@ type CacheOptions struct {
 	Server  string // where contents and listings come from: what one server says is not shown as another's
 }
 
-// usedStep is how exactly the time of use is kept.
-const usedStep = time.Second
-
 // blockSize is what the size of a file is rounded up to in the accounts.
 const blockSize = 4096
 
 // OpenCache opens the cache in dir, made with mode 0700 when it is missing.
 func OpenCache(dir string, o *CacheOptions) (*Cache, error) {
-	c := &Cache{dir: dir, max: 10 << 30, flights: map[string]*flight{}, shared: map[string]weak.Pointer[listing]{}}
+	c := &Cache{dir: dir, max: 10 << 30,
+		flights: map[string]*flight{}, shared: map[string]weak.Pointer[listing]{}, sound: map[string]identity{}}
 	if o != nil && o.MaxSize > 0 {
 		c.max = o.MaxSize
 	}
@@ -98,17 +97,15 @@ func (c *Cache) name(kind string, parts ...string) string {
 
 func (c *Cache) path(key string) string { return filepath.Join(c.dir, "objects", key[:1], key) }
 
-// errTooBig: there is no room that could be made.
-var errTooBig = errors.New("larger than the cache")
-
 // get opens what is kept under key, and has it filled in first where it is
-// not there; size is its size in bytes, or -1. The caller closes the file and
-// must not write to it. hit says that nothing was fetched by this call. Several
-// calls for one key fetch once.
-func (c *Cache) get(ctx context.Context, key string, size int64, fill func(*os.File) error) (f *os.File, hit bool, err error) {
+// not there; size is its size in bytes, or -1: then what there is no room for is
+// handed out all the same. A *roomError: there is no room now. The caller closes
+// the file, which cannot be written to. hit says that nothing was fetched by
+// this call. Several calls for one key fetch once.
+func (c *Cache) get(ctx context.Context, key string, size int64, fill func(*arrival) error) (f *os.File, hit bool, err error) {
 	for {
-		if f := c.open(key, size); f != nil {
-			return f, true, nil
+		if f, err := c.open(ctx, key, size); f != nil || err != nil {
+			return f, f != nil, err
 		}
 		c.mu.Lock()
 		other := c.flights[key]
@@ -132,7 +129,7 @@ func (c *Cache) get(ctx context.Context, key string, size int64, fill func(*os.F
 
 // fly fetches, and tells who waits for it. Since get looked, another flight may
 // have come to its end: then what it brought is there.
-func (c *Cache) fly(ctx context.Context, key string, size int64, fill func(*os.File) error) (f *os.File, hit bool, err error) {
+func (c *Cache) fly(ctx context.Context, key string, size int64, fill func(*arrival) error) (f *os.File, hit bool, err error) {
 	defer func() {
 		c.mu.Lock()
 		this := c.flights[key]
@@ -141,60 +138,58 @@ func (c *Cache) fly(ctx context.Context, key string, size int64, fill func(*os.F
 		this.err, this.quit = err, ctx.Err() != nil || f == nil && err == nil // nil, nil: a panic goes by
 		close(this.over)
 	}()
-	if f := c.open(key, size); f != nil {
-		return f, true, nil
+	if f, err := c.open(ctx, key, size); f != nil || err != nil {
+		return f, f != nil, err
 	}
-	f, err = c.fetch(ctx, key, fill)
+	f, err = c.fetch(ctx, key, size, fill)
 	if errors.Is(err, unix.ENOSPC) && c.halve(ctx) {
-		f, err = c.fetch(ctx, key, fill)
+		f, err = c.fetch(ctx, key, size, fill)
 	}
 	return f, false, err
 }
 
-// open opens what is kept under key, nil when it is not there. A file of the
-// wrong size is what a crashed machine left.
-func (c *Cache) open(key string, size int64) *os.File {
-	f, err := openPlain(c.path(key), unix.O_RDONLY, 0)
+// open opens what is kept under key, nil when it is not there, or is not what
+// arrived. The error is that of the context.
+func (c *Cache) open(ctx context.Context, key string, size int64) (*os.File, error) {
+	// What is no plain file is not waited for.
+	f, err := openPlain(c.path(key), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	// A lock that cannot be had is held by who is about to remove the file.
-	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil {
+	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil || !c.isSound(ctx, f, key, size) {
 		f.Close()
-		return nil
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, nil
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Nlink == 0 || size >= 0 && st.Size != size {
-		f.Close()
-		return nil
-	}
-	if now := time.Now(); now.Sub(time.Unix(st.Atim.Unix())) > usedStep {
-		os.Chtimes(f.Name(), now, time.Time{}) // of no consequence when it fails
-	}
-	return f
+	c.use(key)
+	return f, nil
 }
 
-// fetch fills a file and keeps it under key. What there is no room for is
-// handed out all the same; it is gone when it is closed.
-func (c *Cache) fetch(ctx context.Context, key string, fill func(*os.File) error) (*os.File, error) {
-	tmp, err := c.temporary()
+// fetch fills a file and keeps it under key. A listing that there is no room
+// for is handed out all the same; it is gone when it is closed.
+func (c *Cache) fetch(ctx context.Context, key string, size int64, fill func(*arrival) error) (*os.File, error) {
+	tmp, err := c.begin(ctx, key, size)
 	if err != nil {
 		return nil, err
 	}
 	defer tmp.Close() // after the file was opened again: the lock is never let go in between
-	name := tmp.Name()
-	if err := fill(tmp); err != nil {
-		os.Remove(name)
+	a := newArrival(tmp, key)
+	if err := fill(a); err != nil {
+		c.discard(ctx, tmp, size)
 		return nil, err
 	}
-	f, err := openPlain(name, unix.O_RDONLY, 0)
+	f, err := openPlain(tmp.Name(), unix.O_RDONLY, 0)
 	if err != nil {
-		os.Remove(name)
+		c.discard(ctx, tmp, size)
 		return nil, err
 	}
-	if err := c.keep(ctx, f, key); err != nil {
-		os.Remove(name)
-		if !errors.Is(err, errTooBig) {
+	if err := c.keep(ctx, f, key, size, a.sum()); err != nil {
+		c.discard(ctx, tmp, size)
+		var full *roomError
+		if size >= 0 || !errors.As(err, &full) {
 			f.Close()
 			return nil, err
 		}
@@ -202,9 +197,9 @@ func (c *Cache) fetch(ctx context.Context, key string, fill func(*os.File) error
 	return f, nil
 }
 
-// temporary makes a file to fetch into, locked as one in use.
-func (c *Cache) temporary() (*os.File, error) {
-	name := filepath.Join(c.dir, "tmp", rand.Text())
+// temporary makes a file to fetch so many bytes into, locked as one in use.
+func (c *Cache) temporary(size int64) (*os.File, error) {
+	name := filepath.Join(c.dir, "tmp", fmt.Sprintf("%s-%d", rand.Text(), max(0, size)))
 	f, err := openPlain(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o400)
 	if errors.Is(err, fs.ErrNotExist) { // someone emptied the cache by hand
 		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
@@ -250,7 +245,7 @@ func (c *Cache) listing(ctx context.Context, key string, read func() (*listing, 
 		return ls, false, nil
 	}
 	for {
-		f, hit, err := c.get(ctx, key, -1, func(f *os.File) (err error) {
+		f, hit, err := c.get(ctx, key, -1, func(f *arrival) (err error) {
 			if ls, err = read(); err != nil {
 				return err
 			}

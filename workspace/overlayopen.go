@@ -31,13 +31,21 @@ func (o *Overlay) Open(ctx context.Context, path string) (*os.File, error) {
 }
 
 // aheadFile is the largest file, in bytes, that is fetched only because it is
-// expected to be read.
-const aheadFile = 1 << 20
+// expected to be read, and the largest share of the cache that it takes: sixteen
+// of them wait open.
+const (
+	aheadFile  = 1 << 20
+	aheadShare = 256
+)
 
 // OpenAhead is Open for a file that is expected to be read, and counts as read
 // when read is called. errors.ErrUnsupported: it is one that must be asked for.
 func (o *Overlay) OpenAhead(ctx context.Context, path string) (f *os.File, read func(), err error) {
-	return o.open(ctx, path, aheadFile)
+	most := int64(aheadFile)
+	if o.opts.Cache != nil {
+		most = min(most, o.opts.Cache.max/aheadShare)
+	}
+	return o.open(ctx, path, most)
 }
 
 // open opens a file; one that would have to be fetched only up to a size of most.
@@ -74,7 +82,11 @@ func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File
 		if s.lower != nil {
 			o.ahead.opened(path)
 		}
-		f, hit, err := o.fetch(ctx, *c)
+		fetch := o.fetch
+		if most < math.MaxInt64 {
+			fetch = o.fetchAhead
+		}
+		f, hit, err := fetch(ctx, *c)
 		if err != nil {
 			return nil, nil, pathError("open", path, err)
 		}
@@ -114,14 +126,28 @@ func (r *reads) count(c content, hit bool) {
 }
 
 // fetch opens an object where it lies, out of the cache, or from the store.
+// Where the cache has no room it waits for some.
 func (o *Overlay) fetch(ctx context.Context, c content) (f *os.File, hit bool, err error) {
+	return o.fetchAs(ctx, c, false)
+}
+
+// fetchAhead is fetch for what nobody asked for yet: it does not wait for room.
+func (o *Overlay) fetchAhead(ctx context.Context, c content) (f *os.File, hit bool, err error) {
+	return o.fetchAs(ctx, c, true)
+}
+
+func (o *Overlay) fetchAs(ctx context.Context, c content, ahead bool) (f *os.File, hit bool, err error) {
 	if local, ok := o.store.(LocalOpener); ok {
 		f, err := local.OpenLocal(ctx, o.ref.Repository, o.ref.Commit, c.path)
 		return f, true, err
 	}
-	fill := func(f *os.File) error { return o.download(ctx, c, f) }
+	fill := func(a *arrival) error { return o.download(ctx, c, a) }
 	if o.opts.Cache != nil {
-		return o.opts.Cache.get(ctx, o.cacheKey(c), c.size, fill)
+		get := o.opts.Cache.getInTime
+		if ahead {
+			get = o.opts.Cache.get
+		}
+		return get(ctx, o.cacheKey(c), c.size, fill)
 	}
 	if o.opts.Dir != "" {
 		if err := os.MkdirAll(o.opts.Dir, 0o700); err != nil {
@@ -133,7 +159,7 @@ func (o *Overlay) fetch(ctx context.Context, c content) (f *os.File, hit bool, e
 		return nil, false, err
 	}
 	defer os.Remove(filled.Name()) // the content goes when the file is closed
-	err = fill(filled)
+	err = fill(newArrival(filled, ""))
 	if err = errors.Join(err, filled.Close()); err != nil {
 		return nil, false, err
 	}
@@ -154,14 +180,11 @@ func (o *Overlay) cacheKey(c content) string {
 // download brings an object into an empty file, and checks it: the size, and
 // the checksum where it is one of the content. What arrives damaged is fetched
 // once more.
-func (o *Overlay) download(ctx context.Context, c content, to *os.File) error {
+func (o *Overlay) download(ctx context.Context, c content, to *arrival) error {
 	err := o.downloadOnce(ctx, c, to)
 	var damaged *damagedError
 	if errors.As(err, &damaged) && ctx.Err() == nil {
-		if err = to.Truncate(0); err == nil {
-			_, err = to.Seek(0, io.SeekStart)
-		}
-		if err == nil {
+		if err = to.restart(); err == nil {
 			err = o.downloadOnce(ctx, c, to)
 		}
 	}
@@ -187,7 +210,7 @@ func (e *damagedError) Error() string {
 
 func (e *damagedError) Unwrap() error { return e.cause }
 
-func (o *Overlay) downloadOnce(ctx context.Context, c content, to *os.File) error {
+func (o *Overlay) downloadOnce(ctx context.Context, c content, to *arrival) error {
 	body, err := o.store.Open(ctx, o.ref.Repository, o.ref.Commit, c.path)
 	if err != nil {
 		return err

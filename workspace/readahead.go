@@ -161,7 +161,7 @@ func (r *readAhead) fetchNext(g *guess) {
 // object meets it again, and is told.
 func (r *readAhead) fetch(c content) {
 	defer func() { <-r.slots }()
-	f, hit, err := r.o.fetch(r.ctx, c)
+	f, hit, err := r.o.fetchAhead(r.ctx, c)
 	if err != nil {
 		return
 	}

@@ -42,8 +42,8 @@ func TestReadAhead(t *testing.T) {
 		{"to the end", 10, 0, []int{36, 37, 38, 39}, 4},
 		{"backwards", 10, 0, []int{9, 8, 7}, 3},
 		{"one again", 10, 0, []int{7, 7, 7}, 1},
-		{"bounded in bytes", 100, 4 * 250, []int{7, 8}, 4},
-		{"too large to be fetched ahead", 300, 4 * 250, []int{7, 8}, 2},
+		{"bounded in bytes", 10_000, 4 * 25_000, []int{7, 8}, 4},
+		{"too large to be fetched ahead", 30_000, 4 * 25_000, []int{7, 8}, 2},
 	}
 	for _, c := range cases {
 		for _, how := range []string{"glob", "folder"} {
