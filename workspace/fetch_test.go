@@ -126,6 +126,39 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestListedCountsFiles: a file counts once, however often and in whatever way
+// it was found.
+func TestListedCountsFiles(t *testing.T) {
+	ctx := context.Background()
+	o := openOverlay(t, &probingStore{shelf: shelf{files: map[string]string{"top": "t", "raw/a": "1", "raw/b": "2", "raw/deep/c": "3", "other/d": "4"}}}, Spec{})
+	glob := func(pattern string) func() {
+		return func() {
+			if _, err := o.Glob(ctx, "", pattern); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, step := range []struct {
+		name string
+		do   func()
+		want int
+	}{
+		{"a look-up of nothing", func() { o.Stat(ctx, "raw/none") }, 0},
+		{"a file", func() { read(t, o, "raw/a") }, 1},
+		{"it again", func() { read(t, o, "raw/a") }, 1},
+		{"a file elsewhere", func() { o.Stat(ctx, "top") }, 2},
+		{"a folder below", glob("raw/deep/*"), 3},
+		{"the folder of the first", glob("raw/*"), 4},
+		{"one of its files", func() { read(t, o, "raw/b") }, 4},
+		{"all", glob("**"), 5},
+	} {
+		step.do()
+		if u := o.Usage(); u.ObjectsListed != step.want {
+			t.Errorf("after %s: %d files, want %d", step.name, u.ObjectsListed, step.want)
+		}
+	}
+}
+
 // TestProberIsUsed: a store that can answer for one path is not listed for it.
 func TestProberIsUsed(t *testing.T) {
 	s := &probingStore{shelf: shelf{files: map[string]string{"raw/a": "1", "raw/b": "2"}}}

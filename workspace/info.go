@@ -48,7 +48,7 @@ const (
 
 // Usage is what an attempt took from its workspace.
 type Usage struct {
-	ObjectsListed  int
+	ObjectsListed  int // distinct lower objects that were listed or found by their path
 	ListTime       time.Duration
 	ListCached     bool  // every listing came from the cache
 	ObjectsRead    int   // distinct lower objects whose content was opened

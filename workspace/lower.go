@@ -35,16 +35,17 @@ type lower struct {
 	mu     sync.Mutex
 	lists  map[string]*listing // by folder of the workspace; none of them is below another
 	probes map[string]Probed
-	asked  map[string]asked // paths asked for one by one, by each folder they are in
-	usage  Usage            // of listing
-	fresh  bool             // a listing came from the store
+	asked  map[string]asked    // paths asked for one by one, by each folder they are in
+	found  map[string]struct{} // files that were found by asking for one path: no more than the store has
+	usage  Usage               // of listing
+	fresh  bool                // a listing came from the store
 }
 
 func newLower(store Reader, ref Ref, prefix string, cache *Cache) *lower {
 	return &lower{
 		store: store, ref: ref, root: asPrefix(prefix), cache: cache,
 		oneStep: make(chan struct{}, 1),
-		lists:   map[string]*listing{}, probes: map[string]Probed{}, asked: map[string]asked{},
+		lists:   map[string]*listing{}, probes: map[string]Probed{}, asked: map[string]asked{}, found: map[string]struct{}{},
 	}
 }
 
@@ -197,7 +198,7 @@ func (l *lower) probe(ctx context.Context, path string) (Probed, error) {
 		return Probed{}, fmt.Errorf("look up %s: %w", l.at(l.root+path), cause(ctx, err))
 	}
 	if p.File {
-		l.usage.ObjectsListed++
+		l.found[path] = struct{}{}
 	}
 	// What is asked of a store on this machine is not bounded (manyAsked), and
 	// its files are asked for again as fast as they are found here.
@@ -283,6 +284,10 @@ func (l *lower) manyAsked(path string) (folder string, many bool) {
 func (l *lower) covering(path string) (ls *listing, folder string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.coveringLocked(path)
+}
+
+func (l *lower) coveringLocked(path string) (ls *listing, folder string) {
 	for f := path; ; f = parent(f) {
 		if ls := l.lists[f]; ls != nil {
 			return ls, f
@@ -318,7 +323,6 @@ func (l *lower) list(ctx context.Context, folder string) (*listing, error) {
 	maps.DeleteFunc(l.lists, func(f string, _ *listing) bool { return under(f, folder) })
 	l.lists[folder] = ls
 	l.fresh = l.fresh || fresh
-	l.usage.ObjectsListed += ls.total
 	l.usage.ListTime += time.Since(start)
 	return ls, nil
 }
@@ -384,14 +388,21 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// summary fills in what listing took, and counts the objects not shown.
+// summary fills in what listing took, and counts the objects not shown. A file
+// that was found by itself and is in a listing too counts once.
 func (l *lower) summary(u *Usage) (unnameable int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	u.ObjectsListed, u.ListTime = l.usage.ObjectsListed, l.usage.ListTime
+	u.ObjectsListed, u.ListTime = 0, l.usage.ListTime
 	u.ListCached = !l.fresh && len(l.lists) > 0
 	for _, ls := range l.lists {
 		unnameable += ls.hidden
+		u.ObjectsListed += ls.total
+	}
+	for file := range l.found {
+		if ls, _ := l.coveringLocked(parent(file)); ls == nil {
+			u.ObjectsListed++
+		}
 	}
 	return unnameable
 }

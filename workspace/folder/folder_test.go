@@ -291,6 +291,32 @@ func TestOpenRefusesWhatIsNoFolder(t *testing.T) {
 	}
 }
 
+// TestListedCountsFiles: what is asked for by its path again and again counts
+// once, before its folder is listed and after.
+func TestListedCountsFiles(t *testing.T) {
+	ctx := context.Background()
+	o := overlay(t, fill(t, t.TempDir(), map[string]string{"raw/a.csv": "a", "raw/b.csv": "b", "other/c": "c"}), workspace.Spec{})
+	look := func(want int) {
+		t.Helper()
+		for range 3 {
+			if _, err := readAll(o, "raw/a.csv"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := o.Stat(ctx, "other/none"); err == nil {
+				t.Fatal("other/none is there")
+			}
+		}
+		if u := o.Usage(); u.ObjectsListed != want || u.ObjectsRead != 1 {
+			t.Errorf("read %d of %d files, want 1 of %d", u.ObjectsRead, u.ObjectsListed, want)
+		}
+	}
+	look(1)
+	if _, err := o.ReadDir(ctx, "raw"); err != nil {
+		t.Fatal(err)
+	}
+	look(2)
+}
+
 // TestListsOnlyWhatIsAsked: a folder that the prefix excludes is not read, which
 // is seen by one that cannot be listed without an error.
 func TestListsOnlyWhatIsAsked(t *testing.T) {
