@@ -35,10 +35,11 @@ type Overlay struct {
 	ahead readAhead
 	turn  chan struct{} // holds one token: who has it changes the upper layer
 
-	mu    sync.RWMutex // guards what follows; never held while a store is asked that is not on this machine
-	upper upper
-	blobs int // files made in opts.Dir
-	reads reads
+	mu     sync.RWMutex // guards what follows; never held while a store is asked that is not on this machine
+	upper  upper
+	blobs  int             // files made in opts.Dir
+	drafts map[*draft]bool // that are open
+	reads  reads
 }
 
 // Staged is one path that the attempt leaves different from the input commit.

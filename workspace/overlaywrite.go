@@ -41,11 +41,19 @@ func (o *Overlay) Create(ctx context.Context, path string, mode WriteMode) (*Dra
 	if err != nil {
 		return nil, writeError("write", path, err)
 	}
+	var more int64
+	if mode == Append && s.file() {
+		more = s.info(path).Size
+	}
+	if err := o.checkScratch(more); err != nil {
+		return nil, writeError("write", path, err)
+	}
 	file, err := o.newBlob()
 	if err != nil {
 		return nil, writeError("write", path, err)
 	}
 	d := &draft{overlay: o, path: path, file: file}
+	d.open()
 	if mode == Append && s.file() {
 		if err := d.copyPresent(ctx); err != nil {
 			d.discard()
@@ -63,6 +71,53 @@ type draft struct {
 	over    sync.Once
 }
 
+// open counts the draft with what was written, until it is closed.
+func (d *draft) open() {
+	o := d.overlay
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.drafts == nil {
+		o.drafts = make(map[*draft]bool)
+	}
+	o.drafts[d] = true
+}
+
+func (d *draft) close() error {
+	o := d.overlay
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.drafts, d)
+	return d.file.Close()
+}
+
+// drafted is how many bytes the open drafts have by now. Who writes them may be
+// another process. The caller holds the lock.
+func (o *Overlay) drafted() (bytes int64) {
+	for d := range o.drafts {
+		if info, err := d.file.Stat(); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
+
+// CheckScratch returns a *BoundError when the attempt has written more than it
+// may, in files that are still open as well. It does not wait.
+func (o *Overlay) CheckScratch() error {
+	if !o.mu.TryRLock() {
+		return nil // the next one will say so
+	}
+	defer o.mu.RUnlock()
+	return o.upper.fitsBytes(o.drafted(), o.opts.Scratch)
+}
+
+// checkScratch says whether there is room for so many bytes more.
+func (o *Overlay) checkScratch(more int64) error {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.upper.fitsBytes(o.drafted()+more, o.opts.Scratch)
+}
+
 func (d *draft) copyPresent(ctx context.Context) error {
 	from, err := d.overlay.Open(ctx, d.path)
 	if err != nil {
@@ -75,7 +130,7 @@ func (d *draft) copyPresent(ctx context.Context) error {
 
 func (d *draft) discard() {
 	d.over.Do(func() {
-		d.file.Close()
+		d.close()
 		os.Remove(d.file.Name())
 	})
 }
@@ -92,7 +147,7 @@ func (d *draft) commit(ctx context.Context) (size int64, err error) {
 // place makes the draft the content of its path.
 func (d *draft) place(ctx context.Context) (int64, error) {
 	info, err := d.file.Stat()
-	if closeErr := d.file.Close(); err == nil {
+	if closeErr := d.close(); err == nil {
 		err = closeErr
 	}
 	if err == nil {
@@ -146,7 +201,10 @@ func (o *Overlay) fits(path string, size int64) error {
 	if err := o.upper.fits(g, o.opts.Files); err != nil {
 		return err
 	}
-	return o.upper.fitsBytes(size, o.opts.Scratch)
+	if size <= 0 {
+		return nil
+	}
+	return o.upper.fitsBytes(size+o.drafted(), o.opts.Scratch)
 }
 
 // lowerFile is the file that the input commit has at path, nil for none.

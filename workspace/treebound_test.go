@@ -141,6 +141,45 @@ func TestTreeCounts(t *testing.T) {
 	}
 }
 
+// What open files have by now counts as written.
+func TestOpenDraftsCountAsScratch(t *testing.T) {
+	o := openOverlay(t, &shelf{files: map[string]string{"raw/a": "1234567"}}, Spec{})
+	o.opts.Scratch = 10
+	ctx := t.Context()
+	one, err := o.Create(ctx, "one", Replace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one.File.WriteString("1234")
+	var bound *BoundError
+	if _, err := o.Create(ctx, "raw/a", Append); !errors.As(err, &bound) {
+		t.Errorf("a file of 7 bytes appended to beside 4: got %v, want the bound of scratch", err)
+	}
+	two, err := o.Create(ctx, "two", Replace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.CheckScratch(); err != nil {
+		t.Errorf("4 of 10 bytes: %v", err)
+	}
+	two.File.WriteString("1234567")
+	if err := o.CheckScratch(); !errors.As(err, &bound) {
+		t.Errorf("11 of 10 bytes: got %v, want the bound of scratch", err)
+	}
+	if _, err := o.Create(ctx, "three", Replace); !errors.As(err, &bound) {
+		t.Errorf("a third beside 11 bytes: got %v, want the bound of scratch", err)
+	}
+	if _, err := two.Commit(ctx); !errors.As(err, &bound) {
+		t.Errorf("a commit with 11 bytes: got %v, want the bound of scratch", err)
+	}
+	if _, err := one.Commit(ctx); err != nil { // the other is gone
+		t.Error(err)
+	}
+	if err := o.CheckScratch(); err != nil || len(o.drafts) != 0 {
+		t.Errorf("%v, %d drafts left", err, len(o.drafts))
+	}
+}
+
 // What is in a folder with a long name is listed with that name: what a listing
 // takes is bounded as the tree is.
 func TestListingOfATreeBounded(t *testing.T) {

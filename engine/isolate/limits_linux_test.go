@@ -207,3 +207,29 @@ def run(workspace, params):
 		t.Errorf("got %s, %v, %v; want the error in the body's hands", done.result, done.Diagnostics, err)
 	}
 }
+
+// A body that fills the disk through files that it never closes is ended, though
+// each of them is within the bound.
+func TestOpenFilesAreBounded(t *testing.T) {
+	g := newGround(t, nil)
+	m := loaded(t, `task(name = "t", workspace = workspace_spec())
+
+def run(workspace, params):
+    files = [(workspace / str(i)).open("w") for i in range(3)]
+    for f in files:
+        f.write("x" * 600000)
+    for i in range(1 << 50):
+        pass
+    return {}
+`)
+	p := New(Options{Spares: -1})
+	defer p.Close()
+	call := silent(t, m, engine.Limits{Scratch: 1 << 20})
+	files := workspace.NewOverlay(g.store, workspace.Ref{Repository: "songs", Branch: "main", Commit: g.input}, workspace.OverlayOptions{Dir: t.TempDir(), Cache: g.cache, Scratch: 1 << 20})
+	defer files.Close()
+	call.Files = files
+	_, _, err := p.Run(t.Context(), m, call)
+	if err == nil || !strings.Contains(err.Error(), "limit of scratch") {
+		t.Errorf("got %v, want the limit of scratch", err)
+	}
+}

@@ -103,7 +103,7 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	defer close(over)
 	// Before the child is told anything: it may not read.
 	workspace.Go(&watching, s.failed, func() { s.watch(ctx, over) })
-	workspace.Go(&watching, s.failed, func() { s.watchThreads(over) })
+	workspace.Go(&watching, s.failed, func() { s.watchGrowth(over) })
 	start := runMessage{Params: s.call.Params.JSON(), Workspace: s.call.Files != nil, Limits: s.call.Limits}
 	if err := s.child.conn.send(kindRun, start, nil); err != nil {
 		return done, err
@@ -191,20 +191,33 @@ const (
 	// countEvery is how often they are counted: in less time a child cannot make
 	// so many that others cannot make theirs.
 	countEvery = 10 * time.Millisecond
+	// measureEvery is how many counts of threads come between two looks at how
+	// much was written.
+	measureEvery = 25
 )
 
-// watchThreads kills a child that makes too many threads. No limit of the system
-// counts those of one process.
-func (s *session) watchThreads(over <-chan struct{}) {
+// scratched is starlib.Files that can say whether too much was written to files
+// that are still open.
+type scratched interface{ CheckScratch() error }
+
+// watchGrowth kills a child that makes too many threads, and ends a body that
+// fills the disk. No limit of the system counts the threads of one process, or
+// the bytes of all its files.
+func (s *session) watchGrowth(over <-chan struct{}) {
 	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
-	for {
+	files, _ := s.call.Files.(scratched)
+	for n := 0; ; n++ {
 		select {
 		case <-over:
 			return
 		case <-s.child.gone:
 			return
 		case <-tick.C:
+			var full *workspace.BoundError
+			if files != nil && n%measureEvery == 0 && errors.As(files.CheckScratch(), &full) {
+				s.pass(&engine.LimitError{Code: "P4101", Limit: full.Bound, Found: full.Found, Wanted: full.Wanted, Hint: full.Hint})
+			}
 			if n := threadsOf(s.child.proc.Pid); n > maxThreads {
 				s.threads.Store(int64(n))
 				s.child.proc.Kill()
