@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	isolate.Main()
+	isolate.Main(testRole())
 	os.Exit(process())
 }
 

@@ -11,16 +11,8 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
-	"perago/engine"
-	"perago/engine/isolate"
 	"perago/engine/tasktest"
-	"perago/starlib"
 	"perago/starlib/diag"
-)
-
-const (
-	testMemory     = 512 << 20 // bytes that one test may hold, the bodies of its tasks not counted
-	maxTestSeconds = 86400
 )
 
 func (a *app) testCommand() *ffcli.Command {
@@ -39,8 +31,7 @@ The tasks that a test runs run as in an attempt, in processes of their own. A
 test that takes longer than --seconds, or holds more than 512 MiB, has failed.`,
 		FlagSet: flags,
 		Exec: a.interruptible(func(ctx context.Context, args []string) error {
-			pattern, err := regexp.Compile(*match)
-			if err != nil {
+			if _, err := regexp.Compile(*match); err != nil {
 				return usageError("", "-run: %w", err)
 			}
 			if *seconds < 1 || *seconds > maxTestSeconds {
@@ -56,23 +47,19 @@ test that takes longer than --seconds, or holds more than 512 MiB, has failed.`,
 						"%s is no test file, whose name ends in %s", file, tasktest.Suffix)
 				}
 			}
-			bodies := isolate.New(isolate.Options{})
-			defer bodies.Close()
-			return a.test(ctx, files, *format, tasktest.Options{Root: *root, Match: pattern, Body: bodies,
-				Limits: engine.Limits{Memory: testMemory, Wall: time.Duration(*seconds) * time.Second},
-				Alone: &engine.Alone{Enter: func(string, starlib.Position) {}, Passed: func(*engine.LimitError) {},
-					Stuck: func(starlib.Position) {}, Peak: func(int64) {}}})
+			return a.test(ctx, files, *format, testOrder{Root: *root, Match: *match, Seconds: *seconds})
 		}),
 	}
 }
 
 // test runs the tests of some files and tells of them, of each as it ends when
 // the form allows it.
-func (a *app) test(ctx context.Context, files []string, format string, o tasktest.Options) error {
+func (a *app) test(ctx context.Context, files []string, format string, order testOrder) error {
 	var results []tasktest.Result
 	failed := 0
 	for _, file := range files {
-		err := tasktest.Run(ctx, file, o, func(r tasktest.Result) {
+		order.File = file
+		err := runTests(ctx, order, func(r tasktest.Result) {
 			results = append(results, r)
 			if !r.Passed() {
 				failed++

@@ -7,8 +7,10 @@ import (
 	"io"
 	"math"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,25 +31,38 @@ const (
 	maxStack = 64 << 20
 )
 
-// guarded says that Main was called in this process. It is the one variable of
-// the package: whether a process is guarded is a fact about the process, as
-// os.Args is, and whoever starts a child cannot know it in any other way. It is
-// written once, before there is a child.
-var guarded atomic.Bool
+// Role is what else a program may start itself for, beside a body.
+type Role struct {
+	Argument string                 // the first of the two arguments of such a process
+	Live     func(order string) int // its life; order is the second, the answer its exit code
+}
+
+// guarded is set once Main was called in this process, to the roles that it was
+// told of. It is the one variable of the package: whether a process is guarded is
+// a fact about the process, as os.Args is, and whoever starts a child cannot know
+// it in any other way. It is written once, before there is a child.
+var guarded atomic.Pointer[[]Role]
 
 // Main has to be the first thing in main of a program that uses Processes. In a
-// process that was started to run a body it is that life, and does not return:
-// the sandbox, one module, one body. In any other it returns at once, and
-// Processes may start children from then on.
+// process that was started to run a body, or for one of the roles, it is that
+// life, and does not return; that of a body is the sandbox, one module, one body.
+// In any other it returns at once, and Processes may start children from then on.
 //
 // Without it a child would be the program once more, which would start children
-// of its own. So no child is started before Main was called: a child whose
-// main goes past it cannot start another one.
-func Main() {
+// of its own. So no child is started before Main was called, and none for a role
+// that it was not told of: a child whose main goes past it cannot start another
+// one, and a process that has a role starts nothing but bodies.
+func Main(roles ...Role) {
 	if isChild(os.Args) {
 		os.Exit(live(nil))
 	}
-	guarded.Store(true)
+	for _, r := range roles {
+		if len(os.Args) == 3 && os.Args[1] == r.Argument {
+			guarded.Store(&[]Role{})
+			os.Exit(r.Live(os.Args[2]))
+		}
+	}
+	guarded.Store(&roles)
 }
 
 // isChild says whether this process was started to run a body.
@@ -58,14 +73,36 @@ var ErrUnguarded = errors.New("bodies run in processes of their own, which are t
 
 // Guarded is nil once Main was called, else ErrUnguarded.
 func Guarded() error {
-	if !guarded.Load() {
+	if guarded.Load() == nil {
 		return ErrUnguarded
 	}
 	return nil
 }
 
-// live is the life of a child, and returns the exit code of its process; heard, when it is not nil, is called in the child with every
-// record of the body, on the body's thread: what tests do inside the sandbox.
+// Again is the command that starts this program for one of the roles of its Main,
+// with an empty environment, and what it has said on standard error, as far as
+// that is kept. The process dies with the thread that starts it: stay on that
+// thread (runtime.LockOSThread) until it has ended.
+func Again(ctx context.Context, role, order string) (c *exec.Cmd, stderr fmt.Stringer, err error) {
+	if err := Guarded(); err != nil {
+		return nil, nil, err
+	}
+	if !slices.ContainsFunc(*guarded.Load(), func(r Role) bool { return r.Argument == role }) {
+		return nil, nil, fmt.Errorf("%s runs in a process of its own, which is this program started again, and its main is not ready for that: name the role in isolate.Main, first in main, in tests first in TestMain", role)
+	}
+	path, err := executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	attributes, said := processAttributes(), &keeper{}
+	c = exec.CommandContext(ctx, path)
+	c.Args, c.Env, c.SysProcAttr, c.Stderr = []string{"perago", role, order}, attributes.Env, attributes.Sys, said
+	return c, said, nil
+}
+
+// live is the life of a child, and returns the exit code of its process; heard,
+// when it is not nil, is called in the child with every record of the body, on
+// the body's thread: what tests do inside the sandbox.
 func live(heard func(*child, starlib.Record)) int {
 	inherited := closeInherited()
 	c, n, err := inherit()

@@ -1,6 +1,7 @@
 package isolate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -211,6 +212,43 @@ func TestChildDiesWithItsWorker(t *testing.T) {
 			t.Fatalf("the child lives on:\n%s", status)
 		}
 		runtime.Gosched()
+	}
+}
+
+// roleArgument starts the test binary in a role, to do one thing.
+const roleArgument = "__role"
+
+// again is the life of that role.
+func again(order string) int {
+	switch order {
+	case "again": // it may not start another one of its kind
+		if _, _, err := Again(context.Background(), roleArgument, order); err != nil {
+			fmt.Println(err)
+		}
+	case "environment":
+		fmt.Print(os.Environ())
+	case "body":
+		fmt.Print(Guarded())
+	}
+	return 0
+}
+
+// A process for a role is started only where Main was told of that role, and by
+// none that has a role itself: main of a program that goes past a role would
+// start the whole program once more, and so on.
+func TestRoles(t *testing.T) {
+	const refused = "name the role in isolate.Main"
+	if _, _, err := Again(t.Context(), "__other", ""); err == nil || !strings.Contains(err.Error(), refused) {
+		t.Errorf("a role that Main was not told of: got %v, want to be told to name it", err)
+	}
+	for order, want := range map[string]string{"again": refused, "environment": "[]", "body": "<nil>"} {
+		c, said, err := Again(t.Context(), roleArgument, order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := c.Output(); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: got %q, %v, %s; want %q", order, out, err, said, want)
+		}
 	}
 }
 

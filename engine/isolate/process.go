@@ -28,6 +28,11 @@ const (
 	maxStderr = 16 << 10
 )
 
+// Fence bounds the memory of this process, where the system can: past what it has
+// now, memory bytes and half of them again it dies. The processes that it starts
+// for bodies have fences of their own.
+func Fence(memory int64) error { return fence(os.Getpid(), memory, forNow) }
+
 // fenceMode says whether a fence may be moved out again.
 type fenceMode bool
 
@@ -238,7 +243,7 @@ func (k *keeper) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (k *keeper) text() string {
+func (k *keeper) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return string(k.kept)

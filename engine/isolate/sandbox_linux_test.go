@@ -189,10 +189,10 @@ func runProbes(t *testing.T, body string) map[string]string {
 	done, err := s.run(t.Context())
 	child.bury()
 	if err != nil || len(done.result) == 0 {
-		t.Fatalf("the body did not end well: %v, %v; %s", err, done.Diagnostics, child.stderr.text())
+		t.Fatalf("the body did not end well: %v, %v; %s", err, done.Diagnostics, child.stderr.String())
 	}
 	said := map[string]string{}
-	for line := range strings.Lines(child.stderr.text()) {
+	for line := range strings.Lines(child.stderr.String()) {
 		name, answer, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		said[name] = answer
 	}

@@ -350,7 +350,7 @@ func (s *session) explain(ctx context.Context, err error) error {
 	s.mu.Lock()
 	passed := s.passed
 	s.mu.Unlock()
-	stderr := s.child.stderr.text()
+	stderr := s.child.stderr.String()
 	limits := s.call.Limits
 	switch {
 	case passed != nil:
@@ -359,7 +359,7 @@ func (s *session) explain(ctx context.Context, err error) error {
 		return s.failure("P4012", "the body's process broke the protocol", fmt.Sprintf("%d threads, at most %d are allowed", s.threads.Load(), maxThreads), words)
 	case strings.Contains(stderr, "goroutine stack exceeds"):
 		return s.failure("P4011", "a value nests too deep, and the body's process died of it", "", words)
-	case limits.Memory > 0 && fenceHit(stderr, words.Peak >= limits.Memory/2):
+	case limits.Memory > 0 && FenceHit(stderr, words.Peak >= limits.Memory/2):
 		e := engine.MemoryError(max(words.Peak, limits.Memory), limits.Memory)
 		e.Found = "more than " + e.Found
 		return s.limitFailure(e, words)
@@ -369,10 +369,10 @@ func (s *session) explain(ctx context.Context, err error) error {
 	return s.failure("P4010", "the body's process died", s.died(stderr), words)
 }
 
-// fenceHit says whether the Go runtime gave up because the kernel refused it
+// FenceHit says whether the Go runtime gave up because the kernel refused it
 // memory. It has several ways to die of that, and not all name it: they count
 // when the heap was large at the time.
-func fenceHit(stderr string, large bool) bool {
+func FenceHit(stderr string, large bool) bool {
 	for _, sign := range []string{"out of memory", "cannot allocate memory"} {
 		if strings.Contains(stderr, sign) {
 			return true

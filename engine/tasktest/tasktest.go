@@ -34,8 +34,9 @@ type Options struct {
 	Limits engine.Limits // of each test; 0 is no limit
 	// Alone watches the memory of a test, in a process that runs nothing else.
 	Alone *engine.Alone
-	// Starts is told of each test before it runs; nil tells nobody.
-	Starts func(name string)
+	// Starts is told of each test before it runs, and of where it stands; nil
+	// tells nobody.
+	Starts func(name string, at starlib.Position)
 }
 
 // Result is what became of one test.
@@ -113,7 +114,8 @@ func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 			break
 		}
 		if o.Starts != nil {
-			o.Starts(fn.Name())
+			pos := fn.Position()
+			o.Starts(fn.Name(), starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)})
 		}
 		r := s.one(ctx, fn)
 		if ctx.Err() != nil {
