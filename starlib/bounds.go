@@ -79,14 +79,14 @@ func (b *Bounds) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s",
 
 // Binary is what rewritten expressions begin with.
 func (b *Bounds) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
+	if op == syntax.AMP {
+		return withMethods(y, b), nil
+	}
 	switch v := y.(type) {
 	case starlark.String:
-		if op == syntax.AMP {
-			return &boundText{Value: v, text: v, bounds: b}, nil
-		}
 		return &operand{y, b}, nil
 	case starlark.Bytes, *starlark.List, starlark.Tuple:
-		if op == syntax.AMP || op == syntax.PERCENT {
+		if op == syntax.PERCENT {
 			return y, nil
 		}
 		return &operand{y, b}, nil

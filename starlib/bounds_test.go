@@ -29,7 +29,11 @@ func evaluate(t *testing.T, source string, b *Bounds) (string, error) {
 	if err != nil {
 		t.Fatalf("%s: %v", source, err)
 	}
-	globals, err := program.Init(&starlark.Thread{}, names)
+	thread := new(starlark.Thread)
+	if b != nil {
+		(&Run{Context: t.Context(), Bounds: b}).Attach(thread)
+	}
+	globals, err := program.Init(thread, names)
 	if err != nil {
 		text := err.Error()
 		var at *starlark.EvalError
@@ -116,6 +120,7 @@ x = s + s`: "t.star:2:7",
 		`x = ("a" * 100000).replace("", "b" * 1000)`:                                                                   "t.star:1:27",
 		`x = ("a," * 100000).split(",")`:                                                                               "t.star:1:26",
 		`x = ("a " * 100000).split()`:                                                                                  "t.star:1:26",
+		`x = ("a" * 1000000).zfill(1100000)`:                                                                           "t.star:1:26",
 		`x = ("a\n" * 100000).splitlines()`:                                                                            "t.star:1:32",
 		"def f():\n    s = \"a\"\n    for i in range(40):\n        s += s\n    return s\nx = f()":                      "t.star:4:11",
 		"def f():\n    s = \"a\"\n    s *= 1 << 40\n    return s\nx = f()":                                             "t.star:3:7",
@@ -209,6 +214,17 @@ func TestFormatsThatDoNotFit(t *testing.T) {
 		var p *diag.Problem
 		if !errors.As(err, &p) || p.Code != codeFormat || !strings.HasPrefix(got, want) {
 			t.Errorf("%s\n got %s\nwant %s", expression, got, want)
+		}
+	}
+}
+
+// Writing a large int takes long, and nothing looks at a cancel meanwhile.
+func TestIntsOfOneTextAreBounded(t *testing.T) {
+	for _, expression := range []string{`"%x" * 17 % ((n,) * 17)`, `"%x%s" % (m, [n])`, `("{:x}{:_x}" * 9).format(*([n] * 18))`, `str([1 << 70, m])`} {
+		got, err := evaluate(t, `n = int("f" * 262144, 16)`+"\n"+`m = int("f" * 4194304, 16)`+"\nx = "+expression, &Bounds{})
+		var p *diag.Problem
+		if !errors.As(err, &p) || p.Code != codeTooLarge || !strings.HasPrefix(got, "the ints to be written have too many bits") {
+			t.Errorf("%s: got %.200s", expression, got)
 		}
 	}
 }

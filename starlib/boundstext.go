@@ -6,31 +6,35 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// boundText is a string just before one of its methods is taken.
-type boundText struct {
-	starlark.Value
-	text   starlark.String // the same
+// boundValue is a value of the language itself just before one of its methods
+// is taken.
+type boundValue struct {
+	starlark.HasAttrs
 	bounds *Bounds
 }
 
-// AttrNames are the string's.
-func (t *boundText) AttrNames() []string { return t.text.AttrNames() }
+// AttrNames are the value's own, and those that it has of us.
+func (v *boundValue) AttrNames() []string { return methodNames(v.HasAttrs) }
 
 // growing says whether a method of that name can make something much larger
 // than its string.
 func growing(name string) bool {
 	switch name {
-	case "join", "replace", "format", "split", "rsplit", "splitlines":
+	case "join", "replace", "format", "split", "rsplit":
 		return true
 	}
 	return false
 }
 
-// Attr gives the string's own methods, held against the bounds.
-func (t *boundText) Attr(name string) (starlark.Value, error) {
-	own, err := t.text.Attr(name)
-	if method, ok := own.(*starlark.Builtin); ok && err == nil {
-		return &boundMethod{Builtin: method, text: string(t.text), bounds: t.bounds}, nil
+// Attr gives our methods, and the value's own, held against the bounds.
+func (v *boundValue) Attr(name string) (starlark.Value, error) {
+	if row := ownMethods()[v.Type()].rows[name]; row != nil {
+		return row.value(v.HasAttrs), nil
+	}
+	own, err := v.HasAttrs.Attr(name)
+	s, isText := v.HasAttrs.(starlark.String)
+	if method, ok := own.(*starlark.Builtin); ok && err == nil && isText && growing(name) {
+		return &boundMethod{Builtin: method, text: string(s), bounds: v.bounds}, nil
 	}
 	return own, err
 }
@@ -141,8 +145,6 @@ func (c *boundCall) split() error {
 	parts := 0
 	sep, most := "\n", -1
 	switch {
-	case c.method == "splitlines":
-		parts = strings.Count(c.s, sep) + 1
 	case len(c.args) > 0 && c.args[0] != starlark.None:
 		if starlark.UnpackPositionalArgs(c.method, c.args, c.kwargs, 1, &sep, &most) != nil || sep == "" {
 			return nil

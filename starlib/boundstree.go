@@ -167,7 +167,7 @@ func rewrite(e syntax.Expr) syntax.Expr {
 		rewriteList(e.List)
 	case *syntax.DotExpr:
 		e.X = rewrite(e.X)
-		if growing(e.Name.Name) {
+		if growing(e.Name.Name) || isOwnMethod(e.Name.Name) {
 			e.X = bounded(syntax.AMP, e.X, e.Dot)
 		}
 	case *syntax.IndexExpr:

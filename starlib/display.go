@@ -27,6 +27,7 @@ type writer struct {
 	most  int              // bytes after which it stops with errFull; 0 is no bound
 	tick  func() error     // called for every item; nil is none
 	above []starlark.Value // the containers that the present value is in
+	ints  intBits
 }
 
 // display is repr of v.
@@ -37,6 +38,22 @@ func (c *call) display(v starlark.Value) (string, error) {
 		return "", err
 	}
 	return w.out.String(), nil
+}
+
+// intBits counts the bits of the large ints of one text. A million bits take
+// some 30 ms, in which nothing looks at a cancel.
+type intBits int64
+
+const maxIntBits = 1 << 24
+
+func (b *intBits) add(v starlark.Int) error {
+	if _, small := v.Int64(); small {
+		return nil
+	}
+	if *b += intBits(v.BigInt().BitLen()); *b > maxIntBits {
+		return &diag.Problem{Code: codeTooLarge, Message: "the ints to be written have too many bits", Wanted: "at most 16777216 in all"}
+	}
+	return nil
 }
 
 // brief is v as text of at most a few bytes more than most, cut with "…".
@@ -77,6 +94,11 @@ func (w *writer) write(v starlark.Value) error {
 			s = s[:min(len(s), w.most)]
 		}
 		return w.text(syntax.Quote(s, true))
+	case starlark.Int:
+		if err := w.ints.add(v); err != nil {
+			return err
+		}
+		return w.text(v.String())
 	case starlark.Float:
 		return w.text(floatText(v))
 	case *starlark.List:

@@ -27,9 +27,9 @@ func Markdown() string {
 	const own = "Methods of the language's own values"
 	fmt.Fprintf(&contents, "- [%s](#%s)\n", own, anchor(own))
 	b.WriteString("\n" + contents.String() + body.String())
-	b.WriteString("\n## " + own + "\n\nThey are those of [Starlark](https://github.com/google/starlark-go/blob/master/doc/spec.md).\n\n| type | methods |\n| --- | --- |\n")
+	b.WriteString("\n## " + own + "\n\nThose that are not explained above are those of [Starlark](https://github.com/google/starlark-go/blob/master/doc/spec.md).\n\n| type | methods |\n| --- | --- |\n")
 	for _, v := range []starlark.HasAttrs{starlark.String(""), starlark.Bytes(""), new(starlark.List), new(starlark.Dict), new(starlark.Set)} {
-		fmt.Fprintf(&b, "| %s | `%s` |\n", v.Type(), strings.Join(slices.Sorted(slices.Values(v.AttrNames())), "`, `"))
+		fmt.Fprintf(&b, "| %s | `%s` |\n", v.Type(), strings.Join(methodNames(v), "`, `"))
 	}
 	return b.String()
 }

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/syntax"
 
 	"perago/starlib"
+	"perago/starlib/starlibtest"
 	"perago/workspace"
 )
 
@@ -122,18 +122,17 @@ func TestExamples(t *testing.T) {
 			run.Attach(thread)
 			names := starlib.Predeclared()
 			names["workspace"] = run.Workspace()
-			options := &syntax.FileOptions{Set: true, TopLevelControl: true, GlobalReassign: true}
 			const given = "rows = [{\"id\": 1}]\nparams = struct(name = \"x\", min_rows = 3)\npath = workspace / \"raw/a.csv\"\npaths = [path]\ni = 1\nn = 2\nsource = \"{\"\n"
 			for _, line := range strings.Split(row.Example, "\n") {
 				if !strings.Contains(line, " == ") {
 					continue
 				}
-				holds, err := starlark.EvalOptions(options, thread, "example", line, names)
-				if err != nil || holds != starlark.True {
-					t.Errorf("%s: got %v, %v", line, holds, err)
+				globals, err := starlibtest.Exec(thread, "example", "holds = "+line, names)
+				if err != nil || globals["holds"] != starlark.True {
+					t.Errorf("%s: got %v, %v", line, globals["holds"], err)
 				}
 			}
-			_, err := starlark.ExecFileOptions(options, thread, "example", given+row.Example, names)
+			_, err := starlibtest.Exec(thread, "example", given+row.Example, names)
 			ends := strings.HasPrefix(row.Name, "fail")
 			if (err != nil) != ends {
 				t.Errorf("%s\nerror %v", row.Example, err)

@@ -38,6 +38,7 @@ type layout struct {
 type formatter struct {
 	bounds *Bounds
 	tick   func() error // called for every item of what is shown; nil is none
+	ints   intBits
 	out    strings.Builder
 }
 
@@ -195,6 +196,9 @@ func (f *formatter) int(l *layout, v starlark.Int, least int) error {
 	if !l.alternate {
 		prefix = ""
 	}
+	if err := f.ints.add(v); err != nil {
+		return err
+	}
 	digits := intText(v, base)
 	negative := digits[0] == '-'
 	if negative {
@@ -238,8 +242,9 @@ func (f *formatter) value(l *layout, v starlark.Value, quoted bool) error {
 // show is repr(v), made within the bounds: the interpreter's own writing has
 // neither a bound nor an end on what holds itself many times over.
 func (f *formatter) show(v starlark.Value) (string, error) {
-	w := writer{most: int(f.bounds.Most()), tick: f.tick}
+	w := writer{most: int(f.bounds.Most()), tick: f.tick, ints: f.ints}
 	err := w.write(v)
+	f.ints = w.ints
 	if err == errFull {
 		err = f.bounds.allow("string", f.bounds.Most()+1)
 	}

@@ -7,17 +7,16 @@ import (
 	"testing"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/syntax"
 
 	"perago/starlib"
+	"perago/starlib/starlibtest"
 )
 
 // What Python and NumPy gave for the same calls is recorded in
 // testdata/python, with the scripts that asked them. Only the edges of a
 // histogram may differ in the last place: NumPy rounds them otherwise.
 func TestAgreesWithPython(t *testing.T) {
-	names, bounds := starlib.Predeclared(), new(starlib.Bounds)
-	bounds.Predeclare(names)
+	names := starlib.Predeclared()
 	for file, least := range map[string]int{"recorded.json": 600, "formats.json": 2000} {
 		data, err := os.ReadFile("testdata/python/" + file)
 		if err != nil {
@@ -31,14 +30,14 @@ func TestAgreesWithPython(t *testing.T) {
 			t.Fatalf("%s: got %d rows, want %d or more", file, len(recorded.Rows), least)
 		}
 		for _, row := range recorded.Rows {
-			got, err := evaluateRow(names, bounds, *row[0])
+			got, err := evaluateRow(names, *row[0])
 			if row[1] == nil {
 				if err == nil {
 					t.Errorf("%s\ngot  %v\nwant an error", *row[0], got)
 				}
 				continue
 			}
-			want, wantErr := evaluateRow(names, bounds, *row[1])
+			want, wantErr := evaluateRow(names, *row[1])
 			if err != nil || wantErr != nil {
 				t.Errorf("%s\ngot  error %v\nwant %s %v", *row[0], err, *row[1], wantErr)
 			} else if !sameValue(got, want) {
@@ -49,18 +48,8 @@ func TestAgreesWithPython(t *testing.T) {
 }
 
 // evaluateRow is the value of an expression of a task file.
-func evaluateRow(names starlark.StringDict, bounds *starlib.Bounds, expression string) (starlark.Value, error) {
-	options := &syntax.FileOptions{Set: true}
-	tree, err := options.Parse("row", "x = "+expression, 0)
-	if err != nil {
-		return nil, err
-	}
-	bounds.Rewrite(tree)
-	program, err := starlark.FileProgram(tree, names.Has)
-	if err != nil {
-		return nil, err
-	}
-	globals, err := program.Init(new(starlark.Thread), names)
+func evaluateRow(names starlark.StringDict, expression string) (starlark.Value, error) {
+	globals, err := starlibtest.Exec(new(starlark.Thread), "row", "x = "+expression, names)
 	return globals["x"], err
 }
 

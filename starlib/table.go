@@ -34,6 +34,7 @@ func Table() []Builtin {
 		fileBuiltins(),
 		patternBuiltins(),
 		matchBuiltins(),
+		valueMethods(),
 		instantBuiltins(),
 		durationBuiltins(),
 		generatorMethods(),

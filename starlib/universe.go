@@ -25,8 +25,8 @@ func universeBuiltins() []Builtin {
 	return rows
 }
 
-// plainBuiltins are the interpreter's own, as they are, but for getattr, whose
-// methods are held against the bounds like those after a dot.
+// plainBuiltins are the interpreter's own, as they are, but for those that look
+// at the members of a value: dir, getattr and hasattr.
 func plainBuiltins() []Builtin {
 	x := func(typ, doc string) []Param { return []Param{{Name: "x", Type: typ, Kind: Positional, Doc: doc}} }
 	member := []Param{{Name: "x", Type: "any", Kind: Positional}, {Name: "name", Type: "string", Kind: Positional}}
@@ -36,13 +36,13 @@ func plainBuiltins() []Builtin {
 			Doc: "Whether the value is true: not None, False, zero or empty. Also the type of a field, `field(bool)`."},
 		{Name: "bytes", Params: x("string, or list of int from 0 to 255", ""), Returns: "bytes", Doc: "The bytes of a string (UTF-8), or of their numbers."},
 		{Name: "chr", Params: x("int", "a Unicode code point"), Returns: "string", Doc: "The character of a code point. `ord` is its inverse."},
-		{Name: "dir", Params: x("any", ""), Returns: "list of string", Doc: "The names of the members of a value, sorted."},
+		{Name: "dir", Params: x("any", ""), Returns: "list of string", call: universeDir, Doc: "The names of the members of a value, sorted."},
 		{Name: "float", Params: []Param{{Name: "x", Type: "string, int, float or bool", Default: "0", Kind: Positional}}, Returns: "float",
 			Doc: "A float: of a string such as \"1.5e3\", \"inf\" or \"nan\", or of a number. An int too large for a float is an error. " +
 				"Also the type of a field, `field(float)`."},
 		{Name: "getattr", Params: append(slices.Clone(member), Param{Name: "default", Type: "any", Default: "...", Kind: Positional}),
 			Returns: "any", call: universeGetattr, Doc: "The member of that name; without a default, a missing one is an error."},
-		{Name: "hasattr", Params: member, Returns: "bool", Doc: "Whether a value has a member of that name."},
+		{Name: "hasattr", Params: member, Returns: "bool", call: universeHasattr, Doc: "Whether a value has a member of that name."},
 		{Name: "int", Params: []Param{{Name: "x", Type: "string, int, float or bool", Default: "0", Kind: Positional},
 			{Name: "base", Type: "int", Default: "10", Doc: "of a string: 2 to 36, or 0 to go by its prefix"}}, Returns: "int",
 			Doc:     "An int of any size: of a string, or of a float cut towards zero. Also the type of a field, `field(int)`.",
@@ -102,15 +102,24 @@ func walkingBuiltins() []Builtin {
 	}
 }
 
+// asMembers calls the interpreter's function of the row's name, which asks x for
+// its members, with ours among them.
+func (c *call) asMembers(args ...starlark.Value) (starlark.Value, error) {
+	bounds := new(Bounds)
+	if c.run != nil && c.run.Bounds != nil {
+		bounds = c.run.Bounds
+	}
+	args[0] = withMethods(args[0], bounds)
+	return starlark.Universe[c.builtin.Name].(*starlark.Builtin).CallInternal(c.thread, args, nil)
+}
+
+func universeDir(c *call) (starlark.Value, error)     { return c.asMembers(c.arg("x")) }
+func universeHasattr(c *call) (starlark.Value, error) { return c.asMembers(c.arg("x"), c.arg("name")) }
+
 func universeGetattr(c *call) (starlark.Value, error) {
-	args := starlark.Tuple{c.arg("x"), c.arg("name")}
+	args := []starlark.Value{c.arg("x"), c.arg("name")}
 	if d := c.arg("default"); d != nil {
 		args = append(args, d)
 	}
-	if s, ok := args[0].(starlark.String); ok && c.run != nil && c.run.Bounds != nil {
-		if name, ok := args[1].(starlark.String); ok && growing(string(name)) {
-			return (&boundText{Value: s, text: s, bounds: c.run.Bounds}).Attr(string(name))
-		}
-	}
-	return starlark.Universe["getattr"].(*starlark.Builtin).CallInternal(c.thread, args, nil)
+	return c.asMembers(args...)
 }

@@ -281,17 +281,25 @@ func (c *call) extreme(beats syntax.Token) (starlark.Value, error) {
 }
 
 func universeSorted(c *call) (starlark.Value, error) {
-	key, err := c.function("key")
-	if err != nil {
-		return nil, err
-	}
-	reverse, err := c.boolean("reverse", false)
-	if err != nil {
-		return nil, err
-	}
 	items, err := c.items()
 	if err != nil {
 		return nil, err
+	}
+	if err := c.sortItems(items); err != nil {
+		return nil, err
+	}
+	return starlark.NewList(items), nil
+}
+
+// sortItems sorts items as the arguments key and reverse say.
+func (c *call) sortItems(items []starlark.Value) error {
+	key, err := c.function("key")
+	if err != nil {
+		return err
+	}
+	reverse, err := c.boolean("reverse", false)
+	if err != nil {
+		return err
 	}
 	rows := make([]keyed, len(items))
 	for i, x := range items {
@@ -300,16 +308,16 @@ func universeSorted(c *call) (starlark.Value, error) {
 			continue
 		}
 		if rows[i].key, err = starlark.Call(c.thread, key, starlark.Tuple{x}, nil); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := c.sort(rows, reverse); err != nil {
-		return nil, err
+		return err
 	}
 	for i, row := range rows {
 		items[i] = row.item
 	}
-	return starlark.NewList(items), nil
+	return nil
 }
 
 // keyed is an item with what it is sorted by.

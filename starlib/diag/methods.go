@@ -6,16 +6,16 @@ package diag
 func methodsOf(kind string) []string {
 	switch kind {
 	case "string":
-		return []string{"capitalize", "codepoint_ords", "codepoints", "count", "elem_ords", "elems", "endswith", "find", "format",
-			"index", "isalnum", "isalpha", "isdigit", "islower", "isspace", "istitle", "isupper", "join", "lower", "lstrip",
-			"partition", "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rpartition", "rsplit", "rstrip", "split",
-			"splitlines", "startswith", "strip", "title", "upper"}
+		return []string{"capitalize", "center", "codepoint_ords", "codepoints", "count", "elem_ords", "elems", "endswith", "expandtabs",
+			"find", "format", "index", "isalnum", "isalpha", "isdigit", "islower", "isspace", "istitle", "isupper", "join", "ljust",
+			"lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition",
+			"rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "swapcase", "title", "upper", "zfill"}
 	case "list":
-		return []string{"append", "clear", "extend", "index", "insert", "pop", "remove"}
+		return []string{"append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"}
 	case "dict":
-		return []string{"clear", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"}
+		return []string{"clear", "copy", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"}
 	case "set":
-		return []string{"add", "clear", "difference", "discard", "intersection", "issubset", "issuperset", "pop", "remove",
+		return []string{"add", "clear", "copy", "difference", "discard", "intersection", "isdisjoint", "issubset", "issuperset", "pop", "remove",
 			"symmetric_difference", "union", "update"}
 	case "bytes":
 		return []string{"elems"}
@@ -26,14 +26,10 @@ func methodsOf(kind string) []string {
 // methodHint is what to write instead of a method that Python has.
 func methodHint(kind, name string) string {
 	switch kind + "." + name {
-	case "list.sort":
-		return "`xs = sorted(xs)`"
-	case "list.reverse":
-		return "`xs = reversed(xs)`"
-	case "list.copy":
-		return "`list(xs)`"
-	case "list.count":
-		return "`len([x for x in xs if x == y])`"
+	case "list.sorted":
+		return "`sorted(xs)`, or `xs.sort()`"
+	case "list.reversed":
+		return "`reversed(xs)`, or `xs.reverse()`"
 	case "list.add", "list.push":
 		return "`xs.append(x)`"
 	case "list.join":
@@ -42,8 +38,6 @@ func methodHint(kind, name string) string {
 		return "`[f(x) for x in xs if keep(x)]`"
 	case "list.length", "string.length", "dict.length", "list.size", "string.size", "dict.size", "list.len", "string.len", "dict.len":
 		return "`len(x)`"
-	case "dict.copy":
-		return "`dict(d)`"
 	case "dict.has_key", "dict.contains", "list.contains", "string.contains", "set.contains", "list.includes", "string.includes":
 		return "`x in xs`"
 	case "dict.iteritems":
@@ -62,8 +56,6 @@ func methodHint(kind, name string) string {
 		return "`str(b)`"
 	case "bytes.hex":
 		return "hash.* give hex by themselves; `\"%x\" % n` is the hex form of an int"
-	case "string.zfill", "string.ljust", "string.rjust", "string.center":
-		return "`\"0\" * (width - len(s)) + s`"
 	case "string.isnumeric", "string.isdecimal":
 		return "`s.isdigit()`"
 	case "string.trim":
@@ -72,7 +64,7 @@ func methodHint(kind, name string) string {
 		return "`s.lower()`"
 	case "string.toUpperCase":
 		return "`s.upper()`"
-	case "string.swapcase", "string.expandtabs", "string.translate":
+	case "string.translate":
 		return "`s.replace(a, b)` for each pair"
 	case "string.append":
 		return "`s += other`"

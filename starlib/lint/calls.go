@@ -153,7 +153,7 @@ func (f *inference) checkNothing(id *syntax.Ident, e syntax.Expr) {
 	if !ok || variable(of) == nil || variable(of) != variable(id) || f.dead(id) {
 		return
 	}
-	if slices.Contains([]string{"append", "extend", "insert", "update", "add", "remove", "discard", "clear"}, dot.Name.Name) {
+	if slices.Contains([]string{"append", "extend", "insert", "update", "add", "remove", "discard", "clear", "sort", "reverse"}, dot.Name.Name) {
 		f.warn(id.NamePos, "P5024", fmt.Sprintf("`.%s(...)` returns None, which `%s` then is", dot.Name.Name, id.Name), "write the call alone: it changes the value in place")
 	}
 }

@@ -240,7 +240,6 @@ string.rpartition(sep: string) -> tuple of string
 string.rsplit(sep: any = None, maxsplit: int = -1) -> list of string
 string.rstrip(chars: string = ...) -> string
 string.split(sep: any = None, maxsplit: int = -1) -> list of string
-string.splitlines(keepends: bool = False) -> list of string
 string.startswith(prefix: any, start: int = 0, end: int = 0) -> bool
 string.strip(chars: string = ...) -> string
 string.title() -> string

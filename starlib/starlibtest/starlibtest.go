@@ -120,8 +120,7 @@ func (c *chunk) run(t *testing.T, setup Setup) *diag.Diagnostic {
 		names["workspace"] = run.Workspace()
 		run.Attach(thread)
 	}
-	options := &syntax.FileOptions{Set: true, TopLevelControl: true, GlobalReassign: true}
-	_, err := starlark.ExecFileOptions(options, thread, c.file, c.source, names)
+	_, err := Exec(thread, c.file, c.source, names)
 	if kept := run.Err(); kept != nil {
 		err = errors.Join(kept, err)
 	}
@@ -132,6 +131,24 @@ func (c *chunk) run(t *testing.T, setup Setup) *diag.Diagnostic {
 		return list[0]
 	}
 	return nil
+}
+
+// Exec runs source as the loader has it compiled, with the bounds in it.
+func Exec(thread *starlark.Thread, file, source string, names starlark.StringDict) (starlark.StringDict, error) {
+	options := &syntax.FileOptions{Set: true, TopLevelControl: true, GlobalReassign: true}
+	tree, err := options.Parse(file, source, 0)
+	if err != nil {
+		return nil, err
+	}
+	bounds := new(starlib.Bounds)
+	names = maps.Clone(names)
+	bounds.Predeclare(names)
+	bounds.Rewrite(tree)
+	program, err := starlark.FileProgram(tree, names.Has)
+	if err != nil {
+		return nil, err
+	}
+	return program.Init(thread, names)
 }
 
 // equal is eq(got, want).

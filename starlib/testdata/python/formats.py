@@ -114,5 +114,36 @@ for x in FLOATS:
         if spec or math.isfinite(x):
             braces("{:" + spec + "}", x)
 
+LINES = "a\nb\r\nc\rd\ve\ff\x1cg\x1dh\x1ei\x85j\u2028k\u2029l"
+for s in [LINES, LINES + "\n", "", "\n", "\r\n\r\n", "a", "a\n\nb", "\r", "é\nü\r", "a\tb\nc"]:
+    method(s, "splitlines")
+    method(s, "splitlines", True)
+for s in ["", "5", "-5", "+5", "abc", "-", "日本", "--1", "12345"]:
+    for width in [0, 1, 3, 5, -2]:
+        method(s, "zfill", width)
+        for name in ["ljust", "rjust", "center"]:
+            method(s, name, width)
+            method(s, name, width + 1, "*")
+method("a", "center", 6, "é")
+method("a", "ljust", 5, "ab")
+method("a", "ljust", 5, "")
+for s in ["", "\t", "a\tb", "ab\tc\td", "abcdefgh\ti", "a\n\tb\tc", "a\r\tb", "日\tb", "\t\ta"]:
+    method(s, "expandtabs")
+    for size in [0, 1, 4, -1]:
+        method(s, "expandtabs", size)
+for s in ["", "aBc", "ÀÉî", "123 aZ", "ΑΒγ", "Straße"]:
+    if "ß" not in s:
+        method(s, "swapcase")
+for xs in [[], [3, 1, 2], ["b", "a", "C"], [1.5, 1, -2], [(2, "a"), (1, "b"), (1, "a")]]:
+    for reverse in [False, True]:
+        add(f"[xs for xs in [{lit(xs)}] if xs.sort(reverse = {reverse}) == None][0]", lambda: sorted(xs, reverse=reverse))
+    add(f"[xs for xs in [{lit(xs)}] if xs.reverse() == None][0]", lambda: xs[::-1])
+    method(xs, "copy")
+    for x in [1, "a", (1, "a")]:
+        method(xs, "count", x)
+add('[xs for xs in [["b", "A", "c", "B"]] if xs.sort(key = lambda s: s.lower()) == None][0]', lambda: sorted(["b", "A", "c", "B"], key=str.lower))
+add('[xs for xs in [["b", "A", "c", "B"]] if xs.sort(key = lambda s: s.lower(), reverse = True) == None][0]',
+    lambda: sorted(["b", "A", "c", "B"], key=str.lower, reverse=True))
+method({"a": 1}, "copy")
 json.dump({"python": sys.version.split()[0], "rows": rows}, sys.stdout, ensure_ascii=False, indent=0)
 print()
