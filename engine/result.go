@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"perago/starlib/diag"
 	"perago/workspace"
@@ -43,8 +44,12 @@ type PanicError = workspace.PanicError
 //	the branch moved                                   terminal: it does not come back to the input
 //	the result of an earlier publication is not valid  terminal: a retry would find the same
 //	whether the merge landed is not known              failed: the retry finds out
+//	what the same commit must give again, for a task   terminal: the author wants no such retry
+//	with retry(on = "transient")
 //	everything else                                    failed: Conductor retries as the TaskDef says
-func statusOf(err error) Status {
+//
+// on is retry(on = ...) of the task.
+func statusOf(err error, on string) Status {
 	var (
 		input *InputError
 		guard *GuardError
@@ -69,9 +74,41 @@ func statusOf(err error) Status {
 		return FailedTerminal
 	case errors.As(err, &race), errors.As(err, &moved), errors.As(err, &found):
 		return FailedTerminal
+	case on == "transient" && repeats(err):
+		return FailedTerminal
 	}
 	return Failed
 }
+
+// repeats says whether another attempt on the same commit must fail in the same
+// way: the error is one of the body's own, its input is that commit and its
+// params alone, and the error is none of those that the surroundings can have a
+// part in: fail (the author wants a retry), time, the end of a process, a
+// transfer, a cancel.
+func repeats(err error) bool {
+	var (
+		guard *GuardError
+		body  *BodyError
+	)
+	if errors.As(err, &guard) {
+		return true
+	}
+	if !errors.As(err, &body) || body.Terminal || len(body.Diagnostics) == 0 {
+		return false
+	}
+	switch code := body.Diagnostics[0].Code; code {
+	case "P4001", "P4003", "P4004", "P4005", "P4006", "P4009", "P4011", "P4140":
+		return true
+	case "P4108", "P4224":
+		return false
+	default:
+		family := string(code[:min(len(code), 3)])
+		return family == "P31" || family == "P32" || family == "P41" && code < "P4130" || family == "P42"
+	}
+}
+
+// again ends the reason and the story of an error that repeats.
+const again = "the same commit gives the same error"
 
 // diagnosticsOf are the diagnostics in err; an error without any becomes one
 // that has only a message.
@@ -131,13 +168,16 @@ func codeOf(err error) diag.Code {
 	return "P4901"
 }
 
-// reason is what Conductor shows beside a failed task: one complaint a line,
-// at most most characters.
-func reason(list diag.List, most int) string {
+// reason is what Conductor shows beside a failed task: one complaint a line, and
+// note behind them where there is one; at most most characters.
+func reason(list diag.List, note string, most int) string {
 	if most <= 0 {
 		most = 500
 	}
-	return cutAt(list.Error(), most)
+	if note == "" {
+		return cutAt(list.Error(), most)
+	}
+	return cutAt(list.Error(), most-utf8.RuneCountInString(note)-1) + "\n" + note
 }
 
 // story is all that is known of a failure, for the log: every diagnostic with
@@ -152,5 +192,5 @@ func story(list diag.List) string {
 // there was nothing for a Runner to do.
 func (r *Runner) Refused(a Attempt, found diag.List) Result {
 	err := &InputError{found}
-	return Result{Attempt: a, Status: statusOf(err), Err: err, Diagnostics: found, Reason: reason(found, r.ReasonMax), Story: story(found)}
+	return Result{Attempt: a, Status: statusOf(err, ""), Err: err, Diagnostics: found, Reason: reason(found, "", r.ReasonMax), Story: story(found)}
 }

@@ -39,9 +39,57 @@ func TestStatusOf(t *testing.T) {
 		{&PanicError{Value: 1}, Failed},
 		{io.ErrUnexpectedEOF, Failed},
 	} {
-		if got := statusOf(tt.err); got != tt.want {
+		if got := statusOf(tt.err, "any"); got != tt.want {
 			t.Errorf("statusOf(%v) = %s, want %s", tt.err, got, tt.want)
 		}
+	}
+}
+
+// With retry(on = "transient") what the same commit must give again is terminal;
+// what another attempt may not meet stays FAILED.
+func TestStatusOfTransient(t *testing.T) {
+	body := func(code diag.Code) error { return &BodyError{Diagnostics: diag.List{{Code: code, Message: "m"}}} }
+	for _, tt := range []struct {
+		err     error
+		repeats bool
+	}{
+		{body("P4112"), true}, // a broken CSV
+		{body("P4104"), true}, // not UTF-8
+		{body("P4101"), true}, // no such file
+		{body("P4204"), true}, // a key that is not there
+		{body("P3105"), true}, // the result's schema
+		{body("P4001"), true}, // steps
+		{body("P4003"), true}, // memory
+		{body("P4009"), true}, // output
+		{&GuardError{Failures: diag.List{{Message: "m"}}, Post: true}, true},
+		{body("P4002"), false}, // time
+		{body("P4010"), false}, // the process died
+		{body("P4012"), false},
+		{body("P4108"), false}, // a transfer
+		{body("P4160"), false}, // fail: the author wants a retry
+		{body("P4224"), false}, // stopped from outside
+		{body("P4901"), false},
+		{body("P4999"), false},
+		{&PanicError{Value: 1}, false},
+		{ErrLeaseLost, false},
+		{&workspace.HookError{}, false},
+		{&workspace.DoubtError{Err: &workspace.MovedError{}}, false},
+		{io.ErrUnexpectedEOF, false},
+	} {
+		want := Failed
+		if tt.repeats {
+			want = FailedTerminal
+		}
+		if got := statusOf(tt.err, "transient"); got != want {
+			t.Errorf("statusOf(%v, transient) = %s, want %s", tt.err, got, want)
+		}
+		if got := statusOf(tt.err, "any"); got != Failed {
+			t.Errorf("statusOf(%v, any) = %s, want FAILED", tt.err, got)
+		}
+	}
+	long := reason(diag.List{{Message: strings.Repeat("é", 600)}}, again, 0)
+	if got := []rune(long); len(got) != 500 || !strings.HasSuffix(long, "…\n"+again) {
+		t.Errorf("got %d characters ending %q, want 500 and the note", len(got), long[len(long)-60:])
 	}
 }
 
@@ -68,7 +116,7 @@ func TestHintsOfTheSurroundings(t *testing.T) {
 
 func TestReasonIsCut(t *testing.T) {
 	list := diag.List{{Message: strings.Repeat("é", 600)}}
-	if got := []rune(reason(list, 0)); len(got) != 500 || got[499] != '…' {
+	if got := []rune(reason(list, "", 0)); len(got) != 500 || got[499] != '…' {
 		t.Errorf("%d characters ending in %q, want 500 ending in …", len(got), got[len(got)-1])
 	}
 	if got := diagnosticsOf(errors.New("x"))[0]; got.Code != "P4901" || got.Message != "x" {

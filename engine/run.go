@@ -157,13 +157,20 @@ func (x *execution) finish(ctx context.Context, err error) Result {
 		}
 		err = cause
 	}
-	x.res.Status = statusOf(err)
+	x.res.Status = statusOf(err, x.module.Task.Controls.Retry.On)
 	x.res.Err = err
 	if err != nil {
 		x.res.Output = nil
 		x.res.Diagnostics = x.redact.list(diagnosticsOf(err))
-		x.res.Reason = reason(x.res.Diagnostics, x.ReasonMax)
+		note := ""
+		if repeats(err) {
+			note = again
+		}
+		x.res.Reason = reason(x.res.Diagnostics, note, x.ReasonMax)
 		x.res.Story = story(x.res.Diagnostics)
+		if note != "" {
+			x.res.Story += "(" + note + ")\n"
+		}
 	}
 	x.logFinished()
 	return x.res

@@ -23,6 +23,7 @@ const (
 	codeHandle    diag.Code = "P4105" // an open file used against its mode, or after close
 	codeTooLong   diag.Code = "P4106" // a line or record beyond its bound
 	codeWorkspace diag.Code = "P4107" // the task has no workspace
+	codeTransfer  diag.Code = "P4108" // a server, the network or the disk failed while a file was read or written
 	codeJSON      diag.Code = "P4110" // a text that is not JSON
 	codeEncode    diag.Code = "P4111" // a value that JSON cannot hold
 	codeCSV       diag.Code = "P4112" // a file that is not CSV

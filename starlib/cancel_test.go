@@ -180,8 +180,8 @@ func TestReadErrorStopsTheLoop(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	list := diag.FromError(errors.Join(run.Err(), err), nil)
-	if len(list) != 1 || list[0].Line != 2 || list[0].Code != "P4101" {
-		t.Errorf("got %v, want P4101 at line 2", list)
+	if len(list) != 1 || list[0].Line != 2 || list[0].Code != "P4108" {
+		t.Errorf("got %v, want P4108 at line 2", list)
 	}
 }
 

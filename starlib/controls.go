@@ -15,7 +15,7 @@ import (
 )
 
 func defaultControls() Controls {
-	return Controls{Retry: Retry{Count: 3, Logic: "FIXED", DelaySeconds: 60}, Timeout: Timeout{Policy: "TIME_OUT_WF", ResponseSeconds: 600}}
+	return Controls{Retry: Retry{Count: 3, Logic: "FIXED", DelaySeconds: 60, On: "any"}, Timeout: Timeout{Policy: "TIME_OUT_WF", ResponseSeconds: 600}}
 }
 
 // amount is an int argument within bounds. Conductor keeps 32 bits.
@@ -75,6 +75,9 @@ func makeRetry(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	if r.Logic, err = c.choice("logic", []string{"FIXED", "EXPONENTIAL_BACKOFF", "LINEAR_BACKOFF"}); err != nil {
+		return nil, err
+	}
+	if r.On, err = c.choice("on", []string{"any", "transient"}); err != nil {
 		return nil, err
 	}
 	err = c.amounts(map[string]*int{"delay_seconds": &r.DelaySeconds, "max_delay_seconds": &r.MaxDelaySeconds, "jitter_ms": &r.JitterMS})

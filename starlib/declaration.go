@@ -35,6 +35,7 @@ type Retry struct {
 	DelaySeconds    int
 	MaxDelaySeconds int
 	JitterMS        int
+	On              string // "any" or "transient": which failures are worth a retry; not for Conductor
 
 	at Position // of the call of retry
 }

@@ -169,6 +169,9 @@ func controlRows() []Builtin {
 			amount("delay_seconds", "60", "seconds before the first retry"),
 			amount("max_delay_seconds", "0", "longest delay in seconds; 0 is no bound. Above 0 and below `delay_seconds` it is a warning of `perago check`"),
 			amount("jitter_ms", "0", "most milliseconds by which a delay varies at random"),
+			{Name: "on", Type: "string", Default: `"any"`, Kind: KeywordOnly, Doc: "which failures are retried: `\"any\"`, or `\"transient\"`, " +
+				"those that another attempt on the same commit may not meet: a server, the network, the disk, time, `fail`. The others, such as a broken CSV, " +
+				"a wrong result or a limit of memory, are then FAILED_WITH_TERMINAL_ERROR"},
 		}, Doc: "Retries of a failed attempt, by Conductor. `fail_terminal`, bad input and a pre guard are never retried.", Example: `retry(count = 3, delay_seconds = 30)`},
 		{Name: "timeout", Phase: Declare, Returns: "timeout", call: makeTimeout, Params: []Param{
 			{Name: "policy", Type: "string", Default: `"TIME_OUT_WF"`, Kind: KeywordOnly, Doc: "what a time-out does: `\"RETRY\"`, `\"TIME_OUT_WF\"` (the workflow times out) or `\"ALERT_ONLY\"`"},

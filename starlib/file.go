@@ -295,7 +295,11 @@ func (f *file) closeAtEnd(ctx context.Context) error {
 	if err == nil || context.Cause(ctx) != nil {
 		return err
 	}
-	return &diag.Problem{Code: codeFile, Message: fmt.Sprintf("close %s: %v", shorten(f.path.String()), err), Cause: err,
+	code := codeFile
+	if !workspace.Repeats(err) {
+		code = codeTransfer
+	}
+	return &diag.Problem{Code: code, Message: fmt.Sprintf("close %s: %v", shorten(f.path.String()), err), Cause: err,
 		Hint: "the body left the file open; close() it to see the error at its line"}
 }
 

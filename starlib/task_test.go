@@ -53,7 +53,7 @@ func TestTaskDefaults(t *testing.T) {
 		task := mustDeclare(t, src)
 		retry, timeout := task.Controls.Retry, task.Controls.Timeout
 		retry.at, timeout.at = Position{}, Position{}
-		if want := (Retry{Count: 3, Logic: "FIXED", DelaySeconds: 60}); retry != want {
+		if want := (Retry{Count: 3, Logic: "FIXED", DelaySeconds: 60, On: "any"}); retry != want {
 			t.Errorf("%s: got %+v, want %+v", src, retry, want)
 		}
 		if want := (Timeout{Policy: "TIME_OUT_WF", ResponseSeconds: 600}); timeout != want {

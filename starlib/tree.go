@@ -238,6 +238,8 @@ func (c *call) fileError(p path, err error) error {
 		problem.Hint = "raise resources(scratch = ...), or write less in one attempt"
 	case errors.Is(err, workspace.ErrIsFolder):
 		problem.Hint = "iterdir(), glob() and remove_tree() are for folders"
+	case !workspace.Repeats(err):
+		problem.Code = codeTransfer
 	}
 	return problem
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -16,6 +17,7 @@ var (
 	ErrIsFolder   = errors.New("is a folder")
 	ErrNotFolder  = errors.New("is a file, not a folder")
 	ErrUnnameable = errors.New("the store holds a name here that the file API cannot give")
+	ErrBound      = errors.New("a bound of the attempt is passed") // a *BoundError
 
 	// ErrUnknownRepository and ErrUnknownCommit: a retry would get the same answer.
 	ErrUnknownRepository = errors.New("no such repository")
@@ -95,4 +97,20 @@ func pathError(op, path string, err error) error {
 		return nil
 	}
 	return &fs.PathError{Op: op, Path: path, Err: err}
+}
+
+// Repeats says whether an error of the file API is about what the commit holds
+// and what the body asked of it, so that another attempt on the same commit
+// meets it again. What is not known to be so may be a server, the network or
+// the disk.
+func Repeats(err error) bool {
+	for _, known := range []error{fs.ErrNotExist, fs.ErrExist, ErrReadOnly, ErrReserved, ErrIsFolder, ErrNotFolder, ErrUnnameable, ErrBound,
+		syscall.ENAMETOOLONG, syscall.EFBIG, syscall.ELOOP, syscall.ENOTDIR, syscall.EISDIR} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	var name *PathError
+	var pattern *PatternError
+	return errors.As(err, &name) || errors.As(err, &pattern)
 }

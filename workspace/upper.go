@@ -98,6 +98,9 @@ func (e *BoundError) Error() string {
 	return "the attempt passes its bound of " + e.Bound + ": got " + e.Found + ", want " + e.Wanted + "; " + e.Hint
 }
 
+// Is says that it is an ErrBound.
+func (e *BoundError) Is(target error) bool { return target == ErrBound }
+
 // growth is what an operation is about to add to a tree.
 type growth struct {
 	files  int

@@ -161,6 +161,9 @@ func controlsSection(w io.Writer, t *starlib.Task) {
 	if r.MaxDelaySeconds > 0 {
 		fmt.Fprintf(w, ", at most %d s", r.MaxDelaySeconds)
 	}
+	if r.On == "transient" {
+		fmt.Fprint(w, ", only of what another attempt may not meet")
+	}
 	fmt.Fprintf(w, ".\n- Timeout: %s; response %d s, task %s, poll %s, all attempts %s.\n", to.Policy, to.ResponseSeconds,
 		secondsOrNone(to.Seconds), secondsOrNone(to.PollSeconds), secondsOrNone(to.TotalSeconds))
 	if l.ConcurrentExecLimit != nil {

@@ -184,7 +184,7 @@ func errorKinds() []errorKind {
 		{"not exist", fs.ErrNotExist}, {"exist", fs.ErrExist}, {"permission", fs.ErrPermission},
 		{"read-only", workspace.ErrReadOnly}, {"reserved", workspace.ErrReserved},
 		{"is folder", workspace.ErrIsFolder}, {"not folder", workspace.ErrNotFolder},
-		{"unnameable", workspace.ErrUnnameable},
+		{"unnameable", workspace.ErrUnnameable}, {"bound", workspace.ErrBound},
 		{"unknown repository", workspace.ErrUnknownRepository}, {"unknown commit", workspace.ErrUnknownCommit},
 	}
 }

@@ -46,6 +46,7 @@ func libraryStories() []Story {
 		{"P4105", "an open file used wrongly", "It was opened for something else, or it is closed.", ""},
 		{"P4106", "a line without an end", "One line or record may hold at most 64 MiB.", ""},
 		{"P4107", "no workspace", "The task declares none, so there are no files.", ""},
+		{"P4108", "a file that could not be fetched or kept", "A server, the network or the disk failed while a file of the workspace was read or written; the cause is in the message. Another attempt may get further.", ""},
 		{"P4110", "a text that is not JSON", "The message names the place.", ""},
 		{"P4111", "a value that JSON cannot hold", "JSON holds None, bools, finite numbers, strings, lists, and dicts with string keys.", ""},
 		{"P4112", "a file that is not CSV", "The message names the file, the line and what is wrong with it (RFC 4180).", ""},
