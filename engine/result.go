@@ -108,7 +108,7 @@ func repeats(err error) bool {
 }
 
 // again ends the reason and the story of an error that repeats.
-const again = "the same commit gives the same error"
+const again = " (the same commit gives the same error)"
 
 // diagnosticsOf are the diagnostics in err; an error without any becomes one
 // that has only a message.
@@ -169,15 +169,12 @@ func codeOf(err error) diag.Code {
 }
 
 // reason is what Conductor shows beside a failed task: one complaint a line, and
-// note behind them where there is one; at most most characters.
+// note behind the last one; at most most characters.
 func reason(list diag.List, note string, most int) string {
 	if most <= 0 {
 		most = 500
 	}
-	if note == "" {
-		return cutAt(list.Error(), most)
-	}
-	return cutAt(list.Error(), most-utf8.RuneCountInString(note)-1) + "\n" + note
+	return cutAt(list.Error(), most-utf8.RuneCountInString(note)) + note
 }
 
 // story is all that is known of a failure, for the log: every diagnostic with

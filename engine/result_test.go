@@ -88,7 +88,7 @@ func TestStatusOfTransient(t *testing.T) {
 		}
 	}
 	long := reason(diag.List{{Message: strings.Repeat("é", 600)}}, again, 0)
-	if got := []rune(long); len(got) != 500 || !strings.HasSuffix(long, "…\n"+again) {
+	if got := []rune(long); len(got) != 500 || !strings.HasSuffix(long, "…"+again) {
 		t.Errorf("got %d characters ending %q, want 500 and the note", len(got), long[len(long)-60:])
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -169,7 +170,7 @@ func (x *execution) finish(ctx context.Context, err error) Result {
 		x.res.Reason = reason(x.res.Diagnostics, note, x.ReasonMax)
 		x.res.Story = story(x.res.Diagnostics)
 		if note != "" {
-			x.res.Story += "(" + note + ")\n"
+			x.res.Story += strings.TrimSpace(note) + "\n"
 		}
 	}
 	x.logFinished()
