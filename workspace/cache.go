@@ -28,10 +28,9 @@ import (
 // open, in whatever process; who wants to remove it must first get the lock for
 // itself. Locks go with their process, so a crash leaves nothing to repair.
 //
-//	objects/3/3f2c…      one file each, named by a hash of what tells its content
-//	objects/3/3f2c….sum  what it was when it arrived, and when it was used: see cachesum.go
-//	tmp/                 what is being fetched, locked by who fetches it; its name has its size
-//	size, lock           bytes that all these take, and the lock to change them
+//	objects/3/3f2c…    one file each, named by a hash of what tells its content
+//	tmp/               what is being fetched, locked by who fetches it; its name has its size
+//	size, lock         bytes that all these take, and the lock to change them
 type Cache struct {
 	dir string
 	max int64
@@ -164,7 +163,7 @@ func (c *Cache) open(ctx context.Context, key string, size int64) (*os.File, err
 		}
 		return nil, nil
 	}
-	c.use(key)
+	c.use(f, key)
 	return f, nil
 }
 
@@ -200,10 +199,10 @@ func (c *Cache) fetch(ctx context.Context, key string, size int64, fill func(*ar
 // temporary makes a file to fetch so many bytes into, locked as one in use.
 func (c *Cache) temporary(size int64) (*os.File, error) {
 	name := filepath.Join(c.dir, "tmp", fmt.Sprintf("%s-%d", rand.Text(), max(0, size)))
-	f, err := openPlain(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o400)
+	f, err := openPlain(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrNotExist) { // someone emptied the cache by hand
 		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
-			f, err = openPlain(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o400)
+			f, err = openPlain(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
 		}
 	}
 	if err != nil {

@@ -15,8 +15,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func newCache(t *testing.T, dir string, max int64) *Cache {
@@ -53,8 +51,8 @@ func has(c *Cache, name string, size int) bool {
 // used sets when an entry was used, in hours before now.
 func used(t *testing.T, c *Cache, name string, hours int) {
 	t.Helper()
-	at := unix.NsecToTimeval(time.Now().Add(-time.Duration(hours) * time.Hour).UnixNano())
-	if err := unix.Lutimes(c.path(hashOf(name))+sumEnd, []unix.Timeval{at, at}); err != nil {
+	at := time.Now().Add(-time.Duration(hours) * time.Hour)
+	if err := os.Chtimes(c.path(hashOf(name)), at, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 }

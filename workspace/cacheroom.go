@@ -104,8 +104,8 @@ func (c *Cache) discard(ctx context.Context, tmp *os.File, size int64) {
 }
 
 // keep moves a filled temporary file to its place, and takes room before where
-// begin did not; f is that file, open for reading, and sum what writeSum writes.
-func (c *Cache) keep(ctx context.Context, f *os.File, key string, size int64, sum string) error {
+// begin did not; f is that file, open for reading, and sum its hash.
+func (c *Cache) keep(ctx context.Context, f *os.File, key string, size int64, sum []byte) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -122,11 +122,12 @@ func (c *Cache) keep(ctx context.Context, f *os.File, key string, size int64, su
 		}
 	}
 	path := c.path(key)
-	c.writeSum(key, sum)
+	if err := seal(f, sum); err != nil {
+		return err
+	}
 	err = os.Rename(f.Name(), path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
-			c.writeSum(key, sum)
 			err = os.Rename(f.Name(), path)
 		}
 	}
@@ -259,7 +260,6 @@ func (c *Cache) evict(room int64, except ...string) int64 {
 			break
 		}
 		if removeUnused(f.path) {
-			os.Remove(f.path + sumEnd)
 			total -= f.size
 		}
 	}
@@ -286,19 +286,10 @@ func (c *Cache) scan(except ...string) (files []kept, total int64) {
 		if err != nil || d.IsDir() || unix.Lstat(path, &st) != nil {
 			return nil
 		}
-		if of, is := strings.CutSuffix(path, sumEnd); is {
-			switch n := len(files) - 1; { // the file that it is of comes before it
-			case n >= 0 && files[n].path == of:
-				files[n].used = st.Mtim.Nano()
-			case !slices.Contains(except, filepath.Base(of)) && time.Since(time.Unix(st.Mtim.Unix())) > time.Minute:
-				os.Remove(path) // its file is gone, and not about to come
-			}
-			return nil
-		}
 		if slices.Contains(except, d.Name()) {
 			return nil
 		}
-		f := kept{path: path, size: charged(st.Size), used: st.Mtim.Nano()}
+		f := kept{path: path, size: charged(st.Size), used: st.Atim.Nano()}
 		files = append(files, f)
 		total += f.size
 		return nil

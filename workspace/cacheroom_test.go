@@ -144,17 +144,6 @@ func TestCacheRoomOfAFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, c, "next", blockSize)
-	// So is the sum of a file that is gone.
-	lost := c.path(hashOf("b")) + sumEnd
-	if _, err := os.Lstat(lost); err == nil {
-		t.Error("the sum of a file that went stays")
-	}
-	c.writeSum(hashOf("b"), "x")
-	used(t, c, "b", 1)
-	put(t, c, "large", 4*blockSize)
-	if _, err := os.Lstat(lost); err == nil {
-		t.Error("the sum of no file stays")
-	}
 }
 
 // An attempt that keeps its files open ends with an error, not with a disk full

@@ -1,13 +1,11 @@
 package workspace
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
-	"errors"
 	"hash"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 
@@ -15,21 +13,21 @@ import (
 )
 
 // This file tells what arrived in a Cache from whatever else lies there, by the
-// SHA-256 of its key and content. A symbolic link beside each file says it, as
-// its target: it is made by one call, whole or not at all, and takes no block of
-// the disk. Its time is when the file was last used, which is not the file's
-// own, so that those change only when the file does.
+// SHA-256 of its key and content. It is an extended attribute of the file: that
+// costs a hundredth of a second file beside it, and goes wherever the file goes.
 //
-// A file is read and held against its link when this process first uses it, and
+// A file is read and held against its sum when this process first uses it, and
 // again when it has become another file or its times have changed. One that was
 // torn, changed or put there is fetched again. That finds damage, and what other
-// users do; who runs as the user of the worker can write the link as well.
+// users do; who runs as the user of the worker can write the sum as well. Where
+// the file system has no attributes, each process fetches anew.
 
-// sumEnd ends the name of the link beside a file.
-const sumEnd = ".sum"
+// sumAttribute is the attribute that holds the sum.
+const sumAttribute = "user.perago.sha256"
 
-// usedStep is how exactly the time of use is kept.
-const usedStep = time.Second
+// usedStep is how exactly the time of use is kept. To note it changes the file's
+// times, so that other processes read it once more.
+const usedStep = time.Minute
 
 // maxSound bounds the files that are remembered as sound.
 const maxSound = 1 << 16
@@ -41,9 +39,6 @@ func newSum(key string) hash.Hash {
 	io.WriteString(h, key)
 	return h
 }
-
-// sumText is how the sum is written: short enough to lie in the link's inode.
-func sumText(h hash.Hash) string { return base64.RawURLEncoding.EncodeToString(h.Sum(nil)) }
 
 // arrival is a file while it is filled: what is written to it is hashed.
 type arrival struct {
@@ -70,7 +65,7 @@ func (a *arrival) restart() error {
 	return err
 }
 
-func (a *arrival) sum() string { return sumText(a.hash) }
+func (a *arrival) sum() []byte { return a.hash.Sum(nil) }
 
 // identity is what changes when a file is changed or replaced, whoever does it.
 type identity struct {
@@ -102,7 +97,7 @@ func (c *Cache) isSound(ctx context.Context, f *os.File, key string, size int64)
 	if known {
 		return true
 	}
-	if !c.verify(ctx, f, key, id) {
+	if !verify(ctx, f, key, id.size) {
 		return false
 	}
 	if after, _ := identify(f); after != id { // it changed while it was read
@@ -112,20 +107,16 @@ func (c *Cache) isSound(ctx context.Context, f *os.File, key string, size int64)
 	return true
 }
 
-// verify reads a file and holds it against the sum that was kept with it.
-func (c *Cache) verify(ctx context.Context, f *os.File, key string, id identity) bool {
-	link := c.path(key) + sumEnd
-	var st unix.Stat_t
-	if unix.Lstat(link, &st) != nil || int(st.Uid) != os.Geteuid() {
-		return false
-	}
-	want, err := os.Readlink(link)
-	if err != nil {
+// verify reads a file of so many bytes and holds it against its sum.
+func verify(ctx context.Context, f *os.File, key string, size int64) bool {
+	want := make([]byte, sha256.Size)
+	n, err := unix.Fgetxattr(int(f.Fd()), sumAttribute, want)
+	if err != nil || n != len(want) {
 		return false
 	}
 	h := newSum(key)
-	_, err = copyAll(ctx, h, io.NewSectionReader(f, 0, id.size), id.size)
-	return err == nil && sumText(h) == want
+	_, err = copyAll(ctx, h, io.NewSectionReader(f, 0, size), size)
+	return err == nil && bytes.Equal(h.Sum(nil), want)
 }
 
 // trust remembers a file as what arrived under key.
@@ -138,26 +129,27 @@ func (c *Cache) trust(key string, id identity) {
 	c.sound[key] = id
 }
 
-// writeSum keeps the sum of what arrived under key. Where that fails, the file
-// is good for this process, and fetched again by others.
-func (c *Cache) writeSum(key, sum string) {
-	link := c.path(key) + sumEnd
-	if err := os.Symlink(sum, link); !errors.Is(err, fs.ErrExist) {
-		return
-	}
-	if old, _ := os.Readlink(link); old == sum {
-		return
-	}
-	os.Remove(link)
-	os.Symlink(sum, link)
+// seal writes the sum of a file beside its content, and lets nobody write to
+// it any more. Where there is no room for the sum, the file is good for this
+// process only.
+func seal(f *os.File, sum []byte) error {
+	unix.Fsetxattr(int(f.Fd()), sumAttribute, sum, 0)
+	return f.Chmod(0o400)
 }
 
-// use notes that what is kept under key is used now; of no consequence when it fails.
-func (c *Cache) use(key string) {
-	link := c.path(key) + sumEnd
+// use notes that what is kept under key is used now; of no consequence when it
+// fails. That changes the file's times, and they are remembered.
+func (c *Cache) use(f *os.File, key string) {
 	var st unix.Stat_t
-	if now := time.Now(); unix.Lstat(link, &st) == nil && now.Sub(time.Unix(st.Mtim.Unix())) > usedStep {
-		at := unix.NsecToTimeval(now.UnixNano())
-		unix.Lutimes(link, []unix.Timeval{at, at})
+	now := time.Now()
+	before, is := identify(f)
+	if !is || unix.Fstat(int(f.Fd()), &st) != nil || now.Sub(time.Unix(st.Atim.Unix())) <= usedStep {
+		return
+	}
+	os.Chtimes(c.path(key), now, time.Time{})
+	after, is := identify(f)
+	before.ctime = after.ctime
+	if is && after == before {
+		c.trust(key, after)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // What lies in the cache and is not what arrived is fetched again.
@@ -17,8 +19,7 @@ func TestCacheNoticesWhatIsNotWhatArrived(t *testing.T) {
 		return errors.Join(os.Remove(path), os.WriteFile(path, []byte(text), mode))
 	}
 	for name, c := range map[string]struct {
-		do       func(path string, c *Cache) error
-		sameOnly bool // the process that wrote the file may go on with it
+		do func(path string, c *Cache) error
 	}{
 		"changed in place, its times set back": {do: func(path string, _ *Cache) error {
 			info, err := os.Stat(path)
@@ -39,11 +40,11 @@ func TestCacheNoticesWhatIsNotWhatArrived(t *testing.T) {
 		}},
 		"another file": {do: func(path string, _ *Cache) error { return write(path, "evil", 0o400) }},
 		"the place of another": {do: func(path string, c *Cache) error {
-			return errors.Join(os.Rename(c.path(other), path), os.Rename(c.path(other)+sumEnd, path+sumEnd))
+			return os.Rename(c.path(other), path)
 		}},
 		"writable":      {do: func(path string, _ *Cache) error { return os.Chmod(path, 0o600) }},
 		"a second name": {do: func(path string, c *Cache) error { return os.Link(path, c.dir+"/second") }},
-		"no sum":        {do: func(path string, _ *Cache) error { return os.Remove(path + sumEnd) }, sameOnly: true},
+		"no sum":        {do: func(path string, _ *Cache) error { return unix.Removexattr(path, sumAttribute) }},
 		"a symlink": {do: func(path string, c *Cache) error {
 			return errors.Join(os.Rename(path, c.dir+"/x"), os.Symlink(c.dir+"/x", path))
 		}},
@@ -77,13 +78,13 @@ func TestCacheNoticesWhatIsNotWhatArrived(t *testing.T) {
 			if !same {
 				user = newCache(t, first.dir, 0)
 			}
-			if hit := get(user, key, "good"); hit != (same && c.sameOnly) {
+			if hit := get(user, key, "good"); hit {
 				t.Errorf("%s, used by the process that wrote it %t: a hit %t", name, same, hit)
 			}
 			if !get(user, key, "good") {
 				t.Errorf("%s: what was fetched again is no hit", name)
 			}
-			if !c.sameOnly && !get(newCache(t, first.dir, 0), key, "good") {
+			if !get(newCache(t, first.dir, 0), key, "good") {
 				t.Errorf("%s: what was fetched again is no hit for another process", name)
 			}
 		}
@@ -117,13 +118,33 @@ func TestCacheVerifiesOnce(t *testing.T) {
 	if !has(user, "k", 100) {
 		t.Fatal("it is no hit for another process")
 	}
-	if err := os.Remove(c.path(hashOf("k")) + sumEnd); err != nil { // what it would be held against
+	path := c.path(hashOf("k"))
+	f, err := os.Open(path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for who, want := range map[*Cache]bool{c: true, user: true, late: false} {
-		if has(who, "k", 100) != want {
-			t.Errorf("a hit is %t, want %t", !want, want)
+	defer f.Close()
+	for _, who := range []*Cache{c, user} {
+		if id, is := identify(f); !is || who.sound[hashOf("k")] != id {
+			t.Error("it is not remembered")
 		}
+	}
+	// Without the sum a file cannot be verified, and one that is remembered need not be.
+	if err := unix.Removexattr(path, sumAttribute); err != nil {
+		t.Fatal(err)
+	}
+	id, _ := identify(f)
+	user.trust(hashOf("k"), id)
+	used(t, user, "k", 1) // and to use it changes its times
+	id, _ = identify(f)
+	user.trust(hashOf("k"), id)
+	for range 2 {
+		if !has(user, "k", 100) {
+			t.Error("it is verified again")
+		}
+	}
+	if has(late, "k", 100) {
+		t.Error("it is taken without a sum")
 	}
 }
 
