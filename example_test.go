@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"perago"
 )
@@ -137,5 +138,47 @@ func ExampleRunOptions() {
 	// msg=fetched
 	// msg="attempt finished" status=COMPLETED
 	// rows.count COMPLETED 2 files, 82 bytes
+	// <nil>
+}
+
+// inbox is a queue of one's own: what is sent to it is handed out once.
+type inbox struct {
+	attempts chan perago.Attempt
+	done     func()
+}
+
+func (q *inbox) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]perago.Attempt, error) {
+	select {
+	case a := <-q.attempts:
+		return []perago.Attempt{a}, nil
+	default:
+		return nil, nil
+	}
+}
+
+func (q *inbox) Report(_ context.Context, r perago.Report) error {
+	fmt.Printf("%s: %s %s%s\n", r.Attempt.TaskID, r.Status, r.Output, r.Reason)
+	if len(q.attempts) == 0 {
+		q.done()
+	}
+	return nil
+}
+
+func ExampleWorker() {
+	task, err := perago.Load("testdata/embedding/count.star", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	q := &inbox{attempts: make(chan perago.Attempt, 2), done: cancel}
+	q.attempts <- perago.Attempt{TaskID: "first", Input: []byte(`{"params": {"min_rows": 3}}`)}
+	q.attempts <- perago.Attempt{TaskID: "second", Input: []byte(`{"params": {"min_rows": "three"}}`)}
+	w := perago.Worker{Tasks: []*perago.Task{task}, Queue: q, Slots: 1,
+		Options: perago.RunOptions{Folder: "testdata/embedding/data"}}
+	fmt.Println(w.Run(ctx))
+	// Output:
+	// first: COMPLETED {"result":{"rows":4}}
+	// second: FAILED_WITH_TERMINAL_ERROR /params/min_rows: got "three", want an int
 	// <nil>
 }

@@ -69,6 +69,7 @@ type Ref = workspace.Ref
 type Lake struct {
 	store workspace.Store
 	url   string
+	check func(context.Context) error // whether it can be reached
 }
 
 // NewLake makes the client of a lakeFS server; it sends nothing. Pre-signed URLs
@@ -87,7 +88,8 @@ func NewLake(url, keyID, secretKey string, objectHosts ...string) (*Lake, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Lake{store: store, url: url}, nil
+	check := func(ctx context.Context) error { _, err := store.Check(ctx); return err }
+	return &Lake{store: store, url: url, check: check}, nil
 }
 
 // Status is Conductor's word for what became of an attempt.

@@ -89,6 +89,9 @@ func (k *lease) settled() time.Time {
 
 // doubtful says whether an extension of a stopped lease may still be at work.
 func (k *lease) doubtful() bool {
+	if !k.extends() {
+		return false // what was never extended is written over by nothing
+	}
 	select {
 	case <-k.over:
 		return time.Now().Before(k.settled())
