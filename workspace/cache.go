@@ -1,7 +1,6 @@
 package workspace
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -248,14 +247,10 @@ func (c *Cache) listing(ctx context.Context, key string, read func() (*listing, 
 			if ls, err = read(); err != nil {
 				return err
 			}
-			w := bufio.NewWriterSize(f, 1<<20)
-			if err := ls.writeTo(w); err != nil {
-				return err
-			}
-			return w.Flush()
+			return ls.writeTo(ctx, f)
 		})
 		if f != nil {
-			ls, err = c.readKept(f, ls)
+			ls, err = c.readKept(ctx, f, ls)
 			if errors.Is(err, errBadListing) && hit {
 				os.Remove(c.path(key))
 				continue
@@ -281,7 +276,7 @@ func (c *Cache) share(key string, ls *listing) {
 }
 
 // readKept reads a listing from its file, unless it was just made.
-func (c *Cache) readKept(f *os.File, made *listing) (*listing, error) {
+func (c *Cache) readKept(ctx context.Context, f *os.File, made *listing) (*listing, error) {
 	defer f.Close()
 	if made != nil {
 		return made, nil
@@ -290,5 +285,5 @@ func (c *Cache) readKept(f *os.File, made *listing) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readListing(f, info.Size())
+	return readListing(ctx, f, info.Size())
 }

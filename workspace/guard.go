@@ -129,22 +129,22 @@ func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err
 	case GuardFile, GuardDir:
 		return g.checkPath(ctx, o)
 	}
-	paths, err := o.Glob(ctx, "", g.Pattern.String())
-	if err == nil && g.Kind == GuardForbid && len(paths) == 0 {
+	paths, all, err := o.glob(ctx, "", g.Pattern.String())
+	n := all.found
+	if err == nil && g.Kind == GuardForbid && n == 0 {
 		return g.checkUnseen(ctx, o)
 	}
-	n := len(paths)
 	switch {
 	case errors.Is(err, ErrUnnameable):
 		return reasonOf(err), g.wantedFiles(), nil
 	case err != nil:
 		return "", "", err
 	case g.Kind == GuardForbid && n > 0:
-		return someOf(paths), g.wantedFiles(), nil
+		return someOf(paths, n), g.wantedFiles(), nil
 	case g.Kind == GuardGlob && n < g.Min:
 		return plural(n, "file"), g.wantedFiles(), nil
 	case g.Kind == GuardGlob && g.Max != Unbounded && n > g.Max:
-		return someOf(paths), "at most " + plural(g.Max, "file"), nil
+		return someOf(paths, n), "at most " + plural(g.Max, "file"), nil
 	}
 	return "", "", nil
 }
@@ -157,7 +157,7 @@ func (g Guard) checkUnseen(ctx context.Context, o *Overlay) (found, wanted strin
 	case err != nil:
 		return "", "", err
 	case len(paths) > 0:
-		return someOf(paths) + ", left out of the view: the file API cannot name it", g.wantedFiles(), nil
+		return someOf(paths, len(paths)) + ", left out of the view: the file API cannot name it", g.wantedFiles(), nil
 	case !all:
 		return "more objects left out of the view than can be looked at", g.wantedFiles(), nil
 	}
@@ -204,13 +204,13 @@ func (g Guard) checkPath(ctx context.Context, o *Overlay) (found, wanted string,
 }
 
 // someOf counts paths and names the first of them.
-func someOf(paths []string) string {
+func someOf(paths []string, n int) string {
 	names := make([]string, 0, 3)
 	for _, p := range paths[:min(3, len(paths))] {
 		names = append(names, quote(p))
 	}
-	s := plural(len(paths), "file") + ": " + strings.Join(names, ", ")
-	if len(paths) > 3 {
+	s := plural(n, "file") + ": " + strings.Join(names, ", ")
+	if n > 3 {
 		s += ", …"
 	}
 	return s

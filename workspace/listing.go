@@ -3,42 +3,38 @@ package workspace
 import (
 	"crypto/md5"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
-	"fmt"
-	"slices"
+	"iter"
 	"sort"
 	"strings"
 )
 
-// This file holds what a commit has under one folder: a table in two flat
-// pieces of memory, which are also its form on disk (listingfile.go), so that
-// reading it back costs one read and 100,000 objects take about 120 bytes each.
+// This file holds what a commit has under one folder: paths with size, checksum
+// and place, and the questions about them. How they lie in memory, in about 50
+// bytes each, is in listingblock.go; how a listing comes to be, in
+// listingbuild.go; its form on disk, in listingfile.go.
 
 // listing is immutable, sorted by the bytes of the paths. Paths are those of
 // the repository.
 type listing struct {
-	records string    // recordSize bytes each
-	names   string    // the paths, each with its checksum behind it when that is no MD5
-	left    []leftOut // sorted by path
-	hidden  int       // objects that the file API cannot name
-	unseen  []string  // their paths, as many as maxUnseen bytes hold
-	total   int       // objects the store gave
-	self    bool      // there is also an object with the very name of the folder
+	blocks []block
+	looked *inflater // the block that was looked at last, where its names are deflated
+	left   []leftOut // sorted by path
+	hidden int       // objects that the file API cannot name
+	unseen []string  // their paths, as many as maxUnseen bytes hold
+	total  int       // objects the store gave
+	self   bool      // there is also an object with the very name of the folder
 }
+
+// maxListing bounds what one listing takes, in bytes: about ten million objects
+// of ordinary names.
+const maxListing = 512 << 20
 
 // leftOut is a name that is not shown, or a folder of which nothing is.
 type leftOut struct {
 	Path   string `json:"path"`
 	Reason string `json:"reason"`
 }
-
-// A record is: offset in names (8 bytes), size (8), length of the path (4),
-// length of the checksum (3), flags (1), MD5 (16), place (16); little-endian.
-const (
-	recordSize = 56
-	flagHashed = 1
-)
 
 // content is one object of the lower layer.
 type content struct {
@@ -58,11 +54,6 @@ type md5sum [md5.Size]byte
 // of where the store keeps them.
 type place [16]byte
 
-// maxUnseen bounds the paths of a listing that are kept only for forbid_glob, in bytes.
-const maxUnseen = 4 << 20
-
-const reasonBoth = "is the name of a file and of a folder at once"
-
 // contentOf makes the content of an object. commit says which, for a store that
 // tells neither checksum nor address.
 func contentOf(o Object, commit string) content {
@@ -80,48 +71,111 @@ func contentOf(o Object, commit string) content {
 	return c
 }
 
-func (l *listing) len() int { return len(l.records) / recordSize }
-
-func (l *listing) record(i int) string { return l.records[i*recordSize : (i+1)*recordSize] }
-
-// path is the path of object i; it shares the memory of the listing.
-func (l *listing) path(i int) string {
-	r := []byte(l.record(i)[:20])
-	at := binary.LittleEndian.Uint64(r)
-	return l.names[at : at+uint64(binary.LittleEndian.Uint32(r[16:]))]
+// len is how many objects there are that the file API can name.
+func (l *listing) len() int {
+	if len(l.blocks) == 0 {
+		return 0
+	}
+	last := len(l.blocks) - 1
+	return last*blockLen + l.blocks[last].len()
 }
 
-func (l *listing) content(i int) content {
-	r := []byte(l.record(i))
-	at := binary.LittleEndian.Uint64(r)
-	end := at + uint64(binary.LittleEndian.Uint32(r[16:]))
-	flags := binary.LittleEndian.Uint32(r[20:])
-	c := content{
-		path:     l.names[at:end],
-		size:     int64(binary.LittleEndian.Uint64(r[8:])),
-		checksum: l.names[end : end+uint64(flags>>8)],
-		hashed:   flags&flagHashed != 0,
-	}
-	copy(c.sum[:], r[24:])
-	copy(c.place[:], r[40:])
-	if c.hashed && c.checksum == "" {
+// listed is one object as it lies in a listing. Its strings keep the memory of
+// its neighbours alive: what is kept for longer is a content, or a clone.
+type listed struct {
+	path     string
+	checksum string // "" where it is the MD5 as lower-case hex
+	hashed   bool
+	record   string
+}
+
+// content is the object under a path of its own memory.
+func (e listed) content(path string) content {
+	c := content{path: path, hashed: e.hashed}
+	c.size, c.sum, c.place = recordFields(e.record)
+	if c.hashed && e.checksum == "" {
 		c.checksum = hex.EncodeToString(c.sum[:])
+	} else {
+		c.checksum = strings.Clone(e.checksum)
 	}
 	return c
 }
 
+// entries yields the objects from start up to end, with their indexes.
+func (l *listing) entries(start, end int) iter.Seq2[int, listed] {
+	return func(yield func(int, listed) bool) {
+		var in inflater
+		var some unpacked
+		for i := start; i < end; {
+			n := i / blockLen
+			some.read(&l.blocks[n], in.names(l, n), i%blockLen, min(l.blocks[n].len(), end-n*blockLen))
+			for e := range some.entries() {
+				if !yield(i, e) {
+					return
+				}
+				i++
+			}
+		}
+	}
+}
+
 // find returns the object of a path.
 func (l *listing) find(path string) (content, bool) {
-	i := l.from(path)
-	if i == l.len() || l.path(i) != path {
+	_, e := l.search(path)
+	if e.path != path || path == "" {
 		return content{}, false
 	}
-	return l.content(i), true
+	return e.content(path), true
 }
 
 // from is the index of the first object that is not before path.
 func (l *listing) from(path string) int {
-	return sort.Search(l.len(), func(i int) bool { return l.path(i) >= path })
+	i, _ := l.search(path)
+	return i
+}
+
+// search finds the first object that is not before path; exact is that
+// object when it has this very path.
+func (l *listing) search(path string) (i int, exact listed) {
+	n := sort.Search(len(l.blocks), func(n int) bool { return l.blocks[n].firstPath() > path }) - 1
+	if n < 0 {
+		return 0, listed{}
+	}
+	// No path is put together: before is how much of path the object before has,
+	// which is smaller. One that shares more with that is smaller too, one that
+	// shares less is larger.
+	b := &l.blocks[n]
+	r := nameReader{rest: l.looked.names(l, n)}
+	before := common(b.firstPath(), path)
+	for k := range b.len() {
+		r.next()
+		follow, wanted := r.follow, path[before:]
+		switch {
+		case k == 0:
+			follow = b.firstPath()[before:]
+		case r.shared > before:
+			continue
+		case r.shared < before:
+			return n*blockLen + k, listed{}
+		}
+		switch {
+		case follow == wanted:
+			return n*blockLen + k, listed{path: path, checksum: r.checksum, hashed: r.hashed, record: b.record(k)}
+		case follow > wanted:
+			return n*blockLen + k, listed{}
+		}
+		before += common(follow, wanted)
+	}
+	return n*blockLen + b.len(), listed{}
+}
+
+// common is how many bytes two texts start with alike.
+func common(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // span are the indexes of the objects below a folder of the repository, "" for all.
@@ -151,124 +205,4 @@ func (l *listing) leftOut(path string) (reason string, is bool) {
 		}
 	}
 	return reason, exact(path)
-}
-
-// listingBuilder takes objects in order and makes a listing of them.
-type listingBuilder struct {
-	workspace string // the prefix of the repository that is the workspace, "a/b/"
-	commit    string
-	records   []byte
-	names     strings.Builder
-	last      string
-	unseen    int // bytes of l.unseen
-	l         listing
-}
-
-// hide counts an object that is not shown.
-func (b *listingBuilder) hide(l *listing, path string) {
-	l.hidden++
-	if b.unseen += len(path) + 16; b.unseen <= maxUnseen {
-		l.unseen = append(l.unseen, strings.Clone(path))
-	}
-}
-
-// add takes the next object. Its error is a store that does not keep its order.
-func (b *listingBuilder) add(o Object) error {
-	name, ours := strings.CutPrefix(o.Path, b.workspace)
-	switch {
-	case !ours:
-		return fmt.Errorf("the store's listing of %s has %s", quote(b.workspace), quote(o.Path))
-	case o.Odd != "": // it may be a folder, which has a place of its own in the order
-	case o.Path <= b.last && b.l.total > 0:
-		return fmt.Errorf("the store's listing is out of order: %s came after %s", quote(o.Path), quote(b.last))
-	default:
-		b.last = o.Path
-	}
-	b.l.total++
-	switch {
-	case isReserved(o.Path):
-		return nil
-	case o.Odd != "":
-		b.leave(o.Path, o.Odd)
-		return nil
-	case !nameable(name):
-		b.leave(o.Path, "has a control character in its name")
-		return nil
-	}
-	c := contentOf(o, b.commit)
-	at := b.names.Len()
-	b.names.WriteString(c.path)
-	flags := uint32(0)
-	if c.hashed {
-		flags = flagHashed
-	}
-	if !c.hashed || c.checksum != hex.EncodeToString(c.sum[:]) {
-		b.names.WriteString(c.checksum)
-		flags |= uint32(len(c.checksum)) << 8
-	}
-	b.records = binary.LittleEndian.AppendUint64(b.records, uint64(at))
-	b.records = binary.LittleEndian.AppendUint64(b.records, uint64(c.size))
-	b.records = binary.LittleEndian.AppendUint32(b.records, uint32(len(c.path)))
-	b.records = binary.LittleEndian.AppendUint32(b.records, flags)
-	b.records = append(append(b.records, c.sum[:]...), c.place[:]...)
-	return nil
-}
-
-// leave counts an object that is not shown, and remembers its name if a body
-// could ask for it.
-func (b *listingBuilder) leave(path, reason string) {
-	b.hide(&b.l, path)
-	if badPath(path[len(b.workspace):]) == "" {
-		b.l.left = append(b.l.left, leftOut{Path: path, Reason: reason})
-	}
-}
-
-// finish makes the listing. Where a name is that of a file and of a folder, it
-// and all below it is left out; over are such names above the listed folder.
-func (b *listingBuilder) finish(over []string) *listing {
-	l := new(listing)
-	*l = b.l
-	l.records, l.names = string(b.records), b.names.String()
-	b.records = nil
-	if l.len() == 0 {
-		over = nil
-	}
-	both := append(over, l.filesThatAreFolders(b.workspace)...)
-	for _, p := range both {
-		l.left = append(l.left, leftOut{Path: p, Reason: reasonBoth})
-	}
-	slices.SortFunc(l.left, func(a, b leftOut) int { return strings.Compare(a.Path, b.Path) })
-	if len(both) == 0 {
-		return l
-	}
-	var kept strings.Builder
-	for i := range l.len() {
-		if _, out := l.leftOut(l.path(i)); out {
-			b.hide(l, l.path(i))
-			continue
-		}
-		kept.WriteString(l.record(i))
-	}
-	l.records = kept.String()
-	return l
-}
-
-// filesThatAreFolders are the outermost paths p with an object p and another
-// below p + "/".
-func (l *listing) filesThatAreFolders(workspace string) []string {
-	var found []string
-	previous := ""
-	for i := range l.len() {
-		p := l.path(i)
-		for folder := range ancestors(p) {
-			if len(folder) <= len(workspace) || under(previous, folder) {
-				continue
-			}
-			if _, is := l.find(folder); is && (len(found) == 0 || !under(folder, found[len(found)-1])) {
-				found = append(found, folder)
-			}
-		}
-		previous = p
-	}
-	return found
 }

@@ -355,7 +355,10 @@ func (l *lower) read(ctx context.Context, folder string) (*listing, error) {
 			return nil, err
 		}
 	}
-	ls := b.finish(over)
+	ls, err := b.finish(ctx, over)
+	if err != nil {
+		return nil, err
+	}
 	ls.self = self && ls.len() == 0 && len(ls.left) == 0
 	return ls, nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -228,12 +227,15 @@ func TestListingFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	made := b.finish(nil)
-	var file bytes.Buffer
-	if err := made.writeTo(&file); err != nil {
+	made, err := b.finish(t.Context(), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := readListing(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	var file bytes.Buffer
+	if err := made.writeTo(t.Context(), &file); err != nil {
+		t.Fatal(err)
+	}
+	read, err := readListing(t.Context(), bytes.NewReader(file.Bytes()), int64(file.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,10 +257,10 @@ func TestListingFile(t *testing.T) {
 	for i := range file.Len() {
 		bad := bytes.Clone(file.Bytes())
 		bad[i] ^= 0x10
-		if l, err := readListing(bytes.NewReader(bad), int64(len(bad))); err == nil {
+		if l, err := readListing(t.Context(), bytes.NewReader(bad), int64(len(bad))); err == nil {
 			t.Fatalf("byte %d changed, and it is read: %+v", i, l)
 		}
-		if _, err := readListing(bytes.NewReader(bad[:i]), int64(i)); err == nil {
+		if _, err := readListing(t.Context(), bytes.NewReader(bad[:i]), int64(i)); err == nil {
 			t.Fatalf("cut at %d, and it is read", i)
 		}
 	}
@@ -281,35 +283,4 @@ func TestDamagedListingIsReadAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// TestListingMemory holds a listing of a real shape to 200 bytes an object.
-func TestListingMemory(t *testing.T) {
-	const objects = 100_000
-	heap := func() int64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := heap()
-	b := listingBuilder{commit: "c"}
-	for i := range objects {
-		err := b.add(Object{
-			Path: fmt.Sprintf("datasets/images/train/class-%04d/image-%08d.parquet", i/1000, i),
-			Size: int64(i), Checksum: fmt.Sprintf("%032x", i), Hashed: true,
-			Physical: fmt.Sprintf("s3://bucket/data/%020d/%020d", i, i),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	l := b.finish(nil)
-	b = listingBuilder{}
-	each := float64(heap()-before) / objects
-	t.Logf("%.0f bytes an object", each)
-	if each > 200 || l.len() != objects {
-		t.Errorf("%.0f bytes for each of %d objects, want at most 200", each, l.len())
-	}
-	runtime.KeepAlive(l)
 }

@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"slices"
@@ -34,6 +35,7 @@ type Overlay struct {
 	lower *lower
 	ahead readAhead
 	turn  chan struct{} // holds one token: who has it changes the upper layer
+	room  int           // bytes of one answer
 
 	mu     sync.RWMutex // guards what follows; never held while a store is asked that is not on this machine
 	upper  upper
@@ -60,6 +62,7 @@ func NewOverlay(store Reader, ref Ref, o OverlayOptions) *Overlay {
 		store: store, ref: ref, opts: o,
 		lower: newLower(store, ref, o.Spec.Prefix, o.Cache),
 		turn:  make(chan struct{}, 1),
+		room:  maxAnswer,
 	}
 	v.ahead.start(v)
 	return v
@@ -199,7 +202,10 @@ func (o *Overlay) ReadDir(ctx context.Context, path string) ([]Info, error) {
 	if err != nil {
 		return nil, pathError("list", path, err)
 	}
-	infos := o.children(ls, path)
+	infos, err := o.children(ctx, ls, path)
+	if err != nil {
+		return nil, pathError("list", path, err)
+	}
 	files := make([]string, 0, len(infos))
 	for i, info := range infos {
 		if info.Folder {
@@ -217,7 +223,7 @@ func (o *Overlay) ReadDir(ctx context.Context, path string) ([]Info, error) {
 }
 
 // children merges what both layers have directly in a folder.
-func (o *Overlay) children(ls *listing, path string) []Info {
+func (o *Overlay) children(ctx context.Context, ls *listing, path string) ([]Info, error) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	dir := o.upper.find(path)
@@ -225,88 +231,162 @@ func (o *Overlay) children(ls *listing, path string) []Info {
 		dir = &node{}
 	}
 	var infos []Info
+	var text texts
+	a := matched{room: o.room}
+	var err error
+	look := stride{ctx: ctx}
+	add := func(i Info) bool {
+		if err = look.at(i.Path); err == nil && !a.holds(infoCost+len(i.Path)+len(i.Checksum)) {
+			err = a.tooLarge()
+		}
+		infos = append(infos, i)
+		return err == nil
+	}
 	prefix := o.lower.root + asPrefix(path)
 	start, end := ls.span(trimSlash(prefix))
-	for i := start; i < end; {
-		full := ls.path(i)
-		name, _, deeper := strings.Cut(full[len(prefix):], "/")
-		n := dir.children[name]
-		if n == nil {
-			n = &node{}
-		}
-		if !deeper {
-			i++
-			if n.live == 0 && !n.deleted {
-				c := ls.content(i - 1)
-				infos = append(infos, state{lower: &c}.info(full[len(o.lower.root):]))
+	for next := start; next < end && err == nil; {
+		for i, e := range ls.entries(next, end) {
+			next = i + 1
+			name, _, deeper := strings.Cut(e.path[len(prefix):], "/")
+			n := dir.children[name]
+			if n == nil {
+				n = &node{}
 			}
-			continue
+			if deeper { // go on behind the folder
+				folder := e.path[:len(prefix)+len(name)]
+				if next = ls.from(folder + "0"); n.live == 0 && next-i > n.gone {
+					add(Info{Path: text.keep(folder[len(o.lower.root):]), Folder: true})
+				}
+				break
+			}
+			if n.live > 0 || n.deleted {
+				continue
+			}
+			c := e.content(text.keep(e.path))
+			if !add(Info{Path: c.path[len(o.lower.root):], Size: c.size, Checksum: c.checksum}) {
+				break
+			}
 		}
-		folder := full[:len(prefix)+len(name)]
-		first, last := ls.span(folder)
-		if n.live == 0 && last-first > n.gone {
-			infos = append(infos, Info{Path: folder[len(o.lower.root):], Folder: true})
-		}
-		i = last
 	}
 	for name, n := range dir.children {
-		if n.live > 0 {
-			infos = append(infos, state{entry: n.entry}.info(Join(path, name)))
+		if err == nil && n.live > 0 {
+			add(state{entry: n.entry}.info(Join(path, name)))
 		}
 	}
+	if err != nil {
+		return nil, err
+	}
 	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.Path, b.Path) })
-	return infos
+	return infos, nil
+}
+
+// texts keeps the paths of an answer, many in one piece of memory. What a listing
+// gives is cut from a text that has all those around a path as well.
+type texts struct{ piece strings.Builder }
+
+func (t *texts) keep(s string) string {
+	if t.piece.Cap()-t.piece.Len() < len(s) {
+		t.piece = strings.Builder{}
+		t.piece.Grow(max(4096, len(s)))
+	}
+	t.piece.WriteString(s)
+	return t.piece.String()[t.piece.Len()-len(s):]
+}
+
+// maxAnswer bounds what one listing of a folder, or one glob, gives an attempt,
+// in bytes: the worker has it whole. It is enough for 900,000 ordinary names.
+const maxAnswer = 48 << 20
+
+// What one thing of an answer takes beside its text, in bytes.
+const (
+	infoCost = 56
+	nameCost = 24
+)
+
+// matched counts what was found.
+type matched struct{ found, size, room int }
+
+// holds counts one thing more of so many bytes, and says whether there is room for it.
+func (m *matched) holds(size int) bool {
+	m.found++
+	m.size += size
+	return m.size <= m.room
+}
+
+func (m *matched) tooLarge() error {
+	return &BoundError{Bound: "memory for one list of names", Found: fmt.Sprintf("%d bytes for %s", m.size, plural(m.found, "name")),
+		Wanted: fmt.Sprintf("at most %d", m.room), Hint: "ask for fewer at a time: folder by folder, or by a narrower pattern"}
 }
 
 // Glob returns the files under dir that match pattern, which is relative to dir,
 // sorted by bytes. Only the folder that all matches are in is listed. A bad
-// pattern is a *PatternError.
+// pattern is a *PatternError; a *BoundError says that too many match.
 func (o *Overlay) Glob(ctx context.Context, dir, pattern string) ([]string, error) {
-	p, err := CompilePattern(pattern)
+	found, of, err := o.glob(ctx, dir, pattern)
+	if err == nil && of.found > len(found) {
+		err = pathError("glob", Join(dir, pattern), of.tooLarge())
+	}
 	if err != nil {
 		return nil, err
 	}
+	o.ahead.listed(found)
+	return found, nil
+}
+
+// glob is Glob that counts all files that match, and returns those that an answer
+// has room for.
+func (o *Overlay) glob(ctx context.Context, dir, pattern string) (found []string, of matched, err error) {
+	of.room = o.room
+	p, err := CompilePattern(pattern)
+	if err != nil {
+		return nil, of, err
+	}
 	if dir != "" {
 		if err := CheckPath(dir); err != nil {
-			return nil, pathError("glob", dir, err)
+			return nil, of, pathError("glob", dir, err)
 		}
 	}
 	if p.literal {
 		path := Join(dir, pattern)
 		s, err := o.look(ctx, path)
 		if err != nil || !s.file() {
-			return nil, pathError("glob", path, err)
+			return nil, of, pathError("glob", path, err)
 		}
-		return []string{path}, nil
+		of.holds(len(path))
+		return []string{path}, of, nil
 	}
 	ls, err := o.lower.list(ctx, Join(dir, p.LiteralPrefix()))
 	if err != nil {
-		return nil, pathError("glob", Join(dir, pattern), err)
+		return nil, of, pathError("glob", Join(dir, pattern), err)
 	}
 	if reason, out := ls.leftOut(o.lower.root + Join(dir, p.LiteralPrefix())); out {
-		return nil, pathError("glob", Join(dir, p.LiteralPrefix()), &oddError{reason})
+		return nil, of, pathError("glob", Join(dir, p.LiteralPrefix()), &oddError{reason})
 	}
-	found, err := o.matches(ctx, ls, dir, p)
-	if err != nil {
-		return nil, pathError("glob", Join(dir, pattern), err)
+	if found, of, err = o.matches(ctx, ls, dir, p); err != nil {
+		return nil, of, pathError("glob", Join(dir, pattern), err)
 	}
-	o.ahead.listed(found)
-	return found, nil
+	return found, of, nil
 }
 
 // matches merges what both layers have under dir that matches.
-func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Pattern) ([]string, error) {
+func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Pattern) (found []string, of matched, err error) {
 	folder := Join(dir, p.LiteralPrefix())
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	var found []string
+	of.room = o.room
+	var text texts
+	add := func(path string) {
+		if of.holds(nameCost + len(path)) {
+			found = append(found, text.keep(path))
+		}
+	}
 	start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
 	hides := o.upper.find(folder) != nil
 	look := stride{ctx: ctx, work: len(p.text)}
-	for i := start; i < end; i++ {
-		path := ls.path(i)[len(o.lower.root):]
+	for _, e := range ls.entries(start, end) {
+		path := e.path[len(o.lower.root):]
 		if err := look.at(path); err != nil {
-			return nil, err
+			return nil, of, err
 		}
 		if !p.Match(path[len(asPrefix(dir)):]) {
 			continue
@@ -316,24 +396,23 @@ func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Patte
 				continue
 			}
 		}
-		found = append(found, path)
+		add(path)
 	}
 	lower := len(found)
-	var err error
 	o.upper.walk(folder, func(path string, n *node) bool {
 		if n.entry != nil && under(path, folder) && p.Match(path[len(asPrefix(dir)):]) {
-			found = append(found, path)
+			add(path)
 		}
 		err = look.at(path)
 		return err == nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, of, err
 	}
 	if len(found) > lower {
 		slices.Sort(found)
 	}
-	return found, nil
+	return found, of, nil
 }
 
 // unseen are the objects left out of the view that a pattern matches; all says

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"slices"
+	"strings"
 )
 
 // fileBelow is one file of the view.
@@ -47,15 +48,14 @@ func (o *Overlay) filesBelow(ctx context.Context, ls *listing, folder string) ([
 	}
 	start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
 	hides := o.upper.find(folder) != nil
-	for i := start; i < end; i++ {
-		path := ls.path(i)[len(o.lower.root):]
+	for _, e := range ls.entries(start, end) {
 		if hides {
-			if n := o.upper.find(path); n != nil && (n.deleted || n.live > 0) {
+			if n := o.upper.find(e.path[len(o.lower.root):]); n != nil && (n.deleted || n.live > 0) {
 				continue
 			}
 		}
-		c := ls.content(i)
-		if !add(fileBelow{path: path, over: &c}) {
+		c := e.content(strings.Clone(e.path))
+		if !add(fileBelow{path: c.path[len(o.lower.root):], over: &c}) {
 			return nil, err
 		}
 	}

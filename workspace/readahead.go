@@ -36,8 +36,12 @@ type guess struct {
 // aheadBytes bounds what is fetched ahead and not yet read.
 const aheadBytes = 64 << 20
 
-// aheadFiles bounds the files of one list that are remembered.
-const aheadFiles = 1 << 15
+// What bounds the files of one list that are remembered: their number, and the
+// bytes of their names.
+const (
+	aheadFiles = 1 << 15
+	aheadNames = 2 << 20
+)
 
 func (r *readAhead) start(o *Overlay) {
 	if _, local := o.store.(LocalOpener); local || o.opts.Cache == nil {
@@ -67,6 +71,13 @@ func (r *readAhead) listed(files []string) {
 		return
 	}
 	files = files[:min(len(files), aheadFiles)]
+	names := 0
+	for i, path := range files {
+		if names += len(path); names > aheadNames {
+			files = files[:i]
+			break
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	copy(r.lists[1:], r.lists[:])

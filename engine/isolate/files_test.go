@@ -2,10 +2,13 @@ package isolate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"perago/starlib"
@@ -200,5 +203,50 @@ func TestDraftShare(t *testing.T) {
 		if f.Close() == nil {
 			t.Error("a draft was left open")
 		}
+	}
+}
+
+// countedFiles notes how many lists of names are made at once.
+type countedFiles struct {
+	starlib.Files
+	now, most atomic.Int32
+}
+
+func (c *countedFiles) Glob(context.Context, string, string) ([]string, error) {
+	if n := c.now.Add(1); n > c.most.Load() {
+		c.most.Store(n)
+	}
+	for range 100 {
+		runtime.Gosched()
+	}
+	c.now.Add(-1)
+	return nil, nil
+}
+
+func (c *countedFiles) ReadDir(ctx context.Context, _ string) ([]workspace.Info, error) {
+	_, err := c.Glob(ctx, "", "")
+	return nil, err
+}
+
+// A child that asks for many lists of names at once costs the worker one.
+func TestOneListAtATime(t *testing.T) {
+	worker, child := pair(t)
+	child.sock.Close() // nobody reads the answers
+	files := &countedFiles{}
+	s := newServer(t.Context(), files, worker)
+	for i := range uint64(100) {
+		for _, m := range []callMessage{{ID: 2 * i, Op: opGlob, Other: "*"}, {ID: 2*i + 1, Op: opReadDir}} {
+			payload, err := json.Marshal(m)
+			if err == nil {
+				err = s.handle(payload)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.close()
+	if n := files.most.Load(); n != 1 {
+		t.Errorf("%d lists of names at once, want 1", n)
 	}
 }
