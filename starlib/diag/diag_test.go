@@ -122,6 +122,37 @@ func TestFormatHint(t *testing.T) {
 	}
 }
 
+// What Python has and this language has not says what to write here.
+func TestHintsOfWhatOnlyPythonHas(t *testing.T) {
+	for got, want := range map[string]string{
+		nameHint("gzip"):                                "no compression",
+		nameHint("yaml"):                                "`json.decode(path.read_text())`",
+		nameHint("defaultdict"):                         "`d.setdefault(key, []).append(x)`",
+		nameHint("Counter"):                             "`counter(items)`",
+		nameHint("itertools"):                           "`[x for xs in lists for x in xs]`",
+		nameHint("functools"):                           "`sum(xs)`",
+		nameHint("heapq"):                               "`sorted(items, key = ...)[:n]`",
+		nameHint("Decimal"):                             "such as cents",
+		nameHint("string"):                              "`string.digits`",
+		nameHint("polars"):                              "csv.dict_reader(path)",
+		nameHint("numpy"):                               "`stats` has mean",
+		functionHint("now"):                             "`time.now()`",
+		functionHint("lower"):                           "`lambda x: x.lower()`",
+		functionHint("fromkeys"):                        "`{k: None for k in keys}`",
+		functionHint("sort"):                            "`x.sort()`",
+		ModuleHint("hash"):                              "`hash.sha256(x)`",
+		ModuleHint("json"):                              "`json.decode(text)`",
+		importHint(scan("import gzip")):                 "no compression",
+		importHint(scan("from itertools import chain")): "delete the line: `group_by(",
+		importHint(scan("import heapq")):                "delete the line: `sorted(items",
+		importHint(scan("import random")):               "random.seeded",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %q, want it to say %s", got, want)
+		}
+	}
+}
+
 func TestFromError(t *testing.T) {
 	problem := &Problem{Code: "P2008", Message: "m", Found: "a", Wanted: "b", Hint: "h"}
 	list := List{{Code: "P1301", Severity: Error, Message: "x"}}

@@ -18,6 +18,8 @@ func importHint(line []token) string {
 	}
 	top, _, _ := strings.Cut(module, ".")
 	switch top {
+	case "random":
+		return "delete the line: `rng = random.seeded(params.seed)`, then `rng.choice(xs)`: a second attempt draws the same"
 	case "json", "csv", "re", "math", "base64", "time":
 		return "delete the line: `" + top + "` is always there"
 	case "os", "pathlib", "shutil", "glob", "io", "tempfile":
@@ -34,14 +36,18 @@ func importHint(line []token) string {
 		return "a task has no network, processes or threads; what it needs comes in as params or in the workspace"
 	case "sys", "argparse":
 		return "delete the line: input is `params`, and `fail(...)` ends the body"
-	case "random", "uuid", "secrets":
-		return "a body is repeatable, so nothing is random: take a seed or an id from `params`, or derive one with `hash.sha256(...)`"
+	case "uuid", "secrets":
+		return "a body is repeatable: take an id from `params`, or derive one with `hash.sha256(...)`"
 	case "perago":
 		return "delete the line: `task`, `schema`, `field` and the others are always there"
-	case "collections", "itertools", "functools", "operator":
-		return "delete the line: use dicts, lists and comprehensions"
-	case "pandas", "numpy", "polars", "pyarrow", "scipy", "sklearn", "torch":
-		return "Python packages cannot be used; csv.dict_reader(path) streams the rows of a table"
+	case "pandas", "numpy", "polars", "pyarrow", "duckdb", "scipy", "sklearn", "torch", "collections", "itertools", "functools",
+		"operator", "heapq", "bisect", "decimal", "fractions", "copy", "string", "statistics", "html", "textwrap", "gzip", "zlib", "bz2",
+		"lzma", "zipfile", "tarfile", "yaml", "toml", "tomllib", "configparser", "pickle", "sqlite3":
+		hint := nameHint(top)
+		if strings.HasPrefix(hint, "`") {
+			return "delete the line: " + hint
+		}
+		return hint
 	}
 	file := strings.ReplaceAll(strings.Trim(module, "."), ".", "/")
 	if file == "" {
@@ -136,7 +142,9 @@ func nameHint(name string) string {
 		return "`True`"
 	case "false", "FALSE":
 		return "`False`"
-	case "string", "unicode":
+	case "string":
+		return "`str` for the type; for `string.digits` and the like the text itself, `\"0123456789\"`, or s.isalpha(), s.isdigit()"
+	case "unicode":
 		return "`str`"
 	case "integer", "long", "Int", "number":
 		return "`int`, or `float`"
@@ -167,19 +175,65 @@ func nameHint(name string) string {
 		return "`if not ok: fail(\"why\")`"
 	case "Counter":
 		return "`counter(items)`"
-	case "defaultdict", "groupby", "itertools":
+	case "defaultdict", "groupby":
 		return "`group_by(items, key = lambda row: row[\"id\"])`, or `d.setdefault(key, []).append(x)`"
+	case "collections":
+		return "`counter(items)`, `group_by(items, key = ...)`, `d.setdefault(key, []).append(x)`; a dict keeps its order, a list is a queue"
+	case "OrderedDict":
+		return "`dict`: it keeps its order"
+	case "deque":
+		return "a list: `xs.append(x)`, `xs.pop(0)`"
+	case "namedtuple":
+		return "`struct(a = 1, b = 2)`"
+	case "chain":
+		return "`xs + ys`, or `[x for xs in lists for x in xs]`"
+	case "islice", "takewhile", "dropwhile":
+		return "`xs[start:stop]`; of a stream, a loop with `break`"
+	case "product", "combinations", "permutations":
+		return "comprehensions: `[(x, y) for x in xs for y in ys]`"
+	case "zip_longest":
+		return "`zip(xs, ys)` of lists that were made equally long"
+	case "itertools":
+		return "`group_by(items, key = ...)` and comprehensions: `[x for xs in lists for x in xs]` chains, `[(x, y) for x in xs for y in ys]` pairs"
+	case "operator", "itemgetter", "attrgetter":
+		return "`lambda row: row[\"id\"]`"
+	case "partial":
+		return "`lambda x: f(1, x)`"
+	case "lru_cache", "cache":
+		return "a dict of what was computed: `if x not in known: known[x] = f(x)`"
+	case "bisect":
+		return "a sorted list and a loop, or a dict"
+	case "nlargest":
+		return "`sorted(items, key = ..., reverse = True)[:n]`"
+	case "nsmallest":
+		return "`sorted(items, key = ...)[:n]`"
+	case "heappush", "heappop", "heapify":
+		return "a list that is sorted when it is complete: `sorted(items, key = ...)`"
+	case "copy", "deepcopy":
+		return "`xs.copy()`, `list(x)` or `dict(x)`; of nested data `json.decode(json.encode(x))`"
+	case "ascii_letters", "ascii_lowercase", "ascii_uppercase", "digits", "punctuation":
+		return "the text itself, such as `\"0123456789\"`; `s.isalpha()`, `s.isdigit()`, `s.isupper()` ask"
+	case "gzip", "zlib", "bz2", "lzma", "zipfile", "tarfile":
+		return "there is no compression: have what comes in unpacked before the task, and write files as they are"
+	case "yaml", "toml", "tomllib", "configparser", "ini":
+		return "there is JSON: `json.decode(path.read_text())`; keep settings as JSON, or in params"
+	case "pickle", "shelve":
+		return "`json.encode(value)` and `json.decode(text)`"
+	case "sqlite3", "duckdb", "sql":
+		return "there is no database: csv.dict_reader(path) streams the rows of a table, `group_by` and `counter` put them together"
+	case "parquet", "pyarrow", "openpyxl":
+		return "tables are CSV or JSON lines: csv.dict_reader(path), json.lines(path)"
 	case "statistics":
 		return "`stats`: mean, median, quantile, stdev, variance, mode, correlation, histogram"
 	case "html":
 		return "`text.escape_html(s)`"
 	case "textwrap":
 		return "`text.wrap(s, width = 70)`"
-	case "functools", "reduce":
-		return "a loop; for sums and products `sum(xs)` and `math.prod(xs)`"
+	case "functools", "reduce", "accumulate":
+		return "a loop; for sums and products `sum(xs)` and `math.prod(xs)`; `lambda x: f(1, x)` is a partial"
 	case "heapq":
-		return "`sorted(items, key = ...)[:n]`"
-	case "Decimal", "Fraction":
+		return "`sorted(items, key = ...)[:n]`, with `reverse = True` for the largest"
+	case "Decimal", "Fraction", "decimal", "fractions":
 		return "ints of the smallest unit, such as cents: they are exact; `round(x, 2)` for what is shown"
 	case "filter":
 		return "`[x for x in xs if keep(x)]`"
@@ -205,10 +259,10 @@ func nameHint(name string) string {
 		return "`bytes(...)`"
 	case "exec", "eval", "compile", "globals", "locals", "vars", "setattr", "delattr", "id", "callable":
 		return "there is no such thing here: a module is fixed once it is loaded"
+	case "sleep":
+		return "a body cannot wait: `fail(message)`, and Conductor runs the task again later"
 	case "pow":
 		return "`math.pow(x, y)`, or `x * x`"
-	case "round":
-		return "`math.round(x)`, or format_number(x, digits = 2) for text"
 	case "Exception", "ValueError", "KeyError", "TypeError", "RuntimeError", "IOError", "OSError", "AssertionError", "StopIteration":
 		return "there are no exceptions: `fail(\"why\")` ends the body, `catch(fn, ...)` recovers"
 	case "__name__", "__file__", "__main__":
@@ -218,15 +272,17 @@ func nameHint(name string) string {
 	case "sys":
 		return "input is `params`; `fail(...)` ends the body"
 	case "datetime_", "timedelta":
-		return "`time.parse(...)` and durations of `time`"
+		return "`time.parse(...)`, and `time.duration(...)` for what lies between two times"
 	case "logging", "logger":
 		return "`log.info(\"message\", key = value)`"
 	case "hashlib":
 		return "`hash.sha256(x)`"
-	case "random", "uuid4":
-		return "nothing is random here: take a seed or an id from `params`"
-	case "pd", "np", "pandas", "numpy":
-		return "Python packages cannot be used; csv.dict_reader(path) streams the rows of a table"
+	case "uuid4":
+		return "a body is repeatable: take an id from `params`, or derive one with `hash.sha256(...)`"
+	case "np", "numpy", "scipy":
+		return "Python packages cannot be used: `stats` has mean, median, quantile, stdev and histogram, `math` and `sum` the rest"
+	case "pd", "pandas", "pl", "polars", "sklearn", "torch":
+		return "Python packages cannot be used: csv.dict_reader(path) streams the rows of a table, `group_by`, `counter` and `stats` sum them up"
 	case "requests", "urllib":
 		return "a task has no network; what it needs comes in as params or in the workspace"
 	case "environ", "getenv":

@@ -1,5 +1,7 @@
 package diag
 
+import "slices"
+
 // methods.go knows the methods of the built-in types, and what to write instead
 // of those that only Python has.
 
@@ -23,8 +25,74 @@ func methodsOf(kind string) []string {
 	return nil
 }
 
+// functionHint is what to write instead of `str.lower` and `datetime.now`: what
+// are types in Python are functions here, and have no members.
+func functionHint(name string) string {
+	switch name {
+	case "now", "today", "utcnow", "datetime":
+		return "`time.now()`, or `time.now().format(\"%Y-%m-%d\")`"
+	case "strptime", "fromisoformat":
+		return "`time.parse(text, format = \"%Y-%m-%d\")`"
+	case "fromtimestamp", "utcfromtimestamp":
+		return "`time.from_unix(seconds)`"
+	case "combine", "timedelta":
+		return "`time.parse(...)` and `time.duration(...)`"
+	case "fromkeys":
+		return "`{k: None for k in keys}`"
+	case "join":
+		return "`\", \".join(xs)`"
+	case "uuid1", "uuid4", "uuid5":
+		return "an id from params, or `hash.sha256(...)` of what it stands for: a second attempt has to give the same"
+	case "fromhex", "from_bytes":
+		return "`int(text, 16)`"
+	case "maketrans":
+		return "`s.replace(a, b)` for each pair"
+	}
+	for _, kind := range []string{"string", "list", "dict", "set"} {
+		if slices.Contains(methodsOf(kind), name) {
+			return "`lambda x: x." + name + "()`, or call it on the value: `x." + name + "()`"
+		}
+	}
+	return ""
+}
+
+// ModuleHint is what to call of a module that was called itself.
+func ModuleHint(module string) string {
+	call := ""
+	switch module {
+	case "json":
+		call = "json.decode(text)"
+	case "csv":
+		call = "csv.dict_reader(path)"
+	case "re":
+		call = "re.search(pattern, text)"
+	case "hash":
+		call = "hash.sha256(x)"
+	case "base64":
+		call = "base64.encode(data)"
+	case "math":
+		call = "math.floor(x)"
+	case "stats":
+		call = "stats.mean(xs)"
+	case "random":
+		call = "random.seeded(params.seed)"
+	case "text":
+		call = "text.wrap(s)"
+	case "time":
+		call = "time.now()"
+	case "log":
+		call = "log.info(message)"
+	default:
+		return "call one of the functions in it"
+	}
+	return "call one of its functions: `" + call + "`"
+}
+
 // methodHint is what to write instead of a method that Python has.
 func methodHint(kind, name string) string {
+	if kind == "function" || kind == "builtin_function_or_method" {
+		return functionHint(name)
+	}
 	switch kind + "." + name {
 	case "list.sorted":
 		return "`sorted(xs)`, or `xs.sort()`"

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"strings"
+	"unicode"
 
 	"go.starlark.net/syntax"
 )
@@ -154,7 +155,7 @@ func sayAttribute(s *Sources, d *Diagnostic, msg string) {
 		return
 	}
 	name, rest, _ := strings.Cut(rest, " ")
-	d.Code, d.Message = "P4203", kind+" has no `."+name+"`"
+	d.Code, d.Message = "P4203", plainKind(kind)+" has no `."+name+"`"
 	if hint := methodHint(kind, name); hint != "" {
 		d.Hint = writeHint(hint)
 	} else if _, guess, ok := strings.Cut(rest, "did you mean ."); ok {
@@ -162,6 +163,25 @@ func sayAttribute(s *Sources, d *Diagnostic, msg string) {
 	} else if near := Nearest(name, methodsOf(kind)); near != "" {
 		d.Hint = "did you mean `." + near + "`?"
 	}
+}
+
+// plainKind is the name of a type for people.
+func plainKind(kind string) string {
+	if kind == "builtin_function_or_method" {
+		return "function"
+	}
+	return kind
+}
+
+// nameBefore is the name that ends right before a column of a line.
+func nameBefore(line string, column int) string {
+	runes := []rune(line)
+	end := min(max(column-1, 0), len(runes))
+	start := end
+	for start > 0 && (runes[start-1] == '_' || unicode.IsLetter(runes[start-1]) || unicode.IsDigit(runes[start-1])) {
+		start--
+	}
+	return string(runes[start:end])
 }
 
 // runeAt is the rune of a column, 0 beyond the line.

@@ -15,7 +15,7 @@ func sayCall(_ *Sources, d *Diagnostic, msg string) {
 	case "string", "int", "bool", "path", "struct":
 		d.Hint = "delete the parentheses: it is a value, not a function"
 	case "module":
-		d.Hint = "call one of its functions: `json.decode(...)`"
+		d.Hint = ModuleHint(nameBefore(d.Source, d.Column))
 	case "NoneType":
 		d.Hint = "it is None: a function without `return` gives None"
 	case "list", "dict", "tuple":

@@ -238,6 +238,10 @@ func argumentsOf(e *syntax.CallExpr) arguments {
 }
 
 func (f *inference) checkCall(e *syntax.CallExpr) {
+	if name := module(e.Fn); name != "" && len(f.Members[name]) > 0 {
+		f.fail(e.Lparen, "P5018", "the module `"+name+"` cannot be called", diag.ModuleHint(name))
+		return
+	}
 	t := f.of(e.Fn)
 	if len(t) != 1 {
 		return // of several functions any may be the one

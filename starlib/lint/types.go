@@ -319,6 +319,8 @@ func memberNames(k kind) (names []string, ok bool) {
 		return k.fields, true
 	case k.name == "module":
 		return nil, false
+	case k.row != nil || k.def != nil:
+		return nil, true // a function has none
 	}
 	rows := theLanguage().methods[k.name]
 	for name := range rows {
