@@ -52,7 +52,7 @@ func (b InProcess) Run(ctx context.Context, m *Module, call Call) (json.RawMessa
 		if err == nil {
 			return raw, lim.usage(), nil
 		}
-		err = &BodyError{Diagnostics: atBody(m, m.Diagnose(err))}
+		err = &BodyError{Diagnostics: atReturn(m, run, m.Diagnose(err))}
 	}
 	return nil, lim.usage(), bodyError(ctx, m, run, err)
 }
@@ -116,6 +116,17 @@ func limitDiagnostic(e *LimitError, at diag.List) *diag.Diagnostic {
 	d.Code, d.Severity, d.Message = e.Code, diag.Error, "the body passed its limit of "+e.Limit
 	d.Found, d.Wanted, d.Hint = e.Found, e.Wanted, e.Hint
 	return d
+}
+
+// atReturn gives diagnostics of a result the place of its return statement.
+func atReturn(m *Module, run *starlib.Run, list diag.List) diag.List {
+	at := run.Returned
+	for _, d := range list {
+		if d.File == "" {
+			d.File, d.Line, d.Column = at.File, at.Line, at.Column
+		}
+	}
+	return atBody(m, list)
 }
 
 // atBody gives diagnostics without a place that of `def run`.

@@ -69,6 +69,7 @@ func (b *Bounds) Largest() int64 { return b.largest.Load() }
 func (b *Bounds) Predeclare(names starlark.StringDict) {
 	names[boundsName] = b
 	names[inPlaceName] = inPlace{b}
+	names[returnName] = starlark.NewBuiltin(returnName, returned)
 }
 
 func (b *Bounds) String() string        { return boundsName }

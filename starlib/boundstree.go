@@ -2,9 +2,16 @@ package starlib
 
 import "go.starlark.net/syntax"
 
-// Rewrite puts the bounds into a tree that was parsed and not yet resolved.
-// Positions stay those of the source.
-func (b *Bounds) Rewrite(tree *syntax.File) { rewriteAll(tree.Stmts) }
+// Rewrite puts the bounds into a tree that was parsed and not yet resolved, and
+// has run note where it returns. Positions stay those of the source.
+func (b *Bounds) Rewrite(tree *syntax.File) {
+	rewriteAll(tree.Stmts)
+	for _, stmt := range tree.Stmts {
+		if def, ok := stmt.(*syntax.DefStmt); ok && def.Name.Name == "run" {
+			noteReturns(def.Body)
+		}
+	}
+}
 
 func rewriteAll(stmts []syntax.Stmt) {
 	for _, stmt := range stmts {

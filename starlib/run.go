@@ -30,6 +30,10 @@ type Run struct {
 	// that the death of a child can name the last one. It must be cheap.
 	Enter func(builtin string, at Position)
 
+	// Returned is the return statement that ended the body; the zero value where
+	// it ended without.
+	Returned Position
+
 	thread   *starlark.Thread
 	kept     error               // what a stream stopped at; it has cancelled the thread
 	open     []closer            // in the order of opening: what the body has not closed

@@ -160,6 +160,7 @@ func TestErrorsAgree(t *testing.T) {
 		`catch(fail_terminal, "through")`,
 		`return 3`,
 		`return {"x": 1 << 60}`,
+		`return {1: 2} if len(params.word) > 1 else {1: 3}`,
 		`return {"x": "a" * (5 << 20)}`,
 		`x = [0]; x[0] = x; return {"x": x}`,
 	} {
