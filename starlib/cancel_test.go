@@ -111,6 +111,7 @@ func TestStreamsInConstantMemory(t *testing.T) {
 		{"file", wide + "\n", `(workspace / "big").open()`},
 		{"csv.reader", "1,\"two\"," + wide + ",5\n", `csv.reader(workspace / "big")`},
 		{"csv.dict_reader", "1,\"two\"," + wide + ",5\n", `csv.dict_reader(workspace / "big")`},
+		{"enumerate and zip", wide + "\n", `enumerate(zip((workspace / "big").lines(), range(1 << 40)))`},
 		{"json.lines", `{"a": [1, 2.5, "` + wide + `"], "b": null}` + "\n", `json.lines(workspace / "big")`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -20,6 +20,10 @@ func groupingBuiltins() []Builtin {
 			Doc:     "A dict of each item to how often it is there, the most frequent first, and of equals the one that came first.",
 			Example: `counter(["a", "b", "b"]) == {"b": 2, "a": 1}`},
 	}
+	rows = append(rows, Builtin{Name: "map_values", Params: []Param{{Name: "d", Type: "dict", Kind: Positional},
+		{Name: "f", Type: "function", Kind: Positional, Doc: "called with each value"}}, Returns: "dict", call: mapValues,
+		Doc:     "A new dict of the same keys, with what f makes of their values.",
+		Example: `map_values(group_by([1, 2, 3], key = lambda n: n % 2), len) == {1: 2, 0: 1}`})
 	for i := range rows {
 		rows[i].Phase = Pure
 	}
@@ -107,4 +111,27 @@ func counterOf(c *call) (starlark.Value, error) {
 		}
 	}
 	return ordered, nil
+}
+
+func mapValues(c *call) (starlark.Value, error) {
+	d, ok := c.arg("d").(*starlark.Dict)
+	if !ok {
+		return nil, c.wrongType("d", c.arg("d"))
+	}
+	f, err := c.function("f")
+	if err != nil {
+		return nil, err
+	}
+	made := starlark.NewDict(d.Len())
+	err = c.each(d, func(k starlark.Value) error {
+		v, _, err := d.Get(k)
+		if err != nil {
+			return err
+		}
+		if v, err = starlark.Call(c.thread, f, starlark.Tuple{v}, nil); err != nil {
+			return err
+		}
+		return made.SetKey(k, v)
+	})
+	return made, err
 }

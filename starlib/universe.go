@@ -74,7 +74,7 @@ func walkingBuiltins() []Builtin {
 			{Name: "entries", Type: "any", Kind: KeywordRest}}, Returns: "dict", call: universeDict,
 			Doc: "A new dict, of another one or of pairs, and of keywords. Also the type of a field, `field(dict)`."},
 		{Name: "enumerate", Params: []Param{{Name: "x", Type: "iterable", Kind: Positional}, {Name: "start", Type: "int", Default: "0"}},
-			Returns: "list of (int, any)", call: universeEnumerate, Doc: "The items with their numbers."},
+			Returns: "list of (int, any)", call: universeEnumerate, Doc: "The items with their numbers. Of a stream (lines, rows of a CSV, JSON lines) it is no list but a stream too, in constant memory."},
 		{Name: "list", Params: maybe("[]"), Returns: "list", call: universeList,
 			Doc: "A new list of the items. Also the type of a field, `field(list)`."},
 		{Name: "max", Params: extreme, Returns: "any", call: universeMax, Doc: "The largest item, the first of equals. None at all is an error unless there is a default.",
@@ -98,7 +98,7 @@ func walkingBuiltins() []Builtin {
 		{Name: "zip", Params: []Param{{Name: "iterables", Type: "iterable", Kind: Rest},
 			{Name: "strict", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "whether it is an error when one ends before another"}},
 			Returns: "list of tuple", call: universeZip,
-			Doc: "The first items of all, then the second ones, up to the end of the shortest."},
+			Doc: "The first items of all, then the second ones, up to the end of the shortest. When one of them is a stream, it is no list but a stream too, in constant memory."},
 	}
 }
 

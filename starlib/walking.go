@@ -136,6 +136,11 @@ func universeEnumerate(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if x := c.arg("x"); streams(x) {
+		return &passing{"enumerate", func() starlark.Iterator {
+			return &numbered{x.(starlark.Iterable).Iterate(), start}
+		}}, nil
+	}
 	items, err := c.items()
 	if err != nil {
 		return nil, err
@@ -147,43 +152,48 @@ func universeEnumerate(c *call) (starlark.Value, error) {
 }
 
 func universeZip(c *call) (starlark.Value, error) {
-	iters := make([]starlark.Iterator, 0, len(c.rest))
-	defer func() {
-		for _, iter := range iters {
-			iter.Done()
-		}
-	}()
+	lazy := false
 	for i, x := range c.rest {
-		it, ok := x.(starlark.Iterable)
-		if !ok {
+		if _, ok := x.(starlark.Iterable); !ok {
 			p := c.problem(codeType, "argument %d", i+1)
 			p.Found, p.Wanted = typeName(x), "iterable"
 			return nil, p
 		}
-		iters = append(iters, it.Iterate())
+		lazy = lazy || streams(x)
 	}
 	strict, err := c.boolean("strict", false)
 	if err != nil {
 		return nil, err
 	}
+	iterate := func() *zipped {
+		z := &zipped{call: c, strict: strict}
+		for _, x := range c.rest {
+			z.iters = append(z.iters, x.(starlark.Iterable).Iterate())
+		}
+		return z
+	}
+	if lazy {
+		return &passing{"zip", func() starlark.Iterator { return iterate() }}, nil
+	}
+	z := iterate()
+	defer z.Done()
 	var rows []starlark.Value
 	m := meter{call: c}
-	for len(iters) > 0 {
-		row := make(starlark.Tuple, len(iters))
-		for i, iter := range iters {
-			if !iter.Next(&row[i]) {
-				if err := c.stopped(); err != nil || !strict {
-					return starlark.NewList(rows), err
-				}
-				return starlark.NewList(rows), c.allEnded(iters, i, len(rows))
-			}
+	for {
+		row, err := z.row()
+		if err != nil {
+			return nil, err
+		}
+		if row == nil {
+			return starlark.NewList(rows), nil
+		}
+		rows = append(rows, row)
+		for range row {
 			if err := m.tick(); err != nil {
 				return nil, err
 			}
 		}
-		rows = append(rows, row)
 	}
-	return starlark.NewList(rows), nil
 }
 
 // allEnded says, after iterator `first` of zip has ended with that many rows

@@ -3,6 +3,7 @@ package lint
 import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
+	"slices"
 
 	"perago/starlib"
 )
@@ -492,6 +493,16 @@ func (f *inference) given(row *starlib.Builtin, e *syntax.CallExpr) types {
 			fields = append(fields, kw.X.(*syntax.Ident).Name)
 		}
 		return types{{name: "struct", fields: fields}}
+	}
+	if row.Name == "enumerate" || row.Name == "zip" {
+		for _, arg := range e.Args { // of a stream it is a stream, which is no list
+			if kw, ok := arg.(*syntax.BinaryExpr); ok && kw.Op == syntax.EQ {
+				continue
+			}
+			if t := f.of(arg); len(t) == 0 || slices.ContainsFunc(t, func(k kind) bool { return slices.Contains(streamed, k.name) }) {
+				return nil
+			}
+		}
 	}
 	if len(e.Args) > 0 {
 		switch row.Name {

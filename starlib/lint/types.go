@@ -102,6 +102,9 @@ func (t types) items() types {
 // looped are the kinds that a for loop goes over.
 var looped = []string{"list", "tuple", "dict", "set", "range", "lines", "csv rows", "json lines", "file", "bytes", "params", "elems"}
 
+// streamed are the kinds whose items are made as a loop goes over them.
+var streamed = []string{"lines", "csv rows", "json lines"}
+
 // fixed are the kinds that are known whole: what is not said of them here is an
 // error when it runs.
 var fixed = []string{"string", "bytes", "int", "float", "bool", "NoneType", "list", "tuple", "dict", "set", "range", "path"}
