@@ -11,7 +11,7 @@ import (
 // table: for every package of this module, the packages of this module that its
 // code (tests apart) may import. A package that is not here fails the test.
 var mayImport = map[string][]string{
-	"perago": {"perago/engine", "perago/engine/isolate", "perago/secret", "perago/starlib/diag",
+	"perago": {"perago/engine", "perago/engine/isolate", "perago/secret", "perago/starlib", "perago/starlib/diag",
 		"perago/workspace", "perago/workspace/folder", "perago/workspace/lakefs"},
 	"perago/workspace":           {},
 	"perago/workspace/folder":    {"perago/workspace"},

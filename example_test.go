@@ -182,3 +182,45 @@ func ExampleWorker() {
 	// second: FAILED_WITH_TERMINAL_ERROR /params/min_rows: got "three", want an int
 	// <nil>
 }
+
+func ExampleBuiltin() {
+	prices := map[string]float64{"So What": 1.5, "Nefertiti": 2}
+	price := perago.Builtin{
+		Name:    "shop.price",
+		Params:  []perago.Param{{Name: "song", Type: "string"}, {Name: "currency", Type: "string", Default: `"EUR"`}},
+		Returns: "dict",
+		Doc:     "The price of a song: `price` and `currency`.",
+		Call: func(_ context.Context, args map[string]any) (any, error) {
+			song := args["song"].(string) // of its type, which was checked
+			if price, known := prices[song]; known {
+				return map[string]any{"price": price, "currency": args["currency"]}, nil
+			}
+			return nil, fmt.Errorf("no song %q", song)
+		},
+	}
+	task, err := perago.Load("testdata/embedding/priced.star", &perago.LoadOptions{Builtins: []perago.Builtin{price}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, d := range task.Lint() {
+		fmt.Println(d)
+	}
+	result, err := task.Run(context.Background(), map[string]any{"songs": []string{"So What", "Nefertiti", "Nardis"}}, nil)
+	fmt.Println(string(result.Value), err)
+	// Output:
+	// {"total":3.5,"unknown":["shop.price: no song \"Nardis\""]} <nil>
+}
+
+func ExampleTask_Reference() {
+	hello := perago.Builtin{Name: "hello", Doc: "Greets.", Returns: "string",
+		Call: func(context.Context, map[string]any) (any, error) { return "hello", nil }}
+	task, err := perago.Load("testdata/embedding/unread.star", &perago.LoadOptions{Builtins: []perago.Builtin{hello}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(strings.Contains(task.Reference(), "hello()"))
+	// Output:
+	// true
+}

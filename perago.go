@@ -43,6 +43,8 @@ type LoadOptions struct {
 	// Root is the folder that `//` in a load means and that no load may leave; ""
 	// is the current directory when the file is inside of it, else the file's folder.
 	Root string
+	// Builtins are functions of this program that the file may call.
+	Builtins []Builtin
 }
 
 // Load reads a task file and all that it loads, and runs their top levels. What
@@ -51,7 +53,11 @@ func Load(file string, o *LoadOptions) (*Task, error) {
 	if o == nil {
 		o = &LoadOptions{}
 	}
-	m, list := engine.Load(file, &engine.LoadOptions{Root: o.Root})
+	host, err := rows(o.Builtins)
+	if err != nil {
+		return nil, err
+	}
+	m, list := engine.Load(file, &engine.LoadOptions{Root: o.Root, Host: host})
 	if m == nil || len(list) > 0 {
 		return nil, &Error{Diagnostics: list}
 	}

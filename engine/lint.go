@@ -18,7 +18,7 @@ func Lint(m *Module, harness ...string) diag.List {
 	for _, name := range starlark.Universe.Keys() {
 		builtins[name] = true
 	}
-	for _, b := range starlib.Table() {
+	for _, b := range starlib.Table(m.Host...) {
 		if !b.Method && b.Phase != starlib.Declare {
 			name, member, _ := strings.Cut(b.Name, ".")
 			builtins[name] = true
@@ -29,7 +29,7 @@ func Lint(m *Module, harness ...string) diag.List {
 	}
 	var list diag.List
 	for i := len(m.units) - 1; i >= 0; i-- { // the task file first
-		f := lint.File{Tree: m.units[i].tree, Builtins: builtins, Members: members}
+		f := lint.File{Tree: m.units[i].tree, Builtins: builtins, Members: members, Host: m.Host}
 		var extra diag.List
 		if m.units[i].name == m.File {
 			f.Harness = harness

@@ -38,6 +38,8 @@ type LoadOptions struct {
 	// Root is the folder that `//` in a load means and that no load may leave. ""
 	// is the current directory when the file is inside it, else the file's folder.
 	Root string
+	// Host are functions that the program adds to the language (starlib.HostBuiltin).
+	Host []starlib.Builtin
 }
 
 // Load reads a task file and all that it loads, and runs their top levels. The
@@ -52,13 +54,13 @@ func Load(file string, o *LoadOptions) (*Module, diag.List) {
 		return nil, diag.List{problem}
 	}
 	defer d.close()
-	return load(file, d.root, d)
+	return load(file, d.root, d, o.Host)
 }
 
-// LoadSources makes the same module again from Module.File, Root and Sources,
+// LoadSources makes the same module again from Module.File, Root, Sources and Host,
 // without touching a disk.
-func LoadSources(file, root string, sources map[string][]byte) (*Module, diag.List) {
-	return load(file, root, held(sources))
+func LoadSources(file, root string, sources map[string][]byte, host ...starlib.Builtin) (*Module, diag.List) {
+	return load(file, root, held(sources), host)
 }
 
 // reader gives the text of a file by the name it has in positions.
@@ -91,16 +93,16 @@ type loader struct {
 	found   diag.List
 }
 
-func load(file, root string, r reader) (*Module, diag.List) {
-	_, m, list := loadUnits(file, root, r, true)
+func load(file, root string, r reader, host []starlib.Builtin) (*Module, diag.List) {
+	_, m, list := loadUnits(file, root, r, true, host...)
 	return m, list
 }
 
 // loadUnits does the three passes. A file that is no task declares none, and has no body.
-func loadUnits(file, root string, r reader, task bool) (main *unit, m *Module, list diag.List) {
-	l := &loader{read: r, names: starlib.Predeclared(), units: map[string]*unit{},
-		sources: &diag.Sources{Text: map[string][]byte{}, Trees: map[string]*syntax.File{}, Parameters: parameters()}}
-	l.module = &Module{File: file, Root: root, Sources: l.sources.Text, sources: l.sources}
+func loadUnits(file, root string, r reader, task bool, host ...starlib.Builtin) (main *unit, m *Module, list diag.List) {
+	l := &loader{read: r, names: starlib.Predeclared(host...), units: map[string]*unit{},
+		sources: &diag.Sources{Text: map[string][]byte{}, Trees: map[string]*syntax.File{}, Parameters: parameters(host)}}
+	l.module = &Module{File: file, Root: root, Sources: l.sources.Text, Host: host, sources: l.sources}
 	l.bounded = maps.Clone(l.names)
 	l.module.bounds.Predeclare(l.bounded)
 	l.module.bounds.SetMost(loadMemory / 2)

@@ -196,10 +196,10 @@ func parameterList(def *syntax.DefStmt) string {
 
 // parameters gives the order of a builtin's parameters from the table, which is
 // made at the first question.
-func parameters() func(builtin string) []string {
+func parameters(host []starlib.Builtin) func(builtin string) []string {
 	rows := sync.OnceValue(func() map[string][]string {
 		index := map[string][]string{}
-		for _, b := range starlib.Table() {
+		for _, b := range starlib.Table(host...) {
 			var names []string
 			for _, p := range b.Params {
 				names = append(names, p.Name)

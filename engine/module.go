@@ -19,6 +19,9 @@ type Module struct {
 	Sources map[string][]byte
 	Root    string // what "//" in a load means
 
+	// Host are the functions that the program adds to the language (starlib.HostBuiltin).
+	Host []starlib.Builtin
+
 	sources *diag.Sources // for the places of what goes wrong in it
 	units   []*unit       // its files, what is loaded first
 	bounds  starlib.Bounds

@@ -40,6 +40,7 @@ type Builtin struct {
 	// call does the work; a Property's gets no more than the receiver. nil: the
 	// row describes what the interpreter itself brings, such as len.
 	call func(*call) (starlark.Value, error)
+	host HostFunc // of a HostBuiltin, else nil
 }
 
 // Param is one parameter of a Builtin.

@@ -12,12 +12,12 @@ import (
 
 // Markdown is the reference of the language's builtins, rendered from the table.
 // It holds every row: what it takes and gives, when it may be called, its
-// errors, and an example where it helps.
-func Markdown() string {
+// errors, and an example where it helps. host are rows of HostBuiltin.
+func Markdown(host ...Builtin) string {
 	var b strings.Builder
 	b.WriteString("# Builtins\n\nEvery name that a task file can use without defining it. This page is made from the table that binds them.\n")
 	var contents, body strings.Builder
-	for _, s := range sections(Table()) {
+	for _, s := range sections(Table(host...)) {
 		fmt.Fprintf(&contents, "- [%s](#%s)\n", s.title, anchor(s.title))
 		fmt.Fprintf(&body, "\n## %s\n", s.title)
 		for _, row := range s.rows {

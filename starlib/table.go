@@ -9,8 +9,9 @@ import (
 )
 
 // Table is every builtin of the language, declarations included, in the order
-// of the reference: what stands alone, then the modules, then the values.
-func Table() []Builtin {
+// of the reference: what stands alone, then the modules, then the values, then
+// what the program that embeds perago adds (HostBuiltin).
+func Table(host ...Builtin) []Builtin {
 	return slices.Concat(
 		declarationBuiltins(),
 		universeBuiltins(),
@@ -38,6 +39,7 @@ func Table() []Builtin {
 		instantBuiltins(),
 		durationBuiltins(),
 		generatorMethods(),
+		host,
 	)
 }
 
@@ -50,11 +52,11 @@ var raiseCompareLimit = sync.OnceFunc(func() { starlark.CompareLimit = maxDepth 
 
 // Predeclared is what a task file can name without defining it, beyond what the
 // interpreter brings. The map and the modules in it are fresh at each call, so
-// nothing is shared between two modules.
-func Predeclared() starlark.StringDict {
+// nothing is shared between two modules. host are rows of HostBuiltin.
+func Predeclared(host ...Builtin) starlark.StringDict {
 	raiseCompareLimit()
 	names := make(starlark.StringDict)
-	table := Table()
+	table := Table(host...)
 	for i := range table {
 		row := &table[i]
 		if row.Method || row.call == nil {

@@ -188,7 +188,13 @@ func (c *child) load(payload []byte) error {
 	if c.module != nil {
 		return fmt.Errorf("%w: a second module", errProtocol)
 	}
-	module, problems := engine.LoadSources(m.File, m.Root, m.Sources)
+	for i, row := range m.Host {
+		var err error
+		if m.Host[i], err = starlib.HostBuiltin(row, c.files.host(row.Name)); err != nil {
+			return err
+		}
+	}
+	module, problems := engine.LoadSources(m.File, m.Root, m.Sources, m.Host...)
 	if module == nil {
 		return c.conn.send(kindLoaded, loadedMessage{Problems: bounded(problems)}, nil)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -56,9 +57,11 @@ type server struct {
 	slots chan struct{}
 	most  int // drafts
 	busy  sync.WaitGroup
-	list  sync.Mutex // held while a listing is made and sent: one takes many times what any other answer does
+	list  sync.Mutex        // held while a listing is made and sent: one takes many times what any other answer does
+	host  []starlib.Builtin // functions of the program that the child may call
 
 	mu     sync.Mutex
+	atHost bool // a function of the program runs for the child
 	drafts map[uint64]*workspace.Draft
 	early  map[uint64]func() // files sent ahead: what counts them as read
 }
@@ -82,10 +85,17 @@ func (s *server) close() {
 
 // handle answers one request in a goroutine of its own; it waits while too many
 // are open. The error is a broken protocol.
-func (s *server) handle(payload []byte) error {
+func (s *server) handle(k kind, payload []byte) error {
+	read := decode
+	if k == kindHost {
+		read = decodeTrusted // its arguments stay text, whose length is bounded
+	}
 	var m callMessage
-	if err := decode(payload, &m); err != nil {
+	if err := read(payload, &m); err != nil {
 		return err
+	}
+	if (m.Op == opHost) != (k == kindHost) {
+		return fmt.Errorf("%w: operation %.20q in a frame of kind %d", errProtocol, m.Op, k)
 	}
 	if err := s.check(m); err != nil {
 		return err
@@ -105,6 +115,9 @@ func (s *server) handle(payload []byte) error {
 
 // check refuses what the child's own code cannot have sent.
 func (s *server) check(m callMessage) error {
+	if m.Op == opHost {
+		return s.checkHost(m)
+	}
 	if s.files == nil {
 		return fmt.Errorf("%w: a file request without a workspace", errProtocol)
 	}
@@ -141,6 +154,38 @@ func (s *server) check(m callMessage) error {
 	return fmt.Errorf("%w: operation %.20q", errProtocol, m.Op)
 }
 
+// checkHost admits one call at a time, of a function that there is.
+func (s *server) checkHost(m callMessage) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.hostRow(m) == nil:
+		return fmt.Errorf("%w: function %.20q of the program", errProtocol, string(m.Path))
+	case s.atHost:
+		return fmt.Errorf("%w: two calls of the program at once", errProtocol)
+	}
+	s.atHost = true
+	return nil
+}
+
+// hostRow is the function that a message calls, nil when there is none.
+func (s *server) hostRow(m callMessage) *starlib.Builtin {
+	i := slices.IndexFunc(s.host, func(b starlib.Builtin) bool { return b.Name == string(m.Path) })
+	if i < 0 {
+		return nil
+	}
+	return &s.host[i]
+}
+
+// callHost calls a function of the program.
+func (s *server) callHost(m callMessage) error {
+	value, err := s.hostRow(m).CallHost(s.ctx, m.Args)
+	s.mu.Lock()
+	s.atHost = false // before the child knows of the answer
+	s.mu.Unlock()
+	return s.reply(replyMessage{ID: m.ID, Value: value}, err)
+}
+
 // rootOr checks a path that may be the root.
 func rootOr(p text) error {
 	if p == "" {
@@ -160,6 +205,8 @@ func checked(err error) error {
 func (s *server) answer(m callMessage) error {
 	path, other := string(m.Path), string(m.Other)
 	switch m.Op {
+	case opHost:
+		return s.callHost(m)
 	case opStat:
 		info, err := s.files.Stat(s.ctx, path)
 		return s.reply(replyMessage{ID: m.ID, Infos: []infoMessage{encodeInfo(info)}}, err)

@@ -238,7 +238,7 @@ func TestOneListAtATime(t *testing.T) {
 		for _, m := range []callMessage{{ID: 2 * i, Op: opGlob, Other: "*"}, {ID: 2*i + 1, Op: opReadDir}} {
 			payload, err := json.Marshal(m)
 			if err == nil {
-				err = s.handle(payload)
+				err = s.handle(kindCall, payload)
 			}
 			if err != nil {
 				t.Fatal(err)

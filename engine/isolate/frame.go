@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"perago/engine"
+	"perago/starlib"
 )
 
 // protocolVersion is told by the child before anything else. Both ends are the
@@ -37,6 +38,7 @@ const (
 	kindPassed   kind = 21 // a limit was passed, the body was asked to stop
 	kindResult   kind = 22 // what the body returned: JSON as it is, just before done
 	kindDone     kind = 23
+	kindHost     kind = 24 // a call of a function of the program
 )
 
 // most is the longest payload of a kind, in bytes; 0 for a kind that is not one.
@@ -54,6 +56,8 @@ func (k kind) most() int {
 		return 64 << 10
 	case kindRecord:
 		return 1 << 20 // 64 KiB of text, every byte of it escaped
+	case kindHost:
+		return starlib.MaxHostBytes + 4<<10
 	case kindLoaded, kindDone:
 		return 2 << 20
 	case kindResult:

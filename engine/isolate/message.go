@@ -23,6 +23,7 @@ type loadMessage struct {
 	File    string
 	Root    string
 	Sources map[string][]byte
+	Host    []starlib.Builtin `json:",omitempty"` // functions of the program; a call of one is an opHost
 }
 
 // runMessage starts the body of the loaded module.
@@ -44,8 +45,8 @@ type readyMessage struct {
 // loadedMessage answers load. Problems is empty when the module is there.
 type loadedMessage struct{ Problems diag.List }
 
-// The operations of a callMessage: the methods of starlib.Files, and what
-// becomes of a draft.
+// The operations of a callMessage: the methods of starlib.Files, what becomes of
+// a draft, and functions of the program.
 const (
 	opStat       = "stat"
 	opReadDir    = "readdir"
@@ -60,6 +61,7 @@ const (
 	opRemove     = "remove"
 	opRemoveTree = "removetree"
 	opMkdir      = "mkdir"
+	opHost       = "host" // a call of a function of the program: of the kind kindHost, one at a time
 )
 
 // callMessage is one request of the child.
@@ -72,17 +74,19 @@ type callMessage struct {
 	Draft uint64              `json:",omitempty"` // of commit and discard: the ID of its create
 	Paths []text              `json:",omitempty"` // of ahead; the answers have ID, ID+1 and so on
 	Used  []uint64            `json:",omitempty"` // of ahead: IDs of earlier answers that the body did open
+	Args  json.RawMessage     `json:",omitempty"` // of host, whose name is in Path
 }
 
 // replyMessage answers the call of the same ID. A long listing comes in several,
 // all but the last with More.
 type replyMessage struct {
 	ID    uint64
-	Error *fileError    `json:",omitempty"`
-	Infos []infoMessage `json:",omitempty"` // of stat and readdir
-	Paths []text        `json:",omitempty"` // of glob
-	Size  int64         `json:",omitempty"` // of commit
-	More  bool          `json:",omitempty"`
+	Error *fileError      `json:",omitempty"`
+	Infos []infoMessage   `json:",omitempty"` // of stat and readdir
+	Paths []text          `json:",omitempty"` // of glob
+	Size  int64           `json:",omitempty"` // of commit
+	More  bool            `json:",omitempty"`
+	Value json.RawMessage `json:",omitempty"` // of host
 }
 
 // infoMessage is a workspace.Info.

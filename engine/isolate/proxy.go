@@ -1,12 +1,15 @@
 package isolate
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"sync"
 
+	"perago/starlib"
 	"perago/workspace"
 )
 
@@ -32,7 +35,7 @@ func newProxy(c *conn) *proxy { return &proxy{conn: c, waiting: make(map[uint64]
 // for is closed.
 func (p *proxy) deliver(payload []byte, file *os.File) error {
 	a := answer{file: file}
-	if err := decode(payload, &a.replyMessage); err != nil {
+	if err := decodeTrusted(payload, &a.replyMessage); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -66,7 +69,7 @@ func (p *proxy) call(ctx context.Context, m callMessage, each func(answer)) erro
 	m.ID = p.last
 	p.waiting[m.ID] = ch
 	p.mu.Unlock()
-	if err := p.conn.send(kindCall, m, nil); err != nil {
+	if err := p.ask(m); err != nil {
 		p.forget(m.ID, ch)
 		return fmt.Errorf("ask the worker: %w", err)
 	}
@@ -86,6 +89,21 @@ func (p *proxy) call(ctx context.Context, m callMessage, each func(answer)) erro
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// ask sends a request. Arguments of a function of the program go as they are,
+// nothing in them escaped, so that their bound is that of the frame.
+func (p *proxy) ask(m callMessage) error {
+	if m.Op != opHost {
+		return p.conn.send(kindCall, m, nil)
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(m); err != nil {
+		return err
+	}
+	return p.conn.send(kindHost, json.RawMessage(b.Bytes()), nil)
 }
 
 // forget drops what may still come for a call that was given up.
@@ -111,6 +129,17 @@ func (p *proxy) do(ctx context.Context, m callMessage) error {
 		p.ahead.changed(p, string(m.Other))
 	}
 	return p.call(ctx, m, answer.close)
+}
+
+// host is a function of the program, which runs in the worker.
+func (p *proxy) host(name string) starlib.HostFunc {
+	return func(ctx context.Context, args json.RawMessage) (value json.RawMessage, err error) {
+		err = p.call(ctx, callMessage{Op: opHost, Path: text(name), Args: args}, func(a answer) {
+			a.close()
+			value = a.Value
+		})
+		return value, err
+	}
 }
 
 // Stat implements starlib.Files.

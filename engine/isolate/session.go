@@ -91,6 +91,7 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	s.files = newServer(inner, s.call.Files, s.child.conn)
 	s.files.most = cmp.Or(s.drafts, maxDrafts)
 	s.files.fault = s.failed
+	s.files.host = s.module.Host
 	var watching sync.WaitGroup
 	defer func() {
 		cancel()
@@ -240,8 +241,8 @@ func (s *session) pass(e *engine.LimitError) {
 // hear takes one message of a running body.
 func (s *session) hear(k kind, payload []byte) error {
 	switch k {
-	case kindCall:
-		return s.files.handle(payload)
+	case kindCall, kindHost:
+		return s.files.handle(k, payload)
 	case kindRecord:
 		return s.record(payload)
 	case kindProgress:

@@ -34,6 +34,7 @@ func failStories() []Story {
 	return []Story{
 		{"P4160", "the body failed by itself", "fail(message): the attempt is FAILED, and Conductor retries it as the task says.", ""},
 		{"P4161", "the body failed for good", "fail_terminal(message): the attempt is FAILED_WITH_TERMINAL_ERROR and is not retried.", ""},
+		{"P4170", "a function of the program failed", "The program that runs this task gives it functions beside the language's own. One of them refused its arguments, or ended with the error in the message; catch() takes it.", ""},
 	}
 }
 

@@ -80,7 +80,7 @@ func (t types) typeOf() string {
 
 // checkMember complains of x.name where nothing that x may be has it.
 func (f *inference) checkMember(e *syntax.DotExpr) {
-	if module(e.X) != "" {
+	if f.module(e.X) != "" {
 		return // P5016
 	}
 	if f.assigned[e] {
@@ -238,7 +238,7 @@ func argumentsOf(e *syntax.CallExpr) arguments {
 }
 
 func (f *inference) checkCall(e *syntax.CallExpr) {
-	if name := module(e.Fn); name != "" && len(f.Members[name]) > 0 {
+	if name := f.module(e.Fn); name != "" && len(f.Members[name]) > 0 {
 		f.fail(e.Lparen, "P5018", "the module `"+name+"` cannot be called", diag.ModuleHint(name))
 		return
 	}

@@ -330,8 +330,7 @@ func (f *inference) name(id *syntax.Ident) types {
 	case "None":
 		return one("NoneType")
 	}
-	lang := theLanguage()
-	if row := lang.functions[id.Name]; row != nil {
+	if row := f.function(id.Name); row != nil {
 		return types{{name: "function", row: row}}
 	}
 	return nil
@@ -344,8 +343,8 @@ func predeclared(id *syntax.Ident) bool {
 }
 
 // module is the name of the module that an expression is, "" when it is none.
-func module(e syntax.Expr) string {
-	if id, ok := e.(*syntax.Ident); ok && predeclared(id) && theLanguage().functions[id.Name] == nil {
+func (l *linter) module(e syntax.Expr) string {
+	if id, ok := e.(*syntax.Ident); ok && predeclared(id) && l.function(id.Name) == nil {
 		return id.Name
 	}
 	return ""
@@ -353,8 +352,8 @@ func module(e syntax.Expr) string {
 
 func (f *inference) dot(e *syntax.DotExpr) types {
 	name := e.Name.Name
-	if m := module(e.X); m != "" {
-		return valueOf(theLanguage().functions[m+"."+name])
+	if m := f.module(e.X); m != "" {
+		return valueOf(f.function(m + "." + name))
 	}
 	t := f.of(e.X)
 	var all types

@@ -33,13 +33,19 @@ type File struct {
 
 	// Members are the names in each module of the language.
 	Members map[string][]string
+
+	// Host are the functions that the program adds to the language.
+	Host []starlib.Builtin
 }
 
 // Check returns the warnings about a file, those silenced by a directive left
 // out, sorted by place. extra are warnings that were found elsewhere, and that
 // directives silence too.
 func Check(f File, extra diag.List) diag.List {
-	l := &linter{File: f, reads: map[*syntax.Ident]int{}, binds: map[*syntax.Ident][]*syntax.Ident{}, list: slices.Clone(extra)}
+	l := &linter{File: f, reads: map[*syntax.Ident]int{}, binds: map[*syntax.Ident][]*syntax.Ident{}, list: slices.Clone(extra), rows: map[string]*starlib.Builtin{}}
+	for i := range f.Host {
+		l.rows[f.Host[i].Name] = &f.Host[i]
+	}
 	l.collect()
 	l.unused()
 	l.names()
@@ -81,6 +87,16 @@ type linter struct {
 	binds map[*syntax.Ident][]*syntax.Ident // where it is bound, by the same
 	list  diag.List
 	known *inference
+	rows  map[string]*starlib.Builtin // the functions of Host by their names
+}
+
+// function is the row of a function of the language or the program, nil when
+// there is none.
+func (l *linter) function(name string) *starlib.Builtin {
+	if row := l.rows[name]; row != nil {
+		return row
+	}
+	return theLanguage().functions[name]
 }
 
 // warn adds a warning.

@@ -17,7 +17,7 @@ import (
 )
 
 // names are the language's, for calls that are tried out.
-var names = sync.OnceValue(starlib.Predeclared)
+var names = sync.OnceValue(func() starlark.StringDict { return starlib.Predeclared() })
 
 // checkValue tries out a call of a function without effects whose arguments are
 // all written out: int("twelve"), time.parse("yesterday").
