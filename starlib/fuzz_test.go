@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -176,5 +177,36 @@ func FuzzTemplate(f *testing.F) {
 				t.Fatalf("%q: group %d", repl, part.group)
 			}
 		}
+	})
+}
+
+// A format is taken or refused with a complaint of formats or of size, never
+// more than the bound is made, and what the linter says is wrong cannot be used.
+func FuzzFormat(f *testing.F) {
+	for _, s := range []string{"%s %5d|%-8.2f", "%(a)s %%", "%*.*f", "%é", "{} {:>10,} {:.2%}", "{0!r:é^9} {2:+08.3e}", "{:{}}", "{a:{b}.{c}}", "{{}} {", "}", "{:_x}", "{:%Y}", "{1:c}"} {
+		f.Add(s, "é", int64(-7), 2.5)
+	}
+	f.Fuzz(func(t *testing.T, format, text string, n int64, x float64) {
+		bounds := new(Bounds)
+		bounds.SetMost(1 << 20)
+		values := starlark.Tuple{starlark.String(text), starlark.MakeInt64(n), starlark.Float(x)}
+		made := func(what string, v starlark.Value, err error, refused error) {
+			var p *diag.Problem
+			switch {
+			case err != nil && (!errors.As(err, &p) || p.Code != codeFormat && p.Code != codeTooLarge):
+				t.Fatalf("%s %q: %v", what, format, err)
+			case err == nil && refused != nil:
+				t.Fatalf("%s %q: made %v, and the linter says %v", what, format, v, refused)
+			case err == nil && (starlark.Len(v) > 1<<20 || utf8.ValidString(format) && utf8.ValidString(text) && !utf8.ValidString(string(v.(starlark.String)))):
+				t.Fatalf("%s %q: made %v", what, format, v)
+			}
+		}
+		_, refused := PercentValues(format)
+		v, err := (&formatter{bounds: bounds}).percent(format, values)
+		made("%", v, err, refused)
+		_, refused = BraceValues(format)
+		fm := &formatter{bounds: bounds}
+		err = (&braces{args: values, kwargs: []starlark.Tuple{{starlark.String("a"), values[0]}, {starlark.String("b"), values[1]}}}).write(fm, format, 0)
+		made("format", starlark.String(fm.out.String()), err, refused)
 	})
 }
