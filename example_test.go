@@ -224,3 +224,22 @@ func ExampleTask_Reference() {
 	// Output:
 	// true
 }
+
+func ExampleNewLake() {
+	lake, err := perago.NewLake("http://localhost:8000", "key id", "secret key")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer lake.Close() // nothing was sent so far
+	task, err := perago.Load("testdata/embedding/count.star", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = task.Run(context.Background(), nil, &perago.RunOptions{Lake: lake, Publish: true,
+		Ref: perago.Ref{Repository: "songs", Branch: "main", Commit: "main"}})
+	fmt.Println(err)
+	// Output:
+	// /workspace/ref: got "main", want a full commit id, 64 hex digits
+}

@@ -70,6 +70,7 @@ type Lake struct {
 	store workspace.Store
 	url   string
 	check func(context.Context) error // whether it can be reached
+	done  func()
 }
 
 // NewLake makes the client of a lakeFS server; it sends nothing. Pre-signed URLs
@@ -89,7 +90,14 @@ func NewLake(url, keyID, secretKey string, objectHosts ...string) (*Lake, error)
 		return nil, err
 	}
 	check := func(ctx context.Context) error { _, err := store.Check(ctx); return err }
-	return &Lake{store: store, url: url, check: check}, nil
+	return &Lake{store: store, url: url, check: check, done: store.Close}, nil
+}
+
+// Close lets go of the connections that are kept open. Nothing may run on the lake.
+func (l *Lake) Close() {
+	if l.done != nil {
+		l.done()
+	}
 }
 
 // Status is Conductor's word for what became of an attempt.

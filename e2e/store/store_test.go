@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"perago"
 	"perago/e2e/servers"
 	"perago/secret"
 	"perago/workspace"
@@ -29,7 +30,10 @@ type shared struct {
 
 var server *shared // set by TestMain, before any test
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	perago.Main()
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	ctx := context.Background()
