@@ -16,9 +16,9 @@ func mathBuiltins() []Builtin {
 		mathWhole("floor", math.Floor, "The greatest int that is not above x. An int is itself; an infinity or NaN is an error."),
 		mathWhole("trunc", math.Trunc, "The int next to x towards zero. An infinity or NaN is an error."),
 		mathWhole("round", math.RoundToEven, "The nearest int, of two the even one, as in Python. An infinity or NaN is an error."),
-		{Name: "math.pow", Params: numbers("x", "y"), Doc: "x to the power of y.", call: mathTwo(math.Pow)},
+		{Name: "math.pow", Params: numbers("x", "y"), Doc: "x to the power of y.", call: mathTwo(exactPow)},
 		{Name: "math.hypot", Params: numbers("x", "y"), Doc: "The square root of x*x + y*y.", call: mathTwo(math.Hypot)},
-		{Name: "math.atan2", Params: numbers("y", "x"), Doc: "The angle of the point (x, y), in radians from -pi to pi.", call: mathTwo(math.Atan2)},
+		{Name: "math.atan2", Params: numbers("y", "x"), Doc: "The angle of the point (x, y), in radians from -pi to pi.", call: mathTwo(exactAtan2)},
 		{Name: "math.copysign", Params: numbers("x", "y"), Doc: "x with the sign of y.", call: mathTwo(math.Copysign)},
 		{Name: "math.mod", Params: numbers("x", "y"), Doc: "What is left of x after whole times y; it has the sign of x.", call: mathTwo(math.Mod)},
 		{Name: "math.remainder", Params: numbers("x", "y"), Doc: "The IEEE 754 remainder of x by y.", call: mathTwo(math.Remainder)},
@@ -37,25 +37,25 @@ func mathBuiltins() []Builtin {
 		doc  string
 	}{
 		{"fabs", math.Abs, "x without its sign, as a float."},
-		{"exp", math.Exp, "e to the power of x."},
+		{"exp", exactExp, "e to the power of x."},
 		{"sqrt", math.Sqrt, "The square root of x, which is 0 or more."},
-		{"log2", math.Log2, "The logarithm of x, which is above 0, to base 2."},
-		{"log10", math.Log10, "The logarithm of x, which is above 0, to base 10."},
-		{"sin", math.Sin, "The sine of x, in radians."},
-		{"cos", math.Cos, "The cosine of x, in radians."},
-		{"tan", math.Tan, "The tangent of x, in radians."},
-		{"asin", math.Asin, "The angle, in radians, that has this sine, from -1 to 1."},
-		{"acos", math.Acos, "The angle, in radians, that has this cosine, from -1 to 1."},
+		{"log2", exactLog2, "The logarithm of x, which is above 0, to base 2."},
+		{"log10", exactLog10, "The logarithm of x, which is above 0, to base 10."},
+		{"sin", exactSin, "The sine of x, in radians."},
+		{"cos", exactCos, "The cosine of x, in radians."},
+		{"tan", exactTan, "The tangent of x, in radians."},
+		{"asin", exactAsin, "The angle, in radians, that has this sine, from -1 to 1."},
+		{"acos", exactAcos, "The angle, in radians, that has this cosine, from -1 to 1."},
 		{"atan", math.Atan, "The angle, in radians, that has this tangent."},
-		{"sinh", math.Sinh, "The hyperbolic sine of x."},
-		{"cosh", math.Cosh, "The hyperbolic cosine of x."},
-		{"tanh", math.Tanh, "The hyperbolic tangent of x."},
+		{"sinh", exactSinh, "The hyperbolic sine of x."},
+		{"cosh", exactCosh, "The hyperbolic cosine of x."},
+		{"tanh", exactTanh, "The hyperbolic tangent of x."},
 		{"asinh", math.Asinh, "The inverse hyperbolic sine of x."},
 		{"acosh", math.Acosh, "The inverse hyperbolic cosine of x, which is 1 or more."},
 		{"atanh", math.Atanh, "The inverse hyperbolic tangent of x, which is between -1 and 1."},
 		{"degrees", func(x float64) float64 { return x * (180 / math.Pi) }, "An angle in radians, in degrees."},
 		{"radians", func(x float64) float64 { return x * (math.Pi / 180) }, "An angle in degrees, in radians."},
-		{"gamma", math.Gamma, "The gamma function of x."},
+		{"gamma", exactGamma, "The gamma function of x."},
 	} {
 		rows = append(rows, Builtin{Name: "math." + f.name, Params: numbers("x"), Doc: f.doc, call: mathOne(f.f)})
 	}
@@ -161,7 +161,7 @@ func mathLog(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	if c.arg("base") == nil {
-		return c.defined(math.Log(x), x)
+		return c.defined(exactLog(x), x)
 	}
 	base, err := c.number("base")
 	if err != nil {
@@ -170,5 +170,5 @@ func mathLog(c *call) (starlark.Value, error) {
 	if base == 1 {
 		return nil, c.refuse("base", "1", "another base: every power of 1 is 1")
 	}
-	return c.defined(math.Log(x)/math.Log(base), x, base)
+	return c.defined(exactLog(x)/exactLog(base), x, base)
 }

@@ -321,7 +321,10 @@ func divideWithRest(c *call) (starlark.Value, error) {
 	// From the rest, as CPython does: a/b may round up to a whole number that
 	// leaves no room for it.
 	r := float64(rest.(starlark.Float))
-	return starlark.Tuple{starlark.Float(math.Round((a - r) / b)), rest}, nil
+	if r == 0 {
+		r = math.Copysign(0, b) // the interpreter's has the sign of a
+	}
+	return starlark.Tuple{starlark.Float(math.Round((a - r) / b)), starlark.Float(r)}, nil
 }
 
 // inBase writes an int in a base, prefix before the digits.
