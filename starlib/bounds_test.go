@@ -229,6 +229,25 @@ func TestIntsOfOneTextAreBounded(t *testing.T) {
 	}
 }
 
+// A large text is written at its full size, once.
+func TestLargeFormatsAreCountedFirst(t *testing.T) {
+	for expression, want := range map[string]string{
+		`"<%s|%300000d>" % ("a" * 300000, 7)`:                                                  "<" + strings.Repeat("a", 300000) + "|" + strings.Repeat(" ", 299999) + "7>",
+		`"{}{:é<300000}{0}".replace("{}", "{0}").replace("{:", "{1:").format("a" * 200000, 7)`: strings.Repeat("a", 200000) + "7" + strings.Repeat("é", 299999) + strings.Repeat("a", 200000),
+	} {
+		got, err := evaluate(t, "x = "+expression, &Bounds{})
+		if err != nil || got != starlark.String(want).String() {
+			t.Errorf("%s: got %d bytes, %v, want %d", expression, len(got), err, len(want))
+		}
+	}
+	b := new(Bounds)
+	f := &formatter{bounds: b}
+	v, err := f.percent("%s%s", starlark.Tuple{starlark.String(strings.Repeat("a", 1<<20)), starlark.String("b")})
+	if err != nil || starlark.Len(v) != 1<<20+1 || f.out.Cap() != 0 {
+		t.Errorf("got %v, %d bytes kept of the count", err, f.out.Cap())
+	}
+}
+
 // What becomes of a float or a dict in a format is Python's.
 func TestFormatsAsPython(t *testing.T) {
 	for expression, want := range map[string]string{

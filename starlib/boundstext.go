@@ -166,10 +166,5 @@ func (c *boundCall) split() error {
 
 func (c *boundCall) format() (starlark.Value, error) {
 	m := meter{call: &call{thread: c.thread, builtin: &Builtin{Name: "format"}, run: runOf(c.thread)}}
-	f := &formatter{bounds: c.bounds, tick: m.tick}
-	b := &braces{args: c.args, kwargs: c.kwargs}
-	if err := b.write(f, c.s, 0); err != nil {
-		return nil, err
-	}
-	return f.done()
+	return (&formatter{bounds: c.bounds, tick: m.tick}).format(c.s, c.args, c.kwargs)
 }

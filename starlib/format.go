@@ -34,12 +34,39 @@ type layout struct {
 	verb      byte // 0 is none
 }
 
+// uncounted is the size, in bytes, up to which a text is written as it comes. A
+// larger one is counted first and written once more at its full size, so that
+// it is refused before it is made, and never held twice while it grows.
+const uncounted = 256 << 10
+
 // formatter makes one text.
 type formatter struct {
-	bounds *Bounds
-	tick   func() error // called for every item of what is shown; nil is none
-	ints   intBits
-	out    strings.Builder
+	bounds   *Bounds
+	tick     func() error // called for every item of what is shown; nil is none
+	ints     intBits
+	out      strings.Builder
+	size     int64 // of what was written or counted, in bytes
+	counting bool  // nothing is written any more
+	counted  bool  // the size is known to be allowed, and there is room for it
+}
+
+// finish makes the text that write writes.
+func (f *formatter) finish(write func(*formatter) error) (starlark.Value, error) {
+	if err := write(f); err != nil {
+		return nil, err
+	}
+	if err := f.bounds.allow("string", f.size); err != nil {
+		return nil, err
+	}
+	if f.counting {
+		again := &formatter{bounds: f.bounds, tick: f.tick, counted: true}
+		again.out.Grow(int(f.size))
+		if err := write(again); err != nil {
+			return nil, err
+		}
+		f = again
+	}
+	return starlark.String(f.out.String()), nil
 }
 
 // formatProblem is a complaint of a format.
@@ -49,19 +76,32 @@ func formatProblem(hint, format string, args ...any) *diag.Problem {
 
 // room says whether that many bytes more may be written.
 func (f *formatter) room(bytes int) error {
-	size := int64(f.out.Len()) + int64(bytes)
+	size := f.size + int64(bytes)
 	if size <= f.bounds.Most()/2 {
 		return nil
 	}
 	return f.bounds.allow("string", size)
 }
 
-func (f *formatter) write(s string) error {
-	if err := f.room(len(s)); err != nil {
-		return err
+// add counts that many bytes more, and says whether they are to be written.
+func (f *formatter) add(bytes int) (write bool, err error) {
+	if err := f.room(bytes); err != nil {
+		return false, err
 	}
-	f.out.WriteString(s)
-	return nil
+	f.size += int64(bytes)
+	if f.size > uncounted && !f.counted && !f.counting {
+		f.counting = true
+		f.out.Reset()
+	}
+	return !f.counting, nil
+}
+
+func (f *formatter) write(s string) error {
+	write, err := f.add(len(s))
+	if write {
+		f.out.WriteString(s)
+	}
+	return err
 }
 
 // pad writes the fill of a layout n times.
@@ -73,13 +113,14 @@ func (f *formatter) pad(l *layout, n int) error {
 	if fill == 0 {
 		fill = ' '
 	}
-	if err := f.room(n * utf8.RuneLen(fill)); err != nil {
-		return err
-	}
+	write, err := f.add(n * utf8.RuneLen(fill))
 	for range n {
+		if !write {
+			break
+		}
 		f.out.WriteRune(fill)
 	}
-	return nil
+	return err
 }
 
 // padded writes text, which is that many characters, with its fill on one side

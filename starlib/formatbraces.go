@@ -153,6 +153,13 @@ func (b *braces) argument(name string) (starlark.Value, error) {
 	return nil, formatProblem(bracesHint, "the text has `{%s}`, and no argument has that name", shorten(name))
 }
 
+// format is the text of a format with its arguments.
+func (f *formatter) format(format string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return f.finish(func(f *formatter) error {
+		return (&braces{args: args, kwargs: kwargs}).write(f, format, 0)
+	})
+}
+
 // write writes a format; deep is 1 within the specification of another.
 func (b *braces) write(f *formatter, format string, deep int) error {
 	return eachField(format, f.write, func(name string, conversion byte, spec string) error {
@@ -172,6 +179,9 @@ func (b *braces) write(f *formatter, format string, deep int) error {
 			inner := &formatter{bounds: f.bounds, tick: f.tick}
 			if err := b.write(inner, spec, deep+1); err != nil {
 				return err
+			}
+			if inner.counting {
+				return formatProblem(layoutHint, "the format of a field is too long")
 			}
 			spec = inner.out.String()
 		}

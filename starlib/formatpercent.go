@@ -189,32 +189,34 @@ func (p *percentValues) star() (int, error) {
 
 // percent is format % values.
 func (f *formatter) percent(format string, values starlark.Value) (starlark.Value, error) {
-	p := &percentValues{format: format, all: values}
-	if tuple, ok := values.(starlark.Tuple); ok {
-		p.tuple = tuple
-	} else {
-		p.tuple = starlark.Tuple{values}
-	}
-	for rest := format; rest != ""; {
-		before, c, after, err := nextConversion(rest)
-		if err != nil {
-			return nil, err
+	return f.finish(func(f *formatter) error {
+		p := &percentValues{format: format, all: values}
+		if tuple, ok := values.(starlark.Tuple); ok {
+			p.tuple = tuple
+		} else {
+			p.tuple = starlark.Tuple{values}
 		}
-		if err := f.write(before); err != nil {
-			return nil, err
-		}
-		if c.verb != 0 {
-			if err := f.convert(&c, p); err != nil {
-				return nil, err
+		for rest := format; rest != ""; {
+			before, c, after, err := nextConversion(rest)
+			if err != nil {
+				return err
 			}
+			if err := f.write(before); err != nil {
+				return err
+			}
+			if c.verb != 0 {
+				if err := f.convert(&c, p); err != nil {
+					return err
+				}
+			}
+			rest = after
 		}
-		rest = after
-	}
-	// As in Python, a dict need not be used.
-	if _, isMapping := values.(starlark.Mapping); p.used < len(p.tuple) && !isMapping {
-		return nil, p.miscounted()
-	}
-	return f.done()
+		// As in Python, a dict need not be used.
+		if _, isMapping := values.(starlark.Mapping); p.used < len(p.tuple) && !isMapping {
+			return p.miscounted()
+		}
+		return nil
+	})
 }
 
 func (f *formatter) convert(c *conversion, p *percentValues) (err error) {
@@ -273,14 +275,6 @@ func (f *formatter) convert(c *conversion, p *percentValues) (err error) {
 		return err
 	}
 	return f.float(&c.layout, x)
-}
-
-// done is the text that was made.
-func (f *formatter) done() (starlark.Value, error) {
-	if err := f.bounds.allow("string", int64(f.out.Len())); err != nil {
-		return nil, err
-	}
-	return starlark.String(f.out.String()), nil
 }
 
 // FormatValue is one value that a format wants.

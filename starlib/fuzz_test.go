@@ -205,8 +205,7 @@ func FuzzFormat(f *testing.F) {
 		v, err := (&formatter{bounds: bounds}).percent(format, values)
 		made("%", v, err, refused)
 		_, refused = BraceValues(format)
-		fm := &formatter{bounds: bounds}
-		err = (&braces{args: values, kwargs: []starlark.Tuple{{starlark.String("a"), values[0]}, {starlark.String("b"), values[1]}}}).write(fm, format, 0)
-		made("format", starlark.String(fm.out.String()), err, refused)
+		v, err = (&formatter{bounds: bounds}).format(format, values, []starlark.Tuple{{starlark.String("a"), values[0]}, {starlark.String("b"), values[1]}})
+		made("format", v, err, refused)
 	})
 }
