@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"perago/engine"
+	"perago/starlib"
 	"perago/workspace"
 	"perago/workspace/memory"
 )
@@ -41,6 +42,13 @@ func FuzzWorker(f *testing.F) {
 	f.Add(frames(f, kindCall, callMessage{ID: 1, Op: opAhead, Paths: []text{"raw/a", "raw/none", "raw/a"}},
 		kindCall, callMessage{ID: 4, Op: opAhead, Paths: []text{"raw/a"}, Used: []uint64{1, 1, 2, 9}}, kindCall, callMessage{Op: opAhead, Used: []uint64{4}}))
 	f.Add(frames(f, kindPassed, engine.MemoryError(2, 1), kindDone, json.RawMessage(`{"Diagnostics":[{"code":"P4200","severity":"error","message":"x"},null]}`)))
+	f.Add(frames(f, kindHost, callMessage{ID: 1, Op: opHost, Path: "price", Args: json.RawMessage(`{"song":"a"}`)},
+		kindHost, callMessage{ID: 2, Op: opHost, Path: "price", Args: json.RawMessage(`{"song":1,"x":null}`)}, kindDone, json.RawMessage(aUsage)))
+	price, err := starlib.HostBuiltin(starlib.Builtin{Name: "price", Params: []starlib.Param{{Name: "song", Type: "string"}}},
+		func(_ context.Context, args json.RawMessage) (json.RawMessage, error) { return args, nil })
+	if err != nil {
+		f.Fatal(err)
+	}
 	store := memory.New(nil)
 	store.CreateRepository("songs")
 	commit, err := store.Seed("songs", "main", map[string]string{"raw/a": "a"})
@@ -61,6 +69,7 @@ func FuzzWorker(f *testing.F) {
 		defer note.Close()
 		s := &session{child: &process{conn: worker, note: note, stderr: &keeper{}}, module: m, call: silent(t, m, engine.Limits{}),
 			limit: make(chan struct{}), files: newServer(ctx, overlay, worker)}
+		s.files.host = []starlib.Builtin{price}
 		heard := make(chan struct{})
 		go func() { // takes what is answered, so that no answer waits
 			defer close(heard)
