@@ -22,9 +22,11 @@ func TestMain(m *testing.M) {
 // TestScripts runs every promise of the command line. Beside testscript's own
 // commands there is `exits CODE perago ...`, which wants that very exit code.
 // $TASKS and $FIXTURES are tasks/ and testdata/tasks/ of this project.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "../../testdata/script") }
+
+func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "../../testdata/script",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               scriptEnvironment,
