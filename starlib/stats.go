@@ -74,6 +74,18 @@ func (c *call) eachFinite(name string, f func(x float64) error) error {
 	})
 }
 
+// finiteItems are the items as floats.
+func (c *call) finiteItems(name string) (xs []float64, err error) {
+	err = c.eachFinite(name, func(x float64) error {
+		if len(xs) >= maxItems {
+			return c.problem(codeTooMuch, "too many items")
+		}
+		xs = append(xs, x)
+		return nil
+	})
+	return xs, err
+}
+
 func (c *call) finite(i int, v starlark.Value) (float64, error) {
 	x, err := finiteFloat(c, v)
 	if err == nil && (math.IsNaN(x) || math.IsInf(x, 0)) {
@@ -291,14 +303,8 @@ func statsMode(c *call) (starlark.Value, error) {
 }
 
 func statsCorrelation(c *call) (starlark.Value, error) {
-	var xs []float64
-	if err := c.eachFinite("x", func(x float64) error {
-		if len(xs) >= maxItems {
-			return c.problem(codeTooMuch, "too many items")
-		}
-		xs = append(xs, x)
-		return nil
-	}); err != nil {
+	xs, err := c.finiteItems("x")
+	if err != nil {
 		return nil, err
 	}
 	var x, y moments
@@ -354,14 +360,8 @@ func statsHistogram(c *call) (starlark.Value, error) {
 	if bins < 1 || bins > 1_000_000 {
 		return nil, c.refuse("bins", fmt.Sprint(bins), "1 to 1000000")
 	}
-	var xs []float64
-	if err := c.eachFinite("x", func(x float64) error {
-		if len(xs) >= maxItems {
-			return c.problem(codeTooMuch, "too many items")
-		}
-		xs = append(xs, x)
-		return nil
-	}); err != nil {
+	xs, err := c.finiteItems("x")
+	if err != nil {
 		return nil, err
 	}
 	low, high := 0.0, 1.0

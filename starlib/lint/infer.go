@@ -193,7 +193,7 @@ func (f *inference) source(s source) types {
 		t = f.of(s.of)
 	}
 	if s.item {
-		t = f.itemsOf(s.of, t)
+		t = f.itemsOf(t)
 	}
 	of := s.of
 	if s.item {
@@ -222,7 +222,8 @@ func (t types) withoutItems() types {
 	return t
 }
 
-func (f *inference) itemsOf(e syntax.Expr, t types) types {
+// itemsOf are what a loop over a value of these types gives.
+func (f *inference) itemsOf(t types) types {
 	if f.stored {
 		return t.withoutContents().items()
 	}
@@ -307,17 +308,7 @@ func (f *inference) of(e syntax.Expr) types {
 
 // each is what all of some expressions may be.
 func (f *inference) each(list []syntax.Expr) types {
-	var all types
-	for i, x := range list {
-		t := f.of(x)
-		if i > 0 {
-			t = join(all, t)
-		}
-		if all = t; len(all) == 0 {
-			return nil
-		}
-	}
-	return all
+	return joinEach(len(list), func(i int) types { return f.of(list[i]) })
 }
 
 func (f *inference) name(id *syntax.Ident) types {
@@ -356,18 +347,7 @@ func (f *inference) dot(e *syntax.DotExpr) types {
 		return valueOf(f.function(m + "." + name))
 	}
 	t := f.of(e.X)
-	var all types
-	for i, k := range t {
-		member := f.member(k, name)
-		if len(member) == 0 {
-			return nil
-		}
-		if i > 0 {
-			member = join(all, member)
-		}
-		all = member
-	}
-	return all
+	return joinEach(len(t), func(i int) types { return f.member(t[i], name) })
 }
 
 // valueOf is a function of the table as a value, or what its property is.
@@ -433,51 +413,34 @@ func (f *inference) index(e *syntax.IndexExpr) types {
 	if f.stored {
 		t = t.withoutContents()
 	}
-	var all types
-	for i, k := range t {
-		var item types
-		switch {
+	return joinEach(len(t), func(i int) types {
+		switch k := t[i]; {
 		case k.name == "string":
-			item = one("string")
+			return one("string")
 		case k.name == "bytes" || k.name == "range":
-			item = one("int")
+			return one("int")
 		case k.schema != nil:
-			if lit, ok := e.Y.(*syntax.Literal); ok && lit.Token == syntax.STRING {
-				item = f.member(k, lit.Value.(string))
+			if name, ok := literal(e.Y); ok {
+				return f.member(k, name)
 			}
-		default:
-			item = k.item
-		}
-		if len(item) == 0 {
 			return nil
+		default:
+			return k.item
 		}
-		if i > 0 {
-			item = join(all, item)
-		}
-		all = item
-	}
-	return all
+	})
 }
 
 func (f *inference) call(e *syntax.CallExpr) types {
-	var all types
-	for i, k := range f.of(e.Fn) {
-		var t types
-		switch {
+	t := f.of(e.Fn)
+	return joinEach(len(t), func(i int) types {
+		switch k := t[i]; {
 		case k.def != nil:
-			t = f.returned(k.def)
+			return f.returned(k.def)
 		case k.row != nil:
-			t = f.given(k.row, e)
+			return f.given(k.row, e)
 		}
-		if len(t) == 0 {
-			return nil
-		}
-		if i > 0 {
-			t = join(all, t)
-		}
-		all = t
-	}
-	return all
+		return nil
+	})
 }
 
 // given is what a call of a function of the table gives.
@@ -506,7 +469,7 @@ func (f *inference) given(row *starlib.Builtin, e *syntax.CallExpr) types {
 	if len(e.Args) > 0 {
 		switch row.Name {
 		case "list", "sorted", "reversed":
-			return types{{name: "list", item: f.itemsOf(e.Args[0], f.of(e.Args[0]))}}
+			return types{{name: "list", item: f.itemsOf(f.of(e.Args[0]))}}
 		case "abs":
 			return f.of(e.Args[0])
 		}

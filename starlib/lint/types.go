@@ -44,6 +44,22 @@ func join(a, b types) types {
 	return joined
 }
 
+// joinEach is what a value may be that is one of n others; unknown when one of
+// them is, or there is none.
+func joinEach(n int, of func(i int) types) types {
+	var all types
+	for i := range n {
+		t := of(i)
+		if i > 0 {
+			t = join(all, t)
+		}
+		if all = t; len(all) == 0 {
+			return nil
+		}
+	}
+	return all
+}
+
 func sameKind(a, b kind) bool {
 	return a.name == b.name && a.schema == b.schema && a.def == b.def && a.row == b.row &&
 		len(a.item) == len(b.item) && slices.EqualFunc(a.item, b.item, sameKind) && slices.Equal(a.fields, b.fields)
@@ -76,27 +92,17 @@ func (t types) String() string {
 
 // items are what a loop over a value gives.
 func (t types) items() types {
-	var all types
-	for i, k := range t {
-		var item types
-		switch k.name {
+	return joinEach(len(t), func(i int) types {
+		switch t[i].name {
 		case "range", "bytes":
-			item = one("int")
+			return one("int")
 		case "lines":
-			item = one("string")
+			return one("string")
 		case "list", "tuple", "csv rows":
-			item = k.item
+			return t[i].item
 		}
-		if len(item) == 0 {
-			return nil
-		}
-		if i == 0 {
-			all = item
-		} else {
-			all = join(all, item)
-		}
-	}
-	return all
+		return nil
+	})
 }
 
 // looped are the kinds that a for loop goes over.
@@ -136,17 +142,8 @@ func reading(words string) types {
 		return one("tuple")
 	}
 	if strings.Contains(words, " or ") || strings.Contains(words, ", ") {
-		var all types
-		for i, part := range strings.Split(strings.ReplaceAll(words, " or ", ", "), ", ") {
-			t := reading(strings.TrimPrefix(part, "or "))
-			if i > 0 {
-				t = join(all, t)
-			}
-			if all = t; len(all) == 0 {
-				return nil
-			}
-		}
-		return all
+		parts := strings.Split(strings.ReplaceAll(words, " or ", ", "), ", ")
+		return joinEach(len(parts), func(i int) types { return reading(strings.TrimPrefix(parts[i], "or ")) })
 	}
 	switch words {
 	case "None":

@@ -202,7 +202,7 @@ func (f *inference) checkParts(row *starlib.Builtin, e *syntax.CallExpr) {
 	if row.Name != "string.join" || len(e.Args) != 1 {
 		return
 	}
-	t := f.itemsOf(e.Args[0], f.of(e.Args[0]))
+	t := f.itemsOf(f.of(e.Args[0]))
 	if t.named("int", "float", "bool", "NoneType", "path", "list", "tuple", "dict") {
 		f.says(syntax.Start(e.Args[0]), "P5019", "join: in list, want string, got %s", t.typeOf())
 	}
