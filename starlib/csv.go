@@ -2,8 +2,12 @@ package starlib
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
+	"io"
+	"math"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
@@ -194,7 +198,351 @@ func (d *csvDicts) next() (starlark.Value, error) {
 	return row, nil
 }
 
+// bom is the byte order mark that some programs put before UTF-8.
+const bom = '\uFEFF'
+
+// csvRecords reads the records of one CSV file (RFC 4180).
+type csvRecords struct {
+	lines     *lineReader
+	delimiter string
+	line      int // where the last record started, from 1
+
+	fields []string // of the present record
+	text   string   // its present line, without the newline
+	end    string   // that newline
+	at     int      // offset into text
+	size   int      // of the present record, in bytes
+}
+
+func newCSVRecords(c *call, p path, in *bufio.Reader, delimiter string) *csvRecords {
+	return &csvRecords{lines: &lineReader{call: c, path: p, in: in}, delimiter: delimiter}
+}
+
+// next is the next record, valid until the next call; io.EOF after the last.
+// Errors that are not of reading are *diag.Problem.
+func (r *csvRecords) next() ([]string, error) {
+	r.text = ""
+	for r.text == "" {
+		r.size = 0 // blank lines are of no record
+		if err := r.readLine(); err != nil {
+			return nil, err
+		}
+	}
+	r.line = r.lines.line
+	r.fields = r.fields[:0]
+	for {
+		field, last, err := r.field()
+		if err != nil {
+			return nil, err
+		}
+		r.fields = append(r.fields, strings.Clone(field)) // a field that is kept must not keep its record
+		if last {
+			return r.fields, nil
+		}
+	}
+}
+
+// readLine reads the next line of the file.
+func (r *csvRecords) readLine() error {
+	line, err := r.lines.next()
+	if err != nil {
+		return err
+	}
+	if r.lines.line == 1 {
+		line = bytes.TrimPrefix(line, []byte(string(bom)))
+	}
+	n := len(trimNewline(line))
+	text := string(line)
+	r.text, r.end = text[:n], text[n:]
+	r.at = 0
+	r.size += len(text)
+	if r.size > maxRecord {
+		p := r.problem(codeTooLong, r.line, "the record is too long")
+		p.Found = fmt.Sprintf("more than %d MiB", maxRecord>>20)
+		p.Hint = "is there a quote that is never closed?"
+		return p
+	}
+	return nil
+}
+
+// field reads one field and the delimiter behind it; last is true when the
+// record ends with it.
+func (r *csvRecords) field() (field string, last bool, err error) {
+	rest := r.text[r.at:]
+	if strings.HasPrefix(rest, `"`) {
+		return r.quoted()
+	}
+	field, rest, more := strings.Cut(rest, r.delimiter)
+	if i := strings.IndexByte(field, '"'); i >= 0 {
+		p := r.here(r.at+i, "a quote inside a field that is not quoted")
+		p.Hint = `such a field is written "in ""quotes"""`
+		return "", false, p
+	}
+	if i := strings.IndexByte(field, '\r'); i >= 0 {
+		p := r.here(r.at+i, "a carriage return that no newline follows")
+		p.Hint = "lines end with \\n or \\r\\n; a field that has one is written in quotes"
+		return "", false, p
+	}
+	r.at = len(r.text) - len(rest)
+	return field, !more, nil
+}
+
+// quoted reads a field that starts with a quote.
+func (r *csvRecords) quoted() (field string, last bool, err error) {
+	text, line, at := r.text, r.lines.line, r.at
+	var b strings.Builder // of what comes before the last part, when there are several
+	r.at++
+	for {
+		part, rest, closed := strings.Cut(r.text[r.at:], `"`)
+		if !closed { // the field goes on in the next line
+			b.WriteString(part)
+			b.WriteString(r.end)
+			err := r.readLine()
+			if err == io.EOF {
+				return "", false, r.there(text, line, at, "a quote that is never closed")
+			}
+			if err != nil {
+				return "", false, err
+			}
+			continue
+		}
+		r.at = len(r.text) - len(rest)
+		switch {
+		case strings.HasPrefix(rest, `"`):
+			b.WriteString(part)
+			b.WriteByte('"')
+			r.at++
+			continue
+		case rest == "":
+			last = true
+		case strings.HasPrefix(rest, r.delimiter):
+			r.at += len(r.delimiter)
+		default:
+			p := r.here(r.at, "text after a closing quote")
+			p.Hint = "a quote in a quoted field is written twice"
+			return "", false, p
+		}
+		if b.Len() == 0 {
+			return part, last, nil
+		}
+		b.WriteString(part)
+		return b.String(), last, nil
+	}
+}
+
+// here is a complaint of an offset in the present line.
+func (r *csvRecords) here(offset int, what string) *diag.Problem {
+	return r.there(r.text, r.lines.line, offset, what)
+}
+
+// there is a complaint of an offset in a line that was read before.
+func (r *csvRecords) there(text string, line, offset int, what string) *diag.Problem {
+	column := utf8.RuneCountInString(text[:offset]) + 1
+	return r.problem(codeCSV, line, fmt.Sprintf("column %d: %s", column, what))
+}
+
 // problem is a complaint of a line of the file.
 func (r *csvRecords) problem(code diag.Code, line int, what string) *diag.Problem {
 	return &diag.Problem{Code: code, Message: fmt.Sprintf("%s %s:%d: %s", r.lines.call.builtin.Name, shorten(r.lines.path.String()), line, what)}
+}
+
+// csvWriter writes the rows of one csv.write.
+type csvWriter struct {
+	call      *call
+	out       *bufio.Writer
+	header    []string // nil: there is none, and rows are lists of any length
+	delimiter string
+	newline   string
+	special   string // characters that make quotes necessary
+	nonFinite bool   // NaN and the infinities may be written
+	rows      int    // written
+	texts     []string
+}
+
+func csvWrite(c *call) (starlark.Value, error) {
+	p, delimiter, err := c.tableOf()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := c.iterable("rows")
+	if err != nil {
+		return nil, err
+	}
+	w := &csvWriter{call: c, delimiter: delimiter}
+	if w.header, err = c.headerOf(); err != nil {
+		return nil, err
+	}
+	if w.newline, err = c.text("newline", "\r\n"); err != nil {
+		return nil, err
+	}
+	if w.newline != "\r\n" && w.newline != "\n" {
+		return nil, c.refuse("newline", starlark.String(shorten(w.newline)).String(), `"\r\n" or "\n"`)
+	}
+	if w.nonFinite, err = c.boolean("allow_nan", false); err != nil {
+		return nil, err
+	}
+	w.special = w.delimiter + "\"\r\n" + string(bom)
+	_, err = c.replace(p, func(out *bufio.Writer) error {
+		w.out = out
+		if w.header != nil {
+			if err := w.line(w.header); err != nil {
+				return err
+			}
+		}
+		return c.until(rows, w.row)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return starlark.MakeInt(w.rows), nil
+}
+
+// row writes one row.
+func (w *csvWriter) row(v starlark.Value) error {
+	w.texts = w.texts[:0]
+	var err error
+	switch v := v.(type) {
+	case *structure:
+		err = w.named(v.names, v.field)
+	case *starlark.Dict:
+		err = w.dict(v)
+	case starlark.Sequence: // list, tuple, set, range
+		err = w.list(v)
+	default:
+		p := w.problem("the row is no list and no dict")
+		p.Found, p.Wanted = typeName(v), "list, tuple, dict or struct"
+		return p
+	}
+	if err == nil && len(w.texts) == 0 {
+		err = w.problem("the row has no values")
+	}
+	if err != nil {
+		return err
+	}
+	w.rows++
+	return w.line(w.texts)
+}
+
+func (w *csvWriter) list(v starlark.Sequence) error {
+	if w.header != nil && v.Len() != len(w.header) {
+		p := w.problem("the row does not fit the header")
+		p.Found, p.Wanted = plural(v.Len(), "value"), fmt.Sprint(len(w.header))
+		return p
+	}
+	for x := range starlark.Elements(v) {
+		if err := w.value(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *csvWriter) dict(d *starlark.Dict) error {
+	keys := make([]string, 0, d.Len())
+	for k := range d.Entries() {
+		s, ok := k.(starlark.String)
+		if !ok {
+			p := w.problem("the row has a key that is no string")
+			p.Found = typeName(k)
+			return p
+		}
+		keys = append(keys, string(s))
+	}
+	return w.named(keys, func(name string) starlark.Value {
+		if v, found, _ := d.Get(starlark.String(name)); found { // a string can be looked up
+			return v
+		}
+		return nil
+	})
+}
+
+// named writes a row whose values have names; the first one makes the header
+// when there is none.
+func (w *csvWriter) named(names []string, value func(string) starlark.Value) error {
+	if w.header == nil {
+		if w.rows > 0 {
+			p := w.problem("a row with names after rows without")
+			p.Hint = "give the names: csv.write(path, rows, header = [...])"
+			return p
+		}
+		w.header = slices.Clone(names)
+		if err := w.line(w.header); err != nil {
+			return err
+		}
+	}
+	known := 0
+	for _, name := range w.header {
+		v := value(name)
+		if v == nil {
+			w.texts = append(w.texts, "")
+			continue
+		}
+		known++
+		if err := w.value(v); err != nil {
+			return err
+		}
+	}
+	if known == len(names) {
+		return nil
+	}
+	for _, name := range names {
+		if !slices.Contains(w.header, name) {
+			p := w.problem(fmt.Sprintf("the header has no column %q", shorten(name)))
+			if near := diag.Nearest(name, w.header); near != "" {
+				p.Hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			return p
+		}
+	}
+	return nil
+}
+
+// value adds the text of one value to the row.
+func (w *csvWriter) value(v starlark.Value) error {
+	var s string
+	switch v := v.(type) {
+	case starlark.String:
+		s = string(v)
+		if i := invalidUTF8(s); i >= 0 {
+			p := w.problem("a string that is not UTF-8")
+			p.Found, p.Hint = fmt.Sprintf("the byte 0x%02x at offset %d", s[i], i), "write base64.encode(bytes(s))"
+			return p
+		}
+	case starlark.NoneType:
+	case starlark.Float:
+		if f := float64(v); !w.nonFinite && (math.IsNaN(f) || math.IsInf(f, 0)) {
+			p := w.problem("a number that few readers of CSV know")
+			p.Found, p.Wanted, p.Hint = v.String(), "a finite number", "write None for an empty field, or csv.write(path, rows, allow_nan = True)"
+			return p
+		}
+		s = floatText(v)
+	case starlark.Int, starlark.Bool, path, instant, duration:
+		s = v.String()
+	default:
+		p := w.problem("a value that a CSV field cannot hold")
+		p.Found, p.Hint = typeName(v), "write json.encode(x), or str(x)"
+		return p
+	}
+	w.texts = append(w.texts, s)
+	return nil
+}
+
+// line writes the fields of one line, quoted where they have to be.
+func (w *csvWriter) line(fields []string) error {
+	for i, f := range fields {
+		if i > 0 {
+			w.out.WriteString(w.delimiter)
+		}
+		if strings.ContainsAny(f, w.special) || f == "" && len(fields) == 1 { // a blank line would be no row
+			f = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`
+		}
+		w.out.WriteString(f)
+	}
+	_, err := w.out.WriteString(w.newline) // an error of any write above is still there
+	return err
+}
+
+// problem is a complaint of the row that is being written.
+func (w *csvWriter) problem(what string) *diag.Problem {
+	return &diag.Problem{Code: codeRow, Message: fmt.Sprintf("csv.write: row %d: %s", w.rows+1, what), Argument: w.call.place("rows")}
 }
