@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"go.starlark.net/starlark"
@@ -14,7 +15,7 @@ import (
 // makes 16 GiB, one replace() a product, and nothing looks at memory or at a
 // cancel in between. Such an operation is refused before it starts, with its
 // line, so that a body does not die in the middle of it. To get there, the
-// loader rewrites what it compiles (boundstree.go):
+// loader rewrites what it compiles:
 //
 //	a + b          (bounds + a) + b
 //	a * b          (bounds * a) * (bounds * b)
@@ -27,7 +28,7 @@ import (
 // that cannot grow at once, `bounds + a` is a itself, so arithmetic pays a few
 // nanoseconds and nothing else; for a string, a list and the like it is an
 // operand, which looks at both sides before the interpreter's operator runs. The
-// % of a string is ours altogether (formatpercent.go).
+// % of a string is ours altogether (format.go).
 
 const (
 	codeTooLarge diag.Code = "P4006" // one value would be larger than one may be
@@ -252,4 +253,446 @@ func (through) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s", b
 // Binary is the right side as it is.
 func (through) Binary(_ syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	return y, nil
+}
+
+// boundValue is a value of the language itself just before one of its methods
+// is taken.
+type boundValue struct {
+	starlark.HasAttrs
+	bounds *Bounds
+}
+
+// AttrNames are the value's own, and those that it has of us.
+func (v *boundValue) AttrNames() []string { return methodNames(v.HasAttrs) }
+
+// growing says whether a method of that name can make something much larger
+// than its string.
+func growing(name string) bool {
+	switch name {
+	case "join", "replace", "format", "split", "rsplit":
+		return true
+	}
+	return false
+}
+
+// Attr gives our methods, and the value's own, held against the bounds.
+func (v *boundValue) Attr(name string) (starlark.Value, error) {
+	if row := ownMethods()[v.Type()].rows[name]; row != nil {
+		return row.value(v.HasAttrs), nil
+	}
+	own, err := v.HasAttrs.Attr(name)
+	s, isText := v.HasAttrs.(starlark.String)
+	if method, ok := own.(*starlark.Builtin); ok && err == nil && isText && growing(name) {
+		return &boundMethod{Builtin: method, text: string(s), bounds: v.bounds}, nil
+	}
+	return own, err
+}
+
+// boundMethod is a method of a string that looks at what it would make first.
+type boundMethod struct {
+	*starlark.Builtin
+	text   string
+	bounds *Bounds
+}
+
+// CallInternal implements starlark.Callable.
+func (m *boundMethod) CallInternal(thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	c := boundCall{thread: thread, bounds: m.bounds, method: m.Name(), s: m.text, args: args, kwargs: kwargs}
+	var err error
+	switch c.method {
+	case "join":
+		err = c.join()
+	case "replace":
+		err = c.replace()
+	case "format":
+		return c.format()
+	default:
+		err = c.split()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.Builtin.CallInternal(thread, c.args, c.kwargs)
+}
+
+// boundCall is one call of such a method. Where its arguments are wrong it looks
+// away: the method itself complains.
+type boundCall struct {
+	thread *starlark.Thread
+	bounds *Bounds
+	method string
+	s      string
+	args   starlark.Tuple
+	kwargs []starlark.Tuple
+}
+
+// join collects what it is to join, so that a stream is read only once.
+func (c *boundCall) join() error {
+	if len(c.args) != 1 || len(c.kwargs) > 0 {
+		return nil
+	}
+	size := -int64(len(c.s)) // there is one separator less than items
+	switch items := c.args[0].(type) {
+	case *starlark.List:
+		for i := range items.Len() {
+			s, _ := items.Index(i).(starlark.String)
+			size += int64(len(s)) + int64(len(c.s))
+		}
+	case starlark.Tuple:
+		for _, x := range items {
+			s, _ := x.(starlark.String)
+			size += int64(len(s)) + int64(len(c.s))
+		}
+	case starlark.Iterable:
+		taken, err := c.take(items, &size)
+		if err != nil {
+			return err
+		}
+		c.args = starlark.Tuple{taken}
+	}
+	return c.bounds.allow("string", size)
+}
+
+// take reads what is to be joined until it is too much.
+func (c *boundCall) take(items starlark.Iterable, size *int64) (starlark.Tuple, error) {
+	var taken starlark.Tuple
+	m := meter{call: &call{thread: c.thread, builtin: &Builtin{Name: "join"}, run: runOf(c.thread)}}
+	for x := range starlark.Elements(items) {
+		if err := m.tick(); err != nil {
+			return nil, err
+		}
+		s, ok := x.(starlark.String)
+		*size += int64(len(s)) + int64(len(c.s))
+		taken = append(taken, x)
+		if !ok || *size+16*int64(len(taken)) > c.bounds.Most() {
+			break
+		}
+	}
+	*size = max(*size, 16*int64(len(taken)))
+	return taken, nil
+}
+
+func (c *boundCall) replace() error {
+	var from, to string
+	count := -1
+	if err := starlark.UnpackPositionalArgs("replace", c.args, c.kwargs, 2, &from, &to, &count); err != nil {
+		return nil
+	}
+	found := strings.Count(c.s, from)
+	if count >= 0 {
+		found = min(found, count)
+	}
+	return c.bounds.allow("string", int64(len(c.s))+int64(found)*int64(len(to)-len(from)))
+}
+
+// split makes a list of strings: each takes two words of its own and two in the list.
+func (c *boundCall) split() error {
+	const item = 32
+	if int64(len(c.s)+1)*item <= c.bounds.Most()/2 {
+		return nil
+	}
+	parts := 0
+	sep, most := "\n", -1
+	switch {
+	case len(c.args) > 0 && c.args[0] != starlark.None:
+		if starlark.UnpackPositionalArgs(c.method, c.args, c.kwargs, 1, &sep, &most) != nil || sep == "" {
+			return nil
+		}
+		parts = strings.Count(c.s, sep) + 1
+	default:
+		for range strings.FieldsSeq(c.s) {
+			parts++
+		}
+		if len(c.args) > 1 {
+			most, _ = starlark.AsInt32(c.args[1])
+		}
+	}
+	if most >= 0 {
+		parts = min(parts, most+1)
+	}
+	return c.bounds.allow("list", int64(parts)*item)
+}
+
+func (c *boundCall) format() (starlark.Value, error) {
+	m := meter{call: &call{thread: c.thread, builtin: &Builtin{Name: "format"}, run: runOf(c.thread)}}
+	return (&formatter{bounds: c.bounds, tick: m.tick}).format(c.s, c.args, c.kwargs)
+}
+
+// Rewrite puts the bounds into a tree that was parsed and not yet resolved, and
+// has run note where it returns. Positions stay those of the source.
+func (b *Bounds) Rewrite(tree *syntax.File) {
+	rewriteAll(tree.Stmts)
+	for _, stmt := range tree.Stmts {
+		if def, ok := stmt.(*syntax.DefStmt); ok && def.Name.Name == "run" {
+			noteReturns(def.Body)
+		}
+	}
+}
+
+func rewriteAll(stmts []syntax.Stmt) {
+	for _, stmt := range stmts {
+		switch stmt := stmt.(type) {
+		case *syntax.AssignStmt:
+			rewriteAssign(stmt)
+		case *syntax.DefStmt:
+			rewriteParams(stmt.Params)
+			rewriteAll(stmt.Body)
+		case *syntax.ExprStmt:
+			stmt.X = rewrite(stmt.X)
+		case *syntax.ForStmt:
+			rewriteTarget(stmt.Vars)
+			stmt.X = rewrite(stmt.X)
+			rewriteAll(stmt.Body)
+		case *syntax.WhileStmt:
+			stmt.Cond = rewrite(stmt.Cond)
+			rewriteAll(stmt.Body)
+		case *syntax.IfStmt:
+			stmt.Cond = rewrite(stmt.Cond)
+			rewriteAll(stmt.True)
+			rewriteAll(stmt.False)
+		case *syntax.ReturnStmt:
+			stmt.Result = rewrite(stmt.Result)
+		}
+	}
+}
+
+// rewriteParams rewrites the defaults of parameters.
+func rewriteParams(params []syntax.Expr) {
+	for _, p := range params {
+		if p, ok := p.(*syntax.BinaryExpr); ok {
+			p.Y = rewrite(p.Y)
+		}
+	}
+}
+
+// rewriteTarget rewrites what is computed on the left of an assignment.
+func rewriteTarget(target syntax.Expr) {
+	switch t := target.(type) {
+	case *syntax.ParenExpr:
+		rewriteTarget(t.X)
+	case *syntax.IndexExpr:
+		t.X, t.Y = rewrite(t.X), rewrite(t.Y)
+	case *syntax.DotExpr:
+		t.X = rewrite(t.X)
+	case *syntax.TupleExpr:
+		for _, x := range t.List {
+			rewriteTarget(x)
+		}
+	case *syntax.ListExpr:
+		for _, x := range t.List {
+			rewriteTarget(x)
+		}
+	}
+}
+
+func rewriteAssign(stmt *syntax.AssignStmt) {
+	var op syntax.Token
+	switch stmt.Op {
+	case syntax.PLUS_EQ:
+		op = syntax.PLUS
+	case syntax.STAR_EQ:
+		op = syntax.STAR
+	case syntax.PERCENT_EQ:
+		op = syntax.PERCENT
+	}
+	again := same(stmt.LHS)
+	rewriteTarget(stmt.LHS)
+	stmt.RHS = rewrite(stmt.RHS)
+	switch {
+	case op == 0 || again == nil || op == syntax.PLUS && number(stmt.RHS) || op == syntax.STAR && float(stmt.RHS):
+		return
+	case op == syntax.PERCENT: // nothing is changed in place
+		stmt.Op = syntax.EQ
+		stmt.RHS = &syntax.BinaryExpr{X: bounded(op, again, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: stmt.RHS}
+		return
+	}
+	stmt.RHS = &syntax.BinaryExpr{X: &syntax.BinaryExpr{X: name(inPlaceName, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: again},
+		OpPos: stmt.OpPos, Op: op, Y: stmt.RHS}
+}
+
+// same is an expression that is evaluated once more without anybody noticing:
+// a name, or an item or field of one. nil for any other.
+func same(e syntax.Expr) syntax.Expr {
+	switch e := e.(type) {
+	case *syntax.Ident:
+		return name(e.Name, e.NamePos)
+	case *syntax.Literal:
+		return e
+	case *syntax.IndexExpr:
+		x, y := same(e.X), same(e.Y)
+		if x != nil && y != nil {
+			return &syntax.IndexExpr{X: x, Lbrack: e.Lbrack, Y: y, Rbrack: e.Rbrack}
+		}
+	case *syntax.DotExpr:
+		if x := same(e.X); x != nil {
+			return &syntax.DotExpr{X: x, Dot: e.Dot, NamePos: e.NamePos, Name: name(e.Name.Name, e.NamePos)}
+		}
+	}
+	return nil
+}
+
+func name(s string, at syntax.Position) *syntax.Ident { return &syntax.Ident{NamePos: at, Name: s} }
+
+// bounded is an operand with the bounds before it.
+func bounded(op syntax.Token, e syntax.Expr, at syntax.Position) syntax.Expr {
+	return &syntax.BinaryExpr{X: name(boundsName, at), OpPos: at, Op: op, Y: e}
+}
+
+// number says whether e is a number as it stands.
+func number(e syntax.Expr) bool {
+	l, ok := e.(*syntax.Literal)
+	return ok && (l.Token == syntax.INT || l.Token == syntax.FLOAT)
+}
+
+// written says whether e stands in the source whole. The compiler adds up two
+// such sides by itself, before the bounds could see the first.
+func written(e syntax.Expr) bool {
+	switch e := e.(type) {
+	case *syntax.ParenExpr:
+		return written(e.X)
+	case *syntax.Literal, *syntax.ListExpr, *syntax.TupleExpr:
+		return true
+	}
+	return false
+}
+
+func float(e syntax.Expr) bool {
+	l, ok := e.(*syntax.Literal)
+	return ok && l.Token == syntax.FLOAT
+}
+
+// rewrite is e with the bounds in it.
+func rewrite(e syntax.Expr) syntax.Expr {
+	switch e := e.(type) {
+	case nil:
+		return nil
+	case *syntax.BinaryExpr:
+		return rewriteBinary(e)
+	case *syntax.CallExpr:
+		e.Fn = rewrite(e.Fn)
+		rewriteArguments(e.Args)
+	case *syntax.Comprehension:
+		e.Body = rewrite(e.Body)
+		for _, clause := range e.Clauses {
+			switch c := clause.(type) {
+			case *syntax.ForClause:
+				rewriteTarget(c.Vars)
+				c.X = rewrite(c.X)
+			case *syntax.IfClause:
+				c.Cond = rewrite(c.Cond)
+			}
+		}
+	case *syntax.CondExpr:
+		e.Cond, e.True, e.False = rewrite(e.Cond), rewrite(e.True), rewrite(e.False)
+	case *syntax.DictEntry:
+		e.Key, e.Value = rewrite(e.Key), rewrite(e.Value)
+	case *syntax.DictExpr:
+		rewriteList(e.List)
+	case *syntax.DotExpr:
+		e.X = rewrite(e.X)
+		if growing(e.Name.Name) || isOwnMethod(e.Name.Name) {
+			e.X = bounded(syntax.AMP, e.X, e.Dot)
+		}
+	case *syntax.IndexExpr:
+		e.X, e.Y = rewrite(e.X), rewrite(e.Y)
+	case *syntax.LambdaExpr:
+		rewriteParams(e.Params)
+		e.Body = rewrite(e.Body)
+	case *syntax.ListExpr:
+		rewriteList(e.List)
+	case *syntax.ParenExpr:
+		e.X = rewrite(e.X)
+	case *syntax.SliceExpr:
+		e.X, e.Lo, e.Hi, e.Step = rewrite(e.X), rewrite(e.Lo), rewrite(e.Hi), rewrite(e.Step)
+	case *syntax.TupleExpr:
+		rewriteList(e.List)
+	case *syntax.UnaryExpr:
+		e.X = rewrite(e.X)
+	}
+	return e
+}
+
+func rewriteList(list []syntax.Expr) {
+	for i, x := range list {
+		list[i] = rewrite(x)
+	}
+}
+
+// rewriteArguments leaves the names of keywords alone.
+func rewriteArguments(args []syntax.Expr) {
+	for i, a := range args {
+		if kw, ok := a.(*syntax.BinaryExpr); ok && kw.Op == syntax.EQ {
+			kw.Y = rewrite(kw.Y)
+			continue
+		}
+		args[i] = rewrite(a)
+	}
+}
+
+// rewriteBinary puts the bounds before the sides that may grow. Beside a number
+// the other side of + is one too, or the interpreter complains.
+func rewriteBinary(e *syntax.BinaryExpr) syntax.Expr {
+	x, y := e.X, e.Y
+	e.X, e.Y = rewrite(x), rewrite(y)
+	bound := func(side syntax.Expr) syntax.Expr { return bounded(e.Op, side, e.OpPos) }
+	switch e.Op {
+	case syntax.PLUS:
+		if !number(x) && !number(y) && !(written(x) && written(y)) {
+			e.X = bound(e.X)
+		}
+	case syntax.PERCENT: // of a string and a number too: the formats are ours
+		if !number(x) {
+			e.X = bound(e.X)
+		}
+	case syntax.STAR:
+		if float(x) || float(y) {
+			break
+		}
+		if !number(x) {
+			e.X = bound(e.X)
+		}
+		if !number(y) {
+			e.Y = bound(e.Y)
+		}
+	}
+	return e
+}
+
+// What is wrong with a result is found when run has returned, and by then the
+// interpreter no longer knows where. So the tree that is compiled notes it:
+// `return x` of run is `return (return)(x)`, a call at the place of the
+// statement, which costs a quarter of a microsecond.
+
+const returnName = "(return)" // cannot be written in a task file
+
+// noteReturns rewrites the return statements of a function; those of functions
+// inside are their own.
+func noteReturns(stmts []syntax.Stmt) {
+	for _, stmt := range stmts {
+		switch stmt := stmt.(type) {
+		case *syntax.ForStmt:
+			noteReturns(stmt.Body)
+		case *syntax.IfStmt:
+			noteReturns(stmt.True)
+			noteReturns(stmt.False)
+		case *syntax.ReturnStmt:
+			call := &syntax.CallExpr{Fn: name(returnName, stmt.Return), Lparen: stmt.Return, Rparen: stmt.Return}
+			if stmt.Result != nil {
+				call.Args = []syntax.Expr{stmt.Result}
+			}
+			stmt.Result = call
+		}
+	}
+}
+
+// returned notes where the body returns, and gives what it returns. A run that
+// another function called is not the body.
+func returned(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	if run := runOf(thread); run != nil && thread.CallStackDepth() == 2 {
+		run.Returned = callerPosition(thread)
+	}
+	if len(args) == 0 {
+		return starlark.None, nil
+	}
+	return args[0], nil
 }

@@ -258,7 +258,7 @@ func repeated(items []any) string {
 func canonical(plain any) string {
 	switch v := plain.(type) {
 	case json.Number:
-		return exact(v).RatString()
+		return rational(v).RatString()
 	case []any:
 		texts := make([]string, len(v))
 		for i, item := range v {

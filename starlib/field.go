@@ -232,7 +232,7 @@ func (c *call) bound(f *Field, name string, to *json.Number) error {
 	default:
 		return c.wrongType(name, n)
 	}
-	if name == "multiple_of" && exact(*to).Sign() <= 0 {
+	if name == "multiple_of" && rational(*to).Sign() <= 0 {
 		return &diag.Problem{Code: "P2106", Message: "field: `multiple_of`", Found: string(*to), Wanted: "more than 0", Argument: name}
 	}
 	return c.fits(f, name)
@@ -291,7 +291,7 @@ func (c *call) contradiction(f *Field) error {
 				continue
 			}
 			strict := low.name == "gt" || high.name == "lt"
-			if empty(exact(*low.value), exact(*high.value), strict) {
+			if empty(rational(*low.value), rational(*high.value), strict) {
 				return refuse(low.name, high.name, fmt.Sprintf("%s = %s and %s = %s", low.name, *low.value, high.name, *high.value))
 			}
 		}

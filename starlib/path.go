@@ -1,11 +1,14 @@
 package starlib
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -175,4 +178,271 @@ func pathJoin(c *call) (starlark.Value, error) {
 		}
 	}
 	return p, nil
+}
+
+// treeBuiltins are the members of a path that ask about the tree or change it
+// without looking into a file.
+func treeBuiltins() []Builtin {
+	target := Param{Name: "target", Type: "path", Doc: "where to; its folders are made"}
+	pattern := Param{Name: "pattern", Type: "string",
+		Doc: "`*`, `?`, `[abc]`, `[!abc]`, `[a-z]` within a segment; a segment `**` is zero or more folders, and as the last one every file below"}
+	return []Builtin{
+		{Name: "path.exists", Phase: Act, Method: true, Returns: "bool", call: pathExists,
+			Doc: "Whether a file or a folder is there. Nothing is downloaded."},
+		{Name: "path.is_file", Phase: Act, Method: true, Returns: "bool", call: pathIsFile, Doc: "Whether a file is there."},
+		{Name: "path.is_dir", Phase: Act, Method: true, Returns: "bool", call: pathIsDir,
+			Doc: "Whether a folder is there: something is below the path, or the body made it."},
+		{Name: "path.stat", Phase: Act, Method: true, Returns: "struct(size, checksum)", call: pathStat,
+			Doc: "`size` in bytes, 0 for a folder; `checksum` as the store gives it, None for a folder, for a file that was " +
+				"written in this attempt, and where the store has none. Nothing is downloaded. An error when nothing is there.",
+			Example: `(workspace / "raw/a.csv").stat().size`},
+		{Name: "path.iterdir", Phase: Act, Method: true, Returns: "list of path", call: pathIterdir,
+			Doc: "The files and folders directly in a folder, sorted by bytes. An error when the path is no folder."},
+		{Name: "path.glob", Phase: Act, Method: true, Returns: "list of path", call: pathGlob, Params: []Param{pattern},
+			Doc: "The files below the path that match, sorted by bytes; an empty list when none does. Folders never match, names " +
+				"that start with a dot are like any other, braces are plain text, and case matters. Nothing is downloaded.",
+			Example: `workspace.glob("raw/**/*.csv")`},
+		{Name: "path.rglob", Phase: Act, Method: true, Returns: "list of path", call: pathGlob, Params: []Param{pattern},
+			Doc: "The same as `path.glob(\"**/\" + pattern)`.", Example: `workspace.rglob("*.csv")`},
+		{Name: "path.copy", Phase: Act, Method: true, Returns: "path", call: pathCopy, Params: []Param{target},
+			Doc: "Copies a file, or a folder with all in it, and returns the target. A file at the target is replaced; a folder that is not " +
+				"empty is an error. What this attempt has not changed is copied without downloading it.",
+			Example: `(workspace / "raw/a.csv").copy(workspace / "out/a.csv")`},
+		{Name: "path.rename", Phase: Act, Method: true, Returns: "path", call: pathRename, Params: []Param{target},
+			Doc: "Moves a file, or a folder with all in it, and returns the target. A file at the target is replaced; a folder that is not " +
+				"empty is an error. What this attempt has not changed is moved without downloading it."},
+		{Name: "path.unlink", Phase: Act, Method: true, Returns: "None", call: pathUnlink,
+			Params: []Param{{Name: "missing_ok", Type: "bool", Default: "False", Doc: "a file that is not there is no error"}},
+			Doc:    "Removes a file."},
+		{Name: "path.remove_tree", Phase: Act, Method: true, Returns: "None", call: pathRemoveTree,
+			Doc: "Removes a folder and all that is below it. The root itself stays, empty. An error when nothing is there."},
+		{Name: "path.mkdir", Phase: Act, Method: true, Returns: "None", call: pathMkdir,
+			Doc: "Makes a folder, parents included; one that is there already is no error. Writing a file makes its folders anyway, " +
+				"and a published commit holds files only: this is for a `require_dir` guard."},
+	}
+}
+
+// reach is the files of the run and the path that a method was called on.
+func (c *call) reach() (Files, path, error) {
+	if c.run.Files == nil {
+		return nil, "", c.problem(codeWorkspace, "the task has no workspace")
+	}
+	return c.run.Files, c.recv.(path), nil
+}
+
+// stat is the Info of a path; found is false when nothing is there.
+func (c *call) stat() (info workspace.Info, found bool, err error) {
+	files, p, err := c.reach()
+	if err != nil {
+		return info, false, err
+	}
+	info, err = files.Stat(c.run.Context, string(p))
+	switch {
+	case err == nil:
+		return info, true, nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, workspace.ErrNotFolder):
+		return info, false, nil
+	}
+	return info, false, c.fileError(p, err)
+}
+
+func pathExists(c *call) (starlark.Value, error) {
+	_, found, err := c.stat()
+	return starlark.Bool(found), err
+}
+
+func pathIsFile(c *call) (starlark.Value, error) {
+	info, found, err := c.stat()
+	return starlark.Bool(found && !info.Folder), err
+}
+
+func pathIsDir(c *call) (starlark.Value, error) {
+	info, found, err := c.stat()
+	return starlark.Bool(found && info.Folder), err
+}
+
+func pathStat(c *call) (starlark.Value, error) {
+	files, p, err := c.reach()
+	if err != nil {
+		return nil, err
+	}
+	info, err := files.Stat(c.run.Context, string(p))
+	if err != nil {
+		return nil, c.fileError(p, err)
+	}
+	var checksum starlark.Value = starlark.None
+	if info.Checksum != "" {
+		checksum = starlark.String(info.Checksum)
+	}
+	return newStruct("size", starlark.MakeInt64(info.Size), "checksum", checksum), nil
+}
+
+func pathIterdir(c *call) (starlark.Value, error) {
+	files, p, err := c.reach()
+	if err != nil {
+		return nil, err
+	}
+	infos, err := files.ReadDir(c.run.Context, string(p))
+	if err != nil {
+		return nil, c.fileError(p, err)
+	}
+	found := make([]starlark.Value, len(infos))
+	for i, info := range infos {
+		found[i] = path(info.Path)
+	}
+	return starlark.NewList(found), nil
+}
+
+// pathGlob is glob, and rglob too.
+func pathGlob(c *call) (starlark.Value, error) {
+	files, p, err := c.reach()
+	if err != nil {
+		return nil, err
+	}
+	pattern, err := c.text("pattern", "")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := workspace.CompilePattern(pattern); err != nil {
+		return nil, &diag.Problem{Code: codePattern, Message: err.Error(), Argument: c.place("pattern"), Cause: err}
+	}
+	if c.builtin.Name == "path.rglob" {
+		pattern = "**/" + pattern
+	}
+	names, err := files.Glob(c.run.Context, string(p), pattern)
+	if err != nil {
+		return nil, c.fileError(p, err)
+	}
+	found := make([]starlark.Value, len(names))
+	for i, name := range names {
+		found[i] = path(name)
+	}
+	return starlark.NewList(found), nil
+}
+
+func pathCopy(c *call) (starlark.Value, error) {
+	return c.transfer(func(ctx context.Context, files Files, from, to string) error { return files.Copy(ctx, from, to) })
+}
+
+func pathRename(c *call) (starlark.Value, error) {
+	return c.transfer(func(ctx context.Context, files Files, from, to string) error { return files.Rename(ctx, from, to) })
+}
+
+// transfer is what copy and rename share: both ends, and whose fault an error is.
+func (c *call) transfer(do func(ctx context.Context, files Files, from, to string) error) (starlark.Value, error) {
+	files, p, err := c.reach()
+	if err != nil {
+		return nil, err
+	}
+	target, err := c.file("target")
+	if err != nil {
+		return nil, err
+	}
+	if err := do(c.run.Context, files, string(p), string(target)); err != nil {
+		_, at := causeOf(err)
+		if at == string(target) {
+			p = target
+		}
+		return nil, c.fileError(p, err)
+	}
+	return target, nil
+}
+
+func pathUnlink(c *call) (starlark.Value, error) {
+	files, p, err := c.reach()
+	if err != nil {
+		return nil, err
+	}
+	missingOK, err := c.boolean("missing_ok", false)
+	if err != nil {
+		return nil, err
+	}
+	err = files.Remove(c.run.Context, string(p))
+	if err != nil && !(missingOK && errors.Is(err, fs.ErrNotExist)) {
+		return nil, c.fileError(p, err)
+	}
+	return starlark.None, nil
+}
+
+func pathRemoveTree(c *call) (starlark.Value, error) {
+	files, p, err := c.reach()
+	if err != nil {
+		return nil, err
+	}
+	if err := files.RemoveTree(c.run.Context, string(p)); err != nil {
+		return nil, c.fileError(p, err)
+	}
+	return starlark.None, nil
+}
+
+func pathMkdir(c *call) (starlark.Value, error) {
+	files, p, err := c.reach()
+	if err != nil {
+		return nil, err
+	}
+	if err := files.Mkdir(c.run.Context, string(p)); err != nil {
+		return nil, c.fileError(p, err)
+	}
+	return starlark.None, nil
+}
+
+// fileError is the complaint of what Files answered about p.
+func (c *call) fileError(p path, err error) error {
+	if err := c.run.cancelled(); err != nil {
+		return err
+	}
+	cause, _ := causeOf(err)
+	problem := &diag.Problem{Code: codeFile, Cause: err,
+		Message: fmt.Sprintf("%s %s: %s", c.builtin.Name, shorten(p.String()), cause)}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		problem.Message = fmt.Sprintf("%s %s: there is no such file or folder", c.builtin.Name, shorten(p.String()))
+		problem.Hint = c.nearestFile(p)
+	case errors.Is(err, workspace.ErrReadOnly):
+		problem.Code = codeReadOnly
+		problem.Hint = "the task declares workspace_spec(read_only = True): leave that out, or do not write"
+	case errors.Is(err, syscall.EFBIG):
+		problem.Hint = "raise resources(scratch = ...), or write less in one attempt"
+	case errors.Is(err, workspace.ErrIsFolder):
+		problem.Hint = "iterdir(), glob() and remove_tree() are for folders"
+	case !workspace.Repeats(err):
+		problem.Code = codeTransfer
+	}
+	return problem
+}
+
+// causeOf is what is inside all *fs.PathErrors, whose paths may be those of the
+// machine, and the path of the innermost.
+func causeOf(err error) (cause error, path string) {
+	for at := (*fs.PathError)(nil); errors.As(err, &at); {
+		err, path = at.Err, at.Path
+	}
+	return err, path
+}
+
+// nearestFile says what the author may have meant by a path where nothing is.
+func (c *call) nearestFile(p path) string {
+	if p == "" {
+		return ""
+	}
+	infos, err := c.run.Files.ReadDir(c.run.Context, string(p.parent()))
+	if err != nil {
+		return fmt.Sprintf("there is no folder `%s` either", shorten(p.parent().String()))
+	}
+	if len(infos) > 5000 {
+		return "" // a guess is not worth the time
+	}
+	names := make([]string, len(infos))
+	for i, info := range infos {
+		names[i] = path(info.Path).name()
+	}
+	near := diag.Nearest(p.name(), names)
+	if near == "" {
+		return ""
+	}
+	meant, err := p.parent().join(starlark.String(near))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("did you mean `%s`?", shorten(string(meant)))
 }

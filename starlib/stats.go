@@ -8,11 +8,13 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"perago/starlib/exact"
 )
 
 // The module stats: what Python's statistics and NumPy call by the same names.
 // mean, variance, stdev and correlation add up in one pass without rounding
-// (exactsum.go), so that they give the float nearest to the true value, in any
+// (package exact), so that they give the float nearest to the true value, in any
 // order of the items, and keep nothing of a stream. The others collect.
 
 func statsBuiltins() []Builtin {
@@ -99,15 +101,15 @@ func (c *call) finite(i int, v starlark.Value) (float64, error) {
 // moments are the count and the exact sums of the items and of their squares.
 type moments struct {
 	n           int64
-	sum, square exactSum
+	sum, square exact.Sum
 }
 
 func (c *call) moments(name string) (moments, error) {
 	var m moments
 	err := c.eachFinite(name, func(x float64) error {
 		m.n++
-		m.sum.add(x)
-		m.square.addSquare(x)
+		m.sum.Add(x)
+		m.square.AddSquare(x)
 		return nil
 	})
 	return m, err
@@ -117,17 +119,17 @@ func (c *call) moments(name string) (moments, error) {
 // (n*sum(x*x) - sum(x)^2) / n.
 func (m *moments) scatter() *big.Rat {
 	n := new(big.Rat).SetInt64(m.n)
-	sum := m.sum.rat()
-	s := new(big.Rat).Mul(n, m.square.rat())
+	sum := m.sum.Rat()
+	s := new(big.Rat).Mul(n, m.square.Rat())
 	return s.Quo(s.Sub(s, new(big.Rat).Mul(sum, sum)), n)
 }
 
 func statsMean(c *call) (starlark.Value, error) {
-	var sum exactSum
+	var sum exact.Sum
 	n := int64(0)
 	err := c.eachFinite("x", func(x float64) error {
 		n++
-		sum.add(x)
+		sum.Add(x)
 		return nil
 	})
 	if err != nil {
@@ -136,7 +138,7 @@ func statsMean(c *call) (starlark.Value, error) {
 	if n == 0 {
 		return nil, c.noItem()
 	}
-	mean, _ := new(big.Rat).Quo(sum.rat(), new(big.Rat).SetInt64(n)).Float64()
+	mean, _ := new(big.Rat).Quo(sum.Rat(), new(big.Rat).SetInt64(n)).Float64()
 	return starlark.Float(mean), nil
 }
 
@@ -308,7 +310,7 @@ func statsCorrelation(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	var x, y moments
-	var products exactSum
+	var products exact.Sum
 	unequal := func(found string) error {
 		p := c.problem(codeValue, "the two series differ in length")
 		p.Found, p.Wanted = found, fmt.Sprintf("%d items of y, as of x", len(xs))
@@ -320,11 +322,11 @@ func statsCorrelation(c *call) (starlark.Value, error) {
 		}
 		u := xs[y.n]
 		x.n, y.n = x.n+1, y.n+1
-		x.sum.add(u)
-		x.square.addSquare(u)
-		y.sum.add(v)
-		y.square.addSquare(v)
-		products.addProduct(u, v)
+		x.sum.Add(u)
+		x.square.AddSquare(u)
+		y.sum.Add(v)
+		y.square.AddSquare(v)
+		products.AddProduct(u, v)
 		return nil
 	}); err != nil {
 		return nil, err
@@ -340,8 +342,8 @@ func statsCorrelation(c *call) (starlark.Value, error) {
 		return nil, c.problem(codeValue, "one of the series is constant, so they have no correlation")
 	}
 	n := new(big.Rat).SetInt64(y.n)
-	joint := products.rat()
-	joint.Sub(joint, new(big.Rat).Quo(new(big.Rat).Mul(x.sum.rat(), y.sum.rat()), n))
+	joint := products.Rat()
+	joint.Sub(joint, new(big.Rat).Quo(new(big.Rat).Mul(x.sum.Rat(), y.sum.Rat()), n))
 	square := new(big.Rat).Mul(joint, joint)
 	r := root(square.Quo(square, new(big.Rat).Mul(sx, sy)))
 	if joint.Sign() < 0 {

@@ -350,8 +350,8 @@ func enumValue(v starlark.Value) (value any, ok bool) {
 	return nil, false
 }
 
-// exact is a JSON number as it was written. decodeJSON bounds its cost.
-func exact(n json.Number) *big.Rat {
+// rational is a JSON number as it was written. decodeJSON bounds its cost.
+func rational(n json.Number) *big.Rat {
 	r, _ := new(big.Rat).SetString(string(n))
 	return r
 }

@@ -69,7 +69,7 @@ func (v *validator) collect(f *Field) {
 		{"multipleOf", c.MultipleOf, func(n, at *big.Rat) bool { return new(big.Rat).Quo(n, at).IsInt() }},
 	} {
 		if b.text != "" {
-			at := exact(b.text)
+			at := rational(b.text)
 			v.bounds[f] = append(v.bounds[f], bound{b.word, func(n *big.Rat) bool { return b.holds(n, at) }})
 		}
 	}
@@ -194,7 +194,7 @@ func (v *inspection) fault(f *Field, plain any, at *place) *fault {
 		want("format", t.formed(value))
 	case json.Number:
 		if bounds := v.bounds[f]; len(bounds) > 0 {
-			n := exact(value)
+			n := rational(value)
 			for _, b := range bounds {
 				want(b.word, b.holds(n))
 			}
@@ -289,7 +289,7 @@ func (t *Type) takes(plain any) bool {
 // isInteger says whether a value is a whole number, as 5.0 is.
 func isInteger(plain any) bool {
 	n, is := plain.(json.Number)
-	return is && exact(n).IsInt()
+	return is && rational(n).IsInt()
 }
 
 // formed says whether a text has the form that t wants.
@@ -392,7 +392,7 @@ func enumKey(plain any) (key any, ok bool) {
 	case string, bool:
 		return v, true
 	case json.Number:
-		return json.Number(exact(v).RatString()), true
+		return json.Number(rational(v).RatString()), true
 	}
 	return nil, false
 }

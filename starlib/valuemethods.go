@@ -10,9 +10,9 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// This file has the methods of strings, lists, dicts and sets that Python has
+// The methods of strings, lists, dicts and sets that Python has
 // and the interpreter has not, or has otherwise. The loader gets to them by the
-// way of the bounds: `xs.sort` is compiled as `((bounds) & xs).sort` (boundstree.go).
+// way of the bounds: `xs.sort` is compiled as `((bounds) & xs).sort` (bounds.go).
 
 func valueMethods() []Builtin {
 	width := Param{Name: "width", Type: "int", Doc: "characters"}

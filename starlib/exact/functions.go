@@ -1,4 +1,7 @@
-package starlib
+// Package exact has sums and functions of floats that package math gives with an
+// error of several units in the last place, or not at all: they are computed with
+// more precision than a float has, and rounded once at the end.
+package exact
 
 import (
 	"math"
@@ -6,13 +9,10 @@ import (
 	"sync"
 )
 
-// This file holds the functions of floats that package math gives with an error
-// of several units in the last place: logarithms of subnormals and of what is
-// near 1, powers, angles near a multiple of pi/2, gamma. They are computed in
-// numbers of twice the precision and rounded at the end.
-
 // twin is a number of about 106 bits: the sum of two floats, of which the second
-// is less than half a unit in the last place of the first.
+// is less than half a unit in the last place of the first. Package math is several
+// units off for logarithms of subnormals and of what is near 1, for powers, angles
+// near a multiple of pi/2, and gamma.
 type twin struct{ hi, lo float64 }
 
 var (
@@ -99,14 +99,16 @@ func lnTwin(x float64) twin {
 // positive says whether x is above 0 and finite: the other cases are exact in package math.
 func positive(x float64) bool { return x > 0 && !math.IsInf(x, 1) }
 
-func exactLog(x float64) float64 {
+// Log is the natural logarithm of x.
+func Log(x float64) float64 {
 	if !positive(x) {
 		return math.Log(x)
 	}
 	return lnTwin(x).float()
 }
 
-func exactLog2(x float64) float64 {
+// Log2 is the logarithm of x to base 2.
+func Log2(x float64) float64 {
 	if !positive(x) {
 		return math.Log2(x)
 	}
@@ -114,14 +116,16 @@ func exactLog2(x float64) float64 {
 	return twin{float64(k), 0}.add(m.mul(perLn2)).float()
 }
 
-func exactLog10(x float64) float64 {
+// Log10 is the logarithm of x to base 10.
+func Log10(x float64) float64 {
 	if !positive(x) {
 		return math.Log10(x)
 	}
 	return lnTwin(x).mul(perLn10).float()
 }
 
-func exactExp(x float64) float64 {
+// Exp is e**x.
+func Exp(x float64) float64 {
 	if !(math.Abs(x) < 1000) {
 		return math.Exp(x)
 	}
@@ -129,7 +133,8 @@ func exactExp(x float64) float64 {
 	return math.Ldexp(m.float(), k)
 }
 
-func exactPow(x, y float64) float64 {
+// Pow is x**y.
+func Pow(x, y float64) float64 {
 	size := math.Abs(x)
 	if !positive(size) || size == 1 || y == 0 || math.IsInf(y, 0) || math.IsNaN(y) || x < 0 && y != math.Trunc(y) {
 		return math.Pow(x, y)
@@ -146,7 +151,8 @@ func exactPow(x, y float64) float64 {
 	return math.Ldexp(sign*m.float(), k)
 }
 
-func exactSinh(x float64) float64 {
+// Sinh is the hyperbolic sine of x.
+func Sinh(x float64) float64 {
 	size := math.Abs(x)
 	switch {
 	case size < 1e-9 || !(size < 1000):
@@ -158,14 +164,16 @@ func exactSinh(x float64) float64 {
 	return math.Copysign(halfExp(size, -1), x)
 }
 
-func exactCosh(x float64) float64 {
+// Cosh is the hyperbolic cosine of x.
+func Cosh(x float64) float64 {
 	if size := math.Abs(x); size < 1000 {
 		return halfExp(size, 1)
 	}
 	return math.Cosh(x)
 }
 
-func exactTanh(x float64) float64 {
+// Tanh is the hyperbolic tangent of x.
+func Tanh(x float64) float64 {
 	if size := math.Abs(x); size < 1e-9 || !(size < 20) {
 		return math.Tanh(x)
 	}
@@ -242,7 +250,8 @@ func sinCos(x float64) (sin, cos twin) {
 // tiny says that x is its own sine and tangent, or has none.
 func tiny(x float64) bool { return !(math.Abs(x) > 1e-9) || math.IsInf(x, 0) }
 
-func exactSin(x float64) float64 {
+// Sin is the sine of x, in radians.
+func Sin(x float64) float64 {
 	if tiny(x) {
 		return math.Sin(x)
 	}
@@ -250,7 +259,8 @@ func exactSin(x float64) float64 {
 	return sin.float()
 }
 
-func exactCos(x float64) float64 {
+// Cos is the cosine of x, in radians.
+func Cos(x float64) float64 {
 	if tiny(x) {
 		return math.Cos(x)
 	}
@@ -258,7 +268,8 @@ func exactCos(x float64) float64 {
 	return cos.float()
 }
 
-func exactTan(x float64) float64 {
+// Tan is the tangent of x, in radians.
+func Tan(x float64) float64 {
 	if tiny(x) {
 		return math.Tan(x)
 	}
@@ -266,7 +277,8 @@ func exactTan(x float64) float64 {
 	return sin.div(cos).float()
 }
 
-func exactAsin(x float64) float64 {
+// Asin is the angle, in radians, whose sine is x.
+func Asin(x float64) float64 {
 	if tiny(x) || math.Abs(x) >= 1 {
 		return math.Asin(x)
 	}
@@ -275,7 +287,8 @@ func exactAsin(x float64) float64 {
 	return twin{y, 0}.add(twin{x, 0}.add(sin.neg()).div(cos)).float()
 }
 
-func exactAcos(x float64) float64 {
+// Acos is the angle, in radians, whose cosine is x.
+func Acos(x float64) float64 {
 	if tiny(x) || math.Abs(x) >= 1 {
 		return math.Acos(x)
 	}
@@ -284,12 +297,12 @@ func exactAcos(x float64) float64 {
 	return twin{y, 0}.add(cos.add(twin{-x, 0}).div(sin)).float()
 }
 
-// exactAtan2 keeps the sign of y where y/x is too small for a float.
-func exactAtan2(y, x float64) float64 { return math.Copysign(math.Atan2(math.Abs(y), x), y) }
+// Atan2 is the angle of the point (x, y), in radians. It keeps the sign of y where y/x is too small for a float.
+func Atan2(y, x float64) float64 { return math.Copysign(math.Atan2(math.Abs(y), x), y) }
 
-// exactGamma is Stirling's series at 20 or more, brought down by the factors
+// Gamma is the gamma function: Stirling's series at 20 or more, brought down by the factors
 // between.
-func exactGamma(x float64) float64 {
+func Gamma(x float64) float64 {
 	if x != x || x > 171.7 || x < -190 || math.Abs(x) < 1e-300 || x <= 0 && x == math.Trunc(x) {
 		return math.Gamma(x)
 	}

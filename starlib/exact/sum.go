@@ -1,26 +1,27 @@
-package starlib
+package exact
 
 import (
 	"math"
 	"math/big"
 )
 
-// exactBits holds any sum of fewer than 2^60 floats, and of their squares,
+// sumBits holds any sum of fewer than 2^60 floats, and of their squares,
 // without rounding: exponents from -2148 to 2048, and 60 bits of carries.
-const exactBits = 2148 + 2048 + 60
+const sumBits = 2148 + 2048 + 60
 
-// exactSum adds floats without rounding. What has been added is the sum of
+// Sum adds floats without rounding. What has been added is the sum of
 // partials, which do not overlap (Shewchuk, "Adaptive Precision Floating-Point
 // Arithmetic", 1997; Python's math.fsum keeps its sum in the same way), and of
 // rare, whose numbers are so large or small that arithmetic on floats could
 // overflow or lose bits. The zero value is an empty sum.
-type exactSum struct {
+type Sum struct {
 	partials []float64  // ascending, few: they cannot overlap
 	rare     *big.Float // nil: none
 	special  float64    // the sum of the infinities and NaNs that came
 }
 
-func (s *exactSum) add(x float64) {
+// Add adds x.
+func (s *Sum) Add(x float64) {
 	switch {
 	case math.IsInf(x, 0) || math.IsNaN(x):
 		s.special += x
@@ -44,10 +45,11 @@ func (s *exactSum) add(x float64) {
 	s.partials = append(kept, x)
 }
 
-// addSquare adds x*x.
-func (s *exactSum) addSquare(x float64) { s.addProduct(x, x) }
+// AddSquare adds x*x.
+func (s *Sum) AddSquare(x float64) { s.AddProduct(x, x) }
 
-func (s *exactSum) addProduct(x, y float64) {
+// AddProduct adds x*y.
+func (s *Sum) AddProduct(x, y float64) {
 	high := x * y
 	if a := math.Abs(high); high != 0 && (a > 1e250 || a < 1e-250) || high == 0 && x != 0 && y != 0 {
 		if !math.IsInf(x, 0) && !math.IsNaN(x) && !math.IsInf(y, 0) && !math.IsNaN(y) {
@@ -56,23 +58,23 @@ func (s *exactSum) addProduct(x, y float64) {
 			return
 		}
 	}
-	s.add(high)
-	s.add(math.FMA(x, y, -high)) // what the product lost
+	s.Add(high)
+	s.Add(math.FMA(x, y, -high)) // what the product lost
 }
 
-func (s *exactSum) addRare(x *big.Float) {
+func (s *Sum) addRare(x *big.Float) {
 	if s.rare == nil {
-		s.rare = new(big.Float).SetPrec(exactBits)
+		s.rare = new(big.Float).SetPrec(sumBits)
 	}
 	s.rare.Add(s.rare, x)
 }
 
-// infinite says whether an infinity or NaN was added.
-func (s *exactSum) infinite() bool { return s.special != 0 }
+// Infinite says whether an infinity or NaN was added.
+func (s *Sum) Infinite() bool { return s.special != 0 }
 
-// float is the sum, rounded once.
-func (s *exactSum) float() float64 {
-	if s.infinite() {
+// Float is the sum, rounded once.
+func (s *Sum) Float() float64 {
+	if s.Infinite() {
 		return s.special
 	}
 	total := s.exact()
@@ -81,8 +83,8 @@ func (s *exactSum) float() float64 {
 }
 
 // exact is the sum as it is. There must be no infinity in it.
-func (s *exactSum) exact() *big.Float {
-	total := new(big.Float).SetPrec(exactBits)
+func (s *Sum) exact() *big.Float {
+	total := new(big.Float).SetPrec(sumBits)
 	if s.rare != nil {
 		total.Set(s.rare)
 	}
@@ -92,8 +94,8 @@ func (s *exactSum) exact() *big.Float {
 	return total
 }
 
-// rat is the sum as a fraction. There must be no infinity in it.
-func (s *exactSum) rat() *big.Rat {
+// Rat is the sum as a fraction. There must be no infinity in it.
+func (s *Sum) Rat() *big.Rat {
 	r, _ := s.exact().Rat(nil)
 	if r == nil {
 		r = new(big.Rat)
