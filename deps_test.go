@@ -11,8 +11,8 @@ import (
 // table: for every package of this module, the packages of this module that its
 // code (tests apart) may import. A package that is not here fails the test.
 var mayImport = map[string][]string{
-	"perago": {"perago/engine", "perago/engine/isolate", "perago/secret", "perago/starlib", "perago/starlib/diag",
-		"perago/workspace", "perago/workspace/folder", "perago/workspace/lakefs"},
+	"perago": {"perago/engine", "perago/engine/isolate", "perago/engine/logs", "perago/engine/module", "perago/engine/queue", "perago/engine/worker",
+		"perago/secret", "perago/starlib", "perago/starlib/diag", "perago/workspace", "perago/workspace/folder", "perago/workspace/lakefs"},
 	"perago/workspace":           {},
 	"perago/workspace/folder":    {"perago/workspace"},
 	"perago/workspace/memory":    {"perago/workspace"},
@@ -24,12 +24,19 @@ var mayImport = map[string][]string{
 	"perago/starlib":             {"perago/starlib/diag", "perago/starlib/exact", "perago/workspace"},
 	"perago/starlib/lint":        {"perago/starlib", "perago/starlib/diag", "perago/workspace"},
 	"perago/starlib/starlibtest": {"perago/starlib", "perago/starlib/diag", "perago/workspace"},
-	"perago/engine":              {"perago/starlib", "perago/starlib/diag", "perago/starlib/lint", "perago/workspace"},
-	"perago/engine/isolate":      {"perago/engine", "perago/starlib", "perago/starlib/diag", "perago/workspace"},
-	"perago/engine/conductor":    {"perago/engine", "perago/secret"},
-	"perago/engine/queuetest":    {"perago/engine"},
-	"perago/engine/tasktest":     {"perago/engine", "perago/starlib", "perago/starlib/diag", "perago/workspace", "perago/workspace/folder", "perago/workspace/memory"},
-	"perago/cmd/perago":          nil, // the shell: anything but the suites
+	"perago/engine/queue":        {},
+	"perago/engine/heap":         {},
+	"perago/engine/logs":         {"perago/engine/queue", "perago/starlib", "perago/starlib/diag", "perago/workspace"},
+	"perago/engine/module":       {"perago/engine/heap", "perago/starlib", "perago/starlib/diag", "perago/starlib/lint"},
+	"perago/engine": {"perago/engine/heap", "perago/engine/logs", "perago/engine/module", "perago/engine/queue",
+		"perago/starlib", "perago/starlib/diag", "perago/workspace"},
+	"perago/engine/worker":    {"perago/engine", "perago/engine/logs", "perago/engine/module", "perago/engine/queue", "perago/starlib", "perago/workspace"},
+	"perago/engine/isolate":   {"perago/engine", "perago/engine/module", "perago/starlib", "perago/starlib/diag", "perago/workspace"},
+	"perago/engine/conductor": {"perago/engine/queue", "perago/secret"},
+	"perago/engine/queuetest": {"perago/engine/queue"},
+	"perago/engine/tasktest": {"perago/engine", "perago/engine/module", "perago/engine/queue", "perago/starlib", "perago/starlib/diag",
+		"perago/workspace", "perago/workspace/folder", "perago/workspace/memory"},
+	"perago/cmd/perago": nil, // the shell: anything but the suites
 }
 
 // onlyImporter says which package alone may import a library.

@@ -16,12 +16,12 @@ import (
 // each with what it has in their place.
 func TestGoroutinesAreCaught(t *testing.T) {
 	others := map[string]string{
-		"workspace/caught.go":     "is what catches",
-		"engine/loadwatch.go":     "recovers, and hands the panic to who waits",
-		"engine/isolate/pool.go":  "starts processes, each start in Caught",
-		"engine/isolate/child.go": "is in the child: it ends with its body",
-		"engine/lease.go":         "keeps the lease in Caught",
-		"engine/worker.go":        "the worker's own loops: nothing is left to go on without them",
+		"workspace/caught.go":       "is what catches",
+		"engine/module/toplevel.go": "recovers, and hands the panic to who waits",
+		"engine/isolate/pool.go":    "starts processes, each start in Caught",
+		"engine/isolate/child.go":   "is in the child: it ends with its body",
+		"engine/worker/lease.go":    "keeps the lease in Caught",
+		"engine/worker/worker.go":   "the worker's own loops: nothing is left to go on without them",
 	}
 	for _, root := range []string{"engine", "starlib", "workspace"} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -18,8 +18,8 @@ import (
 	"slices"
 	"strings"
 
-	"perago/engine"
 	"perago/engine/isolate"
+	"perago/engine/module"
 	"perago/starlib/diag"
 )
 
@@ -35,7 +35,7 @@ type Task struct {
 	// Name is what the file declares.
 	Name string
 
-	module *engine.Module
+	module *module.Module
 }
 
 // LoadOptions of Load; nil is the zero value.
@@ -57,7 +57,7 @@ func Load(file string, o *LoadOptions) (*Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, list := engine.Load(file, &engine.LoadOptions{Root: o.Root, Host: host})
+	m, list := module.Load(file, &module.Options{Root: o.Root, Host: host})
 	if m == nil || len(list) > 0 {
 		return nil, &Error{Diagnostics: list}
 	}
@@ -66,7 +66,7 @@ func Load(file string, o *LoadOptions) (*Task, error) {
 
 // TaskDef is what Conductor is told of the task, as indented JSON.
 func (t *Task) TaskDef() (json.RawMessage, error) {
-	def, err := engine.TaskDef(t.module.Task)
+	def, err := module.TaskDef(t.module.Task)
 	if err != nil {
 		return nil, &Error{Diagnostics: t.module.Diagnose(err)}
 	}
@@ -75,7 +75,7 @@ func (t *Task) TaskDef() (json.RawMessage, error) {
 
 // Lint is what `perago check` says of a file that loads: errors are what cannot
 // but fail when it runs, warnings what is most likely not meant.
-func (t *Task) Lint() []*Diagnostic { return engine.Lint(t.module) }
+func (t *Task) Lint() []*Diagnostic { return module.Lint(t.module) }
 
 // Diagnostic is one complaint about a task file, its input or its run, with the
 // place, what was found, what was wanted, and what to do.

@@ -16,6 +16,9 @@ import (
 
 	"perago/engine"
 	"perago/engine/isolate"
+	"perago/engine/logs"
+	"perago/engine/module"
+	"perago/engine/queue"
 	"perago/secret"
 	"perago/workspace"
 	"perago/workspace/folder"
@@ -101,12 +104,12 @@ func (l *Lake) Close() {
 }
 
 // Status is Conductor's word for what became of an attempt.
-type Status = engine.Status
+type Status = queue.Status
 
 const (
-	Completed      = engine.Completed
-	Failed         = engine.Failed         // may be tried again
-	FailedTerminal = engine.FailedTerminal // would fail again
+	Completed      = queue.Completed
+	Failed         = queue.Failed         // may be tried again
+	FailedTerminal = queue.FailedTerminal // would fail again
 )
 
 // Change is one file that the body added ("A"), modified ("M") or deleted ("D").
@@ -157,7 +160,7 @@ func (t *Task) Run(ctx context.Context, params any, o *RunOptions) (Result, erro
 	}
 	s.sweep(ctx)
 	// A task of its own, of no workflow: two runs never adopt one another's publication.
-	attempt := engine.Attempt{TaskID: "run-" + strings.ToLower(rand.Text()), Input: input}
+	attempt := queue.Attempt{TaskID: "run-" + strings.ToLower(rand.Text()), Input: input}
 	res := s.run(ctx, t.module, attempt, engine.Hooks{})
 	out := resultOf(res)
 	if res.Status != Completed {
@@ -243,7 +246,7 @@ func (s *site) close() {
 }
 
 // run runs one attempt and tells of it.
-func (s *site) run(ctx context.Context, m *engine.Module, a engine.Attempt, h engine.Hooks) engine.Result {
+func (s *site) run(ctx context.Context, m *module.Module, a queue.Attempt, h engine.Hooks) engine.Result {
 	res := s.runner.Run(ctx, m, a, h)
 	if s.metrics != nil {
 		s.metrics(resultOf(res))
@@ -332,7 +335,7 @@ func (s *site) openFiles(o *RunOptions, root workspace.RootOptions) error {
 	if o.Publish {
 		p := &workspace.Publisher{Store: o.Lake.store}
 		if s.runner.Log != nil {
-			p.Events = engine.LogEvents(s.runner.Log)
+			p.Events = logs.Events(s.runner.Log)
 		}
 		s.runner.Publisher = p
 	}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"perago/engine"
 	"perago/engine/isolate"
+	"perago/engine/queue"
+	"perago/engine/worker"
 	"perago/workspace"
 )
 
@@ -41,14 +42,14 @@ type Leaser interface {
 // tries apart. Input is what Conductor hands out: {"workspace": {"repository",
 // "branch", "refType": "commit", "ref"}, "params": {...}}, without the first on a
 // Folder and for a task without a workspace.
-type Attempt = engine.Attempt
+type Attempt = queue.Attempt
 
 // Report is what a queue is told when an attempt is over.
-type Report = engine.Report
+type Report = queue.Report
 
 var (
-	ErrGone     = engine.ErrGone     // the queue does not count on this attempt any more
-	ErrRejected = engine.ErrRejected // the queue will never take this report
+	ErrGone     = queue.ErrGone     // the queue does not count on this attempt any more
+	ErrRejected = queue.ErrRejected // the queue will never take this report
 )
 
 // Worker serves tasks from a queue, as `perago start` serves them from Conductor.
@@ -79,9 +80,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		s.runner.Body = bodies
 		s.closers = append(s.closers, bodies.Close)
 	}
-	q := queue{w.Queue, nil}
+	q := adapted{w.Queue, nil}
 	q.leaser, _ = w.Queue.(Leaser)
-	e := engine.Worker{RunAttempt: s.run, Queue: q, Leaser: q, Slots: w.Slots, Grace: w.Grace, Sweep: s.sweep, Log: s.runner.Log}
+	e := worker.Worker{RunAttempt: s.run, Queue: q, Leaser: q, Slots: w.Slots, Grace: w.Grace, Sweep: s.sweep, Log: s.runner.Log}
 	for _, t := range w.Tasks {
 		e.Modules = append(e.Modules, t.module)
 	}
@@ -91,16 +92,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	return e.Run(ctx, context.Background())
 }
 
-// queue is a Queue as the engine wants it: one that cannot tell what waits, and
+// adapted is a Queue as the engine wants it: one that cannot tell what waits, and
 // takes no lines of a log.
-type queue struct {
+type adapted struct {
 	Queue
 	leaser Leaser // nil: there are no leases
 }
 
-// Poll implements engine.Queue. Attempts that nothing tells apart could adopt one
+// Poll implements queue.Queue. Attempts that nothing tells apart could adopt one
 // another's publication.
-func (q queue) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]Attempt, error) {
+func (q adapted) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]Attempt, error) {
 	attempts, err := q.Queue.Poll(ctx, task, max, wait)
 	for i := range attempts {
 		if attempts[i].TaskID == "" {
@@ -114,31 +115,31 @@ func (q queue) Poll(ctx context.Context, task string, max int, wait time.Duratio
 	return attempts, err
 }
 
-// Waiting implements engine.Queue.
-func (queue) Waiting(context.Context, []string) ([]string, error) {
-	return nil, engine.ErrUnsupported
+// Waiting implements queue.Queue.
+func (adapted) Waiting(context.Context, []string) ([]string, error) {
+	return nil, queue.ErrUnsupported
 }
 
-// Report implements engine.Queue.
-func (q queue) Report(ctx context.Context, r Report) (next *Attempt, err error) {
+// Report implements queue.Queue.
+func (q adapted) Report(ctx context.Context, r Report) (next *Attempt, err error) {
 	return nil, q.Queue.Report(ctx, r)
 }
 
-// Extend implements engine.Leaser.
-func (q queue) Extend(ctx context.Context, a Attempt) error {
+// Extend implements queue.Leaser.
+func (q adapted) Extend(ctx context.Context, a Attempt) error {
 	if q.leaser == nil {
 		return nil
 	}
 	return q.leaser.Extend(ctx, a)
 }
 
-// Current implements engine.Leaser.
-func (q queue) Current(ctx context.Context, a Attempt) error {
+// Current implements queue.Leaser.
+func (q adapted) Current(ctx context.Context, a Attempt) error {
 	if q.leaser == nil {
 		return nil
 	}
 	return q.leaser.Current(ctx, a)
 }
 
-// Note implements engine.Leaser: the lines are in the Report as well.
-func (queue) Note(context.Context, Attempt, []string) error { return engine.ErrUnsupported }
+// Note implements queue.Leaser: the lines are in the Report as well.
+func (adapted) Note(context.Context, Attempt, []string) error { return queue.ErrUnsupported }

@@ -107,7 +107,7 @@ func TestWorkerThatCannotBegin(t *testing.T) {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
 	}
-	nameless := queue{Queue: &onceQueue{waiting: []Attempt{{}}}}
+	nameless := adapted{Queue: &onceQueue{waiting: []Attempt{{}}}}
 	if _, err := nameless.Poll(t.Context(), "rows.count", 1, 0); err == nil {
 		t.Error("an attempt without a TaskID was taken")
 	}

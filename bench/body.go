@@ -14,6 +14,8 @@ import (
 
 	"perago/engine"
 	"perago/engine/isolate"
+	"perago/engine/module"
+	"perago/engine/queue"
 )
 
 const tiny = `
@@ -30,7 +32,7 @@ func bodies(ctx context.Context, dir string) ([]figure, error) {
 	if err := os.WriteFile(file, []byte(tiny), 0o600); err != nil {
 		return nil, err
 	}
-	m, problems := engine.Load(file, nil)
+	m, problems := module.Load(file, nil)
 	if m == nil {
 		return nil, problems
 	}
@@ -45,11 +47,11 @@ func bodies(ctx context.Context, dir string) ([]figure, error) {
 			}
 		}
 	})
-	attempt := engine.Attempt{Task: "tiny", Input: []byte(`{"params": {"n": 1}}`)}
+	attempt := queue.Attempt{Task: "tiny", Input: []byte(`{"params": {"n": 1}}`)}
 	thread := &engine.Runner{Body: engine.InProcess{}}
 	whole := testing.Benchmark(func(b *testing.B) {
 		for b.Loop() {
-			if res := thread.Run(ctx, m, attempt, engine.Hooks{}); res.Status != engine.Completed {
+			if res := thread.Run(ctx, m, attempt, engine.Hooks{}); res.Status != queue.Completed {
 				b.Fatal(res.Reason)
 			}
 		}
@@ -67,14 +69,14 @@ func bodies(ctx context.Context, dir string) ([]figure, error) {
 // children measures one slot of process mode: with a child that waits, as a
 // worker has it that comes from a poll, in turn with thread mode; and one attempt
 // right after another, each of which waits for the start of its child.
-func children(ctx context.Context, m *engine.Module, a engine.Attempt, thread *engine.Runner) ([]figure, error) {
+func children(ctx context.Context, m *module.Module, a queue.Attempt, thread *engine.Runner) ([]figure, error) {
 	body := isolate.New(isolate.Options{})
 	defer body.Close()
 	process := &engine.Runner{Body: body}
 	var inThread, inChild, backToBack []time.Duration
 	one := func(runner *engine.Runner, times *[]time.Duration) error {
 		start := time.Now()
-		if res := runner.Run(ctx, m, a, engine.Hooks{}); res.Status != engine.Completed {
+		if res := runner.Run(ctx, m, a, engine.Hooks{}); res.Status != queue.Completed {
 			return fmt.Errorf("attempt: %s", res.Reason)
 		}
 		*times = append(*times, time.Since(start))

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"perago/engine"
+	"perago/engine/logs"
 )
 
-func loggerOf(l *engine.Logs) *slog.Logger { return slog.New(l.Handler()) }
+func loggerOf(l *logs.Files) *slog.Logger { return slog.New(l.Handler()) }
 
 // wantLogged looks for records with these messages in the files of a worker's log.
 func wantLogged(t *testing.T, s *site, messages ...string) {

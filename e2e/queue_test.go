@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"perago/e2e/servers"
-	"perago/engine"
 	"perago/engine/conductor"
+	"perago/engine/queue"
 	"perago/engine/queuetest"
 )
 
@@ -64,7 +64,7 @@ func (s conductorServer) Tasks(ctx context.Context, workflow string) ([]queuetes
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, queuetest.Task{ID: run.ID, Retry: run.Retry, Status: engine.Status(run.Status),
+		out = append(out, queuetest.Task{ID: run.ID, Retry: run.Retry, Status: queue.Status(run.Status),
 			Reason: run.Reason, Output: run.Output, Log: lines})
 	}
 	slices.SortStableFunc(out, func(a, b queuetest.Task) int { return cmp.Compare(a.Retry, b.Retry) })

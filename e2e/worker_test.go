@@ -14,11 +14,15 @@ import (
 	"perago/e2e/servers"
 	"perago/engine"
 	"perago/engine/conductor"
+	"perago/engine/logs"
+	"perago/engine/module"
+	"perago/engine/queue"
+	"perago/engine/worker"
 )
 
 // site is a worker on the real Conductor, with its log in a folder of the test.
 type site struct {
-	*engine.Worker
+	*worker.Worker
 	t      *testing.T
 	client *conductor.Client
 	logs   string
@@ -32,9 +36,9 @@ type site struct {
 func newSite(t *testing.T, sources ...string) *site {
 	t.Helper()
 	s := &site{t: t, logs: t.TempDir(), ended: make(chan error, 1)}
-	id := engine.WorkerID("e2e")
+	id := worker.NewID("e2e")
 	s.client = conductor.New(conductor.Options{URL: shared.API(), WorkerID: id})
-	logs, err := engine.OpenLogs(s.logs, id, nil)
+	logs, err := logs.Open(s.logs, id, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,15 +48,15 @@ func newSite(t *testing.T, sources ...string) *site {
 		}
 	})
 	runner := &engine.Runner{Body: engine.InProcess{}, Log: loggerOf(logs)}
-	s.Worker = &engine.Worker{RunAttempt: runner.Run, Queue: s.client, Leaser: s.client, Slots: 2, Log: runner.Log}
+	s.Worker = &worker.Worker{RunAttempt: runner.Run, Queue: s.client, Leaser: s.client, Slots: 2, Log: runner.Log}
 	for _, source := range sources {
 		name := fmt.Sprintf("e2e.worker.%d", rand.Uint32())
 		file := filepath.Join("tasks", name+".star")
-		m, problems := engine.LoadSources(file, "tasks", map[string][]byte{file: []byte(strings.ReplaceAll(source, "NAME", name))})
+		m, problems := module.FromSources(file, "tasks", map[string][]byte{file: []byte(strings.ReplaceAll(source, "NAME", name))})
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		def, err := engine.TaskDef(m.Task)
+		def, err := module.TaskDef(m.Task)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +200,7 @@ func TestOutcomes(t *testing.T) {
 func (s *site) held() (started chan struct{}, release chan struct{}) {
 	started, release = make(chan struct{}, 16), make(chan struct{})
 	run := s.RunAttempt
-	s.RunAttempt = func(ctx context.Context, m *engine.Module, a engine.Attempt, h engine.Hooks) engine.Result {
+	s.RunAttempt = func(ctx context.Context, m *module.Module, a queue.Attempt, h engine.Hooks) engine.Result {
 		started <- struct{}{}
 		select {
 		case <-release:
@@ -247,7 +251,7 @@ func TestForceOnConductor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := w.Tasks[0]; got.Status != "FAILED" || !strings.Contains(got.Reason, engine.ErrForced.Error()) {
+	if got := w.Tasks[0]; got.Status != "FAILED" || !strings.Contains(got.Reason, queue.ErrForced.Error()) {
 		t.Errorf("got %s %q, want FAILED with the reason", got.Status, got.Reason)
 	}
 }

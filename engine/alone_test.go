@@ -12,16 +12,17 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"perago/engine/module"
 	"perago/starlib"
 )
 
-func loadSource(t *testing.T, source string) *Module {
+func loadSource(t *testing.T, source string) *module.Module {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "t.star")
 	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m, problems := Load(file, nil)
+	m, problems := module.Load(file, nil)
 	if m == nil {
 		t.Fatal(problems)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
 )
@@ -17,7 +18,7 @@ type Body interface {
 	// result within the limits of the call. The error is a *BodyError, or context.Cause(ctx) when the body
 	// was ended from outside. Usage is filled in as far as it is known, whatever
 	// the outcome.
-	Run(ctx context.Context, m *Module, call Call) (result json.RawMessage, usage Usage, err error)
+	Run(ctx context.Context, m *module.Module, call Call) (result json.RawMessage, usage Usage, err error)
 }
 
 // BodyError is a body that ended with an error of its own.

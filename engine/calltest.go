@@ -8,18 +8,19 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"perago/engine/module"
 	"perago/starlib"
 )
 
-// CallTest calls a function of a test file with the value that t makes, within
+// CallTest calls a function of the test file m with the value that t makes, within
 // the limits of call, which hold it as they hold a body. t gets the context that
 // ends with the test. The error joins the *LimitError that ended the test to
 // where it was; a panic of perago's own is an error, too.
-func (m *Module) CallTest(ctx context.Context, fn *starlark.Function, call Call, alone *Alone, t func(context.Context) starlark.Value) error {
+func CallTest(ctx context.Context, m *module.Module, fn *starlark.Function, call Call, alone *Alone, t func(context.Context) starlark.Value) error {
 	thread := &starlark.Thread{Name: fn.Name()}
 	lim, ctx, release := limit(ctx, thread, m, fn, call, alone)
 	defer release()
-	run := &starlib.Run{Context: ctx, Now: time.Now, Log: lim.record, Progress: call.Progress, Bounds: &m.bounds}
+	run := &starlib.Run{Context: ctx, Now: time.Now, Log: lim.record, Progress: call.Progress, Bounds: m.Bounds()}
 	run.Attach(thread)
 	err := calledTest(thread, fn, t(ctx))
 	err = errors.Join(err, run.End(ctx))

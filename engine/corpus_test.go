@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
@@ -72,11 +73,11 @@ func corpusStore(t *testing.T, dir string) (*memory.Store, string) {
 // wrong is all that perago has to say of a task file.
 func wrong(t *testing.T, file string, store workspace.Reader, commit string) diag.List {
 	t.Helper()
-	m, list := engine.Load(file, nil)
+	m, list := module.Load(file, nil)
 	if m == nil {
 		return list
 	}
-	list = append(list, engine.Lint(m)...)
+	list = append(list, module.Lint(m)...)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

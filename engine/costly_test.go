@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"perago/engine"
+	"perago/engine/queue"
 	"perago/starlib"
 )
 
@@ -16,9 +17,9 @@ import (
 func TestCostlyInputIsTerminal(t *testing.T) {
 	f := newFixture(t, map[string]string{"raw/a.csv": "x"})
 	m := load(t, "task(name = \"t\", params = schema(xs = list_of(anything())))\n\ndef run(params):\n    return {}\n")
-	res := f.runner.Run(t.Context(), m, engine.Attempt{Input: []byte(`{"params": {"xs": [` + strings.Repeat(`{},`, 300_000) + `0]}}`)}, engine.Hooks{})
+	res := f.runner.Run(t.Context(), m, queue.Attempt{Input: []byte(`{"params": {"xs": [` + strings.Repeat(`{},`, 300_000) + `0]}}`)}, engine.Hooks{})
 	want := "/params: the check takes too much: got more than 128 MiB of memory, want at most 128 MiB"
-	if res.Status != engine.FailedTerminal || !strings.HasPrefix(res.Reason, want) {
+	if res.Status != queue.FailedTerminal || !strings.HasPrefix(res.Reason, want) {
 		t.Errorf("got %s %q, want a terminal %q", res.Status, res.Reason, want)
 	}
 }
@@ -28,9 +29,9 @@ func TestCheckOfTheInputIsCancelled(t *testing.T) {
 	f := newFixture(t, map[string]string{"raw/a.csv": "x"})
 	m := load(t, "task(name = \"t\", params = schema(xs = list_of(union(*[list_of(one_of(i)) for i in range(1000)]))))\n\ndef run(params):\n    return {}\n")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(engine.ErrForced)
-	res := f.runner.Run(ctx, m, engine.Attempt{Input: []byte(`{"params": {"xs": [` + strings.Repeat(`[""],`, 300_000) + `0]}}`)}, engine.Hooks{})
-	if res.Status != engine.Failed || !errors.Is(res.Err, engine.ErrForced) {
+	cancel(queue.ErrForced)
+	res := f.runner.Run(ctx, m, queue.Attempt{Input: []byte(`{"params": {"xs": [` + strings.Repeat(`[""],`, 300_000) + `0]}}`)}, engine.Hooks{})
+	if res.Status != queue.Failed || !errors.Is(res.Err, queue.ErrForced) {
 		t.Errorf("got %s %v, want the cause of the cancel", res.Status, res.Err)
 	}
 }

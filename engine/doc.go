@@ -1,6 +1,6 @@
-// Package engine runs one attempt, and the loop around it: load a task file,
-// make its TaskDef, and for every attempt the pipeline of Runner.Run.
+// Package engine runs one attempt of a task: from its input, through its guards
+// and its body, to what is published and reported. Run in run.go is the path.
 //
-// No type of an SDK is in it: Conductor is behind Queue and Leaser, the
-// versioned store behind package workspace.
+// No type of an SDK is in it: Conductor is behind package queue, the versioned
+// store behind package workspace. The loop around attempts is engine/worker.
 package engine

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"perago/engine/logs"
+	"perago/engine/module"
+	"perago/engine/queue"
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
@@ -18,10 +21,10 @@ import (
 // execution is the state of one Run: the steps that Runner.run names, in its order.
 type execution struct {
 	*Runner
-	module  *Module
-	attempt Attempt
+	module  *module.Module
+	attempt queue.Attempt
 	hooks   Hooks
-	redact  *redactor
+	redact  *logs.Redactor
 	log     *slog.Logger
 	started time.Time
 	res     Result
@@ -34,7 +37,7 @@ type place struct {
 	overlay *workspace.Overlay
 }
 
-func (r *Runner) begin(m *Module, a Attempt, h Hooks) *execution {
+func (r *Runner) begin(m *module.Module, a queue.Attempt, h Hooks) *execution {
 	log := r.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -84,7 +87,7 @@ func (x *execution) open(ctx context.Context, ref workspace.Ref) (*place, error)
 func (x *execution) close(p *place) {
 	u := p.overlay.Usage()
 	x.res.Files, x.res.Phases.List = u, u.ListTime
-	x.log.Info("listed", "objects", u.ObjectsListed, "ms", milliseconds(u.ListTime), "cached", u.ListCached)
+	x.log.Info("listed", "objects", u.ObjectsListed, "ms", logs.Milliseconds(u.ListTime), "cached", u.ListCached)
 	x.log.Info("fetched", "objects", u.ObjectsFetched, "bytes", u.BytesFetched, "hits", u.ObjectsHit)
 	if n := p.overlay.Unnameable(); n > 0 {
 		x.log.Warn("objects left out of the view: the file API cannot name them", "objects", n)
@@ -94,7 +97,7 @@ func (x *execution) close(p *place) {
 		keep = x.Keep
 	}
 	if err := errors.Join(p.overlay.Close(), p.dir.Close(keep)); err != nil {
-		x.log.Warn("attempt folder not removed; the next sweep does it", "error", x.redact.text(err.Error()))
+		x.log.Warn("attempt folder not removed; the next sweep does it", "error", x.redact.Text(err.Error()))
 	}
 }
 
@@ -150,7 +153,7 @@ func (x *execution) guards(ctx context.Context, p *place, side when) error {
 	}
 	var list diag.List
 	for _, f := range failures {
-		x.log.Warn("guard failed", "guard", f.Guard.String(), "side", name, "found", x.redact.line(f.Found), "wanted", f.Wanted)
+		x.log.Warn("guard failed", "guard", f.Guard.String(), "side", name, "found", x.redact.Line(f.Found), "wanted", f.Wanted)
 		d := &diag.Diagnostic{Code: code, Severity: diag.Error,
 			Message: fmt.Sprintf("%s guard %s does not hold", name, f.Guard), Found: f.Found, Wanted: f.Wanted}
 		x.placeAt(d, at[f.Index])
@@ -284,11 +287,11 @@ func (x *execution) complete(ref *workspace.Ref, result json.RawMessage, err err
 // record logs one record of the body, without secrets.
 func (x *execution) record(r starlib.Record) {
 	attrs := []slog.Attr{slog.String("at", diag.Printable(fmt.Sprintf("%s:%d", r.At.File, r.At.Line)))}
-	message := x.redact.line(r.Message)
+	message := x.redact.Line(r.Message)
 	var line strings.Builder
 	fmt.Fprintf(&line, "%s %s %s", r.Level, attrs[0].Value, message)
 	for _, f := range r.Fields {
-		key, value := x.redact.line(f.Key), x.redact.value(f.Value)
+		key, value := x.redact.Line(f.Key), x.redact.Value(f.Value)
 		attrs = append(attrs, slog.Attr{Key: "field." + key, Value: value})
 		fmt.Fprintf(&line, " %s=%s", key, value)
 	}
@@ -300,9 +303,9 @@ func (x *execution) record(r starlib.Record) {
 
 // progress passes a report on, without secrets: a number that is one counts as 0.
 func (x *execution) progress(p starlib.Progress) {
-	p.Message = x.redact.line(p.Message)
+	p.Message = x.redact.Line(p.Message)
 	for _, n := range []*float64{&p.Done, &p.Total} {
-		if x.redact.float(*n) {
+		if x.redact.Float(*n) {
 			*n = 0
 		}
 	}
@@ -314,17 +317,15 @@ func (x *execution) progress(p starlib.Progress) {
 func (x *execution) logFinished() {
 	res, p := x.res, x.res.Phases
 	level := slog.LevelInfo
-	if res.Status != Completed {
+	if res.Status != queue.Completed {
 		level = slog.LevelWarn
 	}
 	x.log.Log(context.Background(), level, "attempt finished",
 		"status", string(res.Status), "reason", res.Reason, "story", res.Story,
-		"load_ms", milliseconds(p.Load), "list_ms", milliseconds(p.List), "pre_ms", milliseconds(p.Pre), "body_ms", milliseconds(p.Body),
-		"post_ms", milliseconds(p.Post), "publish_ms", milliseconds(p.Publish), "total_ms", milliseconds(time.Since(x.started)),
+		"load_ms", logs.Milliseconds(p.Load), "list_ms", logs.Milliseconds(p.List), "pre_ms", logs.Milliseconds(p.Pre), "body_ms", logs.Milliseconds(p.Body),
+		"post_ms", logs.Milliseconds(p.Post), "publish_ms", logs.Milliseconds(p.Publish), "total_ms", logs.Milliseconds(time.Since(x.started)),
 		"steps", res.Body.Steps, "peak_bytes", res.Body.PeakBytes, "process_bytes", res.Body.ProcessBytes,
 		"objects_listed", res.Files.ObjectsListed, "objects_read", res.Files.ObjectsRead, "bytes_read", res.Files.BytesRead,
 		"objects_fetched", res.Files.ObjectsFetched, "bytes_fetched", res.Files.BytesFetched,
-		"memory_limit", res.Limits.Memory, "wall_limit_ms", milliseconds(res.Limits.Wall), "step_limit", res.Limits.Steps)
+		"memory_limit", res.Limits.Memory, "wall_limit_ms", logs.Milliseconds(res.Limits.Wall), "step_limit", res.Limits.Steps)
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -5,9 +5,9 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 	"time"
 
+	"perago/engine/heap"
 	"perago/starlib"
 )
 
@@ -60,29 +60,6 @@ func (l *limiter) noteStuck(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-// heap is one look at this process's own memory, in bytes.
-type heap struct {
-	held int64 // objects and goroutine stacks, garbage included
-	live int64 // the same as the last collection found it, without garbage
-}
-
-// heapReader reads runtime metrics without garbage of its own.
-type heapReader []metrics.Sample
-
-func newHeapReader() heapReader {
-	return heapReader{
-		{Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/memory/classes/heap/stacks:bytes"},
-		{Name: "/gc/heap/live:bytes"},
-	}
-}
-
-func (r heapReader) read() heap {
-	metrics.Read(r)
-	objects, stacks, live := r[0].Value.Uint64(), r[1].Value.Uint64(), r[2].Value.Uint64()
-	return heap{held: int64(objects + stacks), live: int64(live + stacks)}
-}
-
 // prepareHeap sets up what holds from the first step of the body: no single
 // value reaches from below the limit to the fence behind it, and garbage is
 // collected at the limit, not at twice what was live. Nothing of it is undone:
@@ -101,23 +78,23 @@ func (l *limiter) boundHeap(done <-chan struct{}, most int64) {
 	if most == 0 {
 		most = math.MaxInt64
 	}
-	reader := newHeapReader()
-	base := reader.read()
+	reader := heap.NewReader()
+	base := reader.Read()
 	warned, warnedValue := false, false
 	tick := time.NewTicker(heapWatch)
 	defer tick.Stop()
 	for {
-		now := reader.read()
-		if now.held > most {
+		now := reader.Read()
+		if now.Held > most {
 			runtime.GC()
-			now = reader.read()
+			now = reader.Read()
 		}
-		live := max(0, now.live-base.live)
+		live := max(0, now.Live-base.Live)
 		if live > most && live <= most+most/4 {
 			// What a body makes while a collection runs counts as live in it. A
 			// second one tells garbage that was made fast from what stays.
 			runtime.GC()
-			live = min(live, max(0, reader.read().live-base.live))
+			live = min(live, max(0, reader.Read().Live-base.Live))
 		}
 		l.rise(live)
 		if live > most/2 && !warned { // also when the limit was passed between two looks

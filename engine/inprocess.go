@@ -9,6 +9,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
 )
@@ -21,11 +22,11 @@ type InProcess struct {
 }
 
 // Run implements Body.
-func (b InProcess) Run(ctx context.Context, m *Module, call Call) (json.RawMessage, Usage, error) {
+func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.RawMessage, Usage, error) {
 	thread := &starlark.Thread{Name: m.Task.Name}
 	lim, ctx, release := limit(ctx, thread, m, m.Body, call, b.Alone)
 	defer release()
-	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: time.Now, Bounds: &m.bounds}
+	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: time.Now, Bounds: m.Bounds()}
 	if b.Alone != nil {
 		run.Enter = b.Alone.Enter
 	}
@@ -59,7 +60,7 @@ func (b InProcess) Run(ctx context.Context, m *Module, call Call) (json.RawMessa
 
 // checkResult holds a result against the schema of its task: it may cost as much
 // as the body, so the limits of the body hold for it too.
-func checkResult(ctx context.Context, m *Module, raw json.RawMessage) error {
+func checkResult(ctx context.Context, m *module.Module, raw json.RawMessage) error {
 	list, err := m.Task.CheckResult(starlib.Within{Context: ctx}, raw)
 	if err == nil && len(list) > 0 {
 		err = list
@@ -69,7 +70,7 @@ func checkResult(ctx context.Context, m *Module, raw json.RawMessage) error {
 
 // callBody calls run and closes what it left open. A panic inside a builtin is
 // an error of the body, with the Starlark stack.
-func callBody(ctx context.Context, thread *starlark.Thread, m *Module, run *starlib.Run, params starlib.Params) (value starlark.Value, err error) {
+func callBody(ctx context.Context, thread *starlark.Thread, m *module.Module, run *starlib.Run, params starlib.Params) (value starlark.Value, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: thread.CallStack().String() + "\n" + string(debug.Stack())}
@@ -86,7 +87,7 @@ func callBody(ctx context.Context, thread *starlark.Thread, m *Module, run *star
 // bodyError says what ended a body. What stopped it from outside comes first: a
 // cancelled thread's own error has only the text of it. Then the error that an
 // iterator kept, then what the interpreter returned.
-func bodyError(ctx context.Context, m *Module, run *starlib.Run, err error) error {
+func bodyError(ctx context.Context, m *module.Module, run *starlib.Run, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		var passed *LimitError
 		if !errors.As(cause, &passed) {
@@ -119,7 +120,7 @@ func limitDiagnostic(e *LimitError, at diag.List) *diag.Diagnostic {
 }
 
 // atReturn gives diagnostics of a result the place of its return statement.
-func atReturn(m *Module, run *starlib.Run, list diag.List) diag.List {
+func atReturn(m *module.Module, run *starlib.Run, list diag.List) diag.List {
 	at := run.Returned
 	for _, d := range list {
 		if d.File == "" {
@@ -130,7 +131,7 @@ func atReturn(m *Module, run *starlib.Run, list diag.List) diag.List {
 }
 
 // atBody gives diagnostics without a place that of `def run`.
-func atBody(m *Module, list diag.List) diag.List {
+func atBody(m *module.Module, list diag.List) diag.List {
 	pos := m.Body.Position()
 	for _, d := range list {
 		if d.File == "" {

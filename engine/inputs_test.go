@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"perago/engine"
+	"perago/engine/module"
+	"perago/engine/queue"
 )
 
 // TestWrongInputs holds every wrong input of testdata/input against its golden
@@ -19,13 +21,13 @@ func TestWrongInputs(t *testing.T) {
 	if err != nil || len(files) < 60 {
 		t.Fatalf("got %d wrong inputs (%v), want at least 60", len(files), err)
 	}
-	modules := map[string]*engine.Module{}
+	modules := map[string]*module.Module{}
 	for _, file := range files {
 		name := strings.TrimSuffix(file, ".json")
 		t.Run(name, func(t *testing.T) {
 			task, _, _ := strings.Cut(name, "-")
 			if modules[task] == nil {
-				m, list := engine.Load(task+".star", nil)
+				m, list := module.Load(task+".star", nil)
 				if m == nil {
 					t.Fatal(list)
 				}
@@ -36,9 +38,9 @@ func TestWrongInputs(t *testing.T) {
 				t.Fatal(err)
 			}
 			runner := &engine.Runner{Body: engine.InProcess{}}
-			result := runner.Run(context.Background(), modules[task], engine.Attempt{Task: task, Input: raw}, engine.Hooks{})
-			if result.Status != engine.FailedTerminal {
-				t.Fatalf("got %s, want %s: a retry gets the same input", result.Status, engine.FailedTerminal)
+			result := runner.Run(context.Background(), modules[task], queue.Attempt{Task: task, Input: raw}, engine.Hooks{})
+			if result.Status != queue.FailedTerminal {
+				t.Fatalf("got %s, want %s: a retry gets the same input", result.Status, queue.FailedTerminal)
 			}
 			if len(result.Diagnostics) == 0 {
 				t.Fatal("nothing is wrong with it")

@@ -12,6 +12,8 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"perago/engine/logs"
+	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
@@ -91,10 +93,10 @@ type limiter struct {
 // context it returns ends, with the *LimitError or the cause of ctx, when the
 // body has to stop; release must be called when the body has returned, and
 // waits for what limit started.
-func limit(ctx context.Context, thread *starlark.Thread, m *Module, body *starlark.Function, call Call, alone *Alone) (*limiter, context.Context, func()) {
+func limit(ctx context.Context, thread *starlark.Thread, m *module.Module, body *starlark.Function, call Call, alone *Alone) (*limiter, context.Context, func()) {
 	inner, cancel := context.WithCancelCause(ctx)
 	pos := body.Position()
-	lim := &limiter{thread: thread, limits: call.Limits, alone: alone, bounds: &m.bounds, cancel: cancel, log: call.Log,
+	lim := &limiter{thread: thread, limits: call.Limits, alone: alone, bounds: m.Bounds(), cancel: cancel, log: call.Log,
 		at: starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)}}
 	lim.boundSteps()
 	done := make(chan struct{})
@@ -208,7 +210,7 @@ func clip(r starlib.Record) (starlib.Record, int) {
 		case left < len("…"):
 			return ""
 		case len(s) > left:
-			s = cutBytes(s, left)
+			s = logs.Cut(s, left)
 		}
 		left -= len(s)
 		return s

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"perago/engine/queue"
 	"perago/starlib/diag"
 	"perago/workspace"
 )
@@ -49,7 +50,7 @@ type PanicError = workspace.PanicError
 //	everything else                                    failed: Conductor retries as the TaskDef says
 //
 // on is retry(on = ...) of the task.
-func statusOf(err error, on string) Status {
+func statusOf(err error, on string) queue.Status {
 	var (
 		input *InputError
 		guard *GuardError
@@ -61,23 +62,23 @@ func statusOf(err error, on string) Status {
 	)
 	switch {
 	case err == nil:
-		return Completed
+		return queue.Completed
 	case errors.As(err, &doubt): // before what it wraps
-		return Failed
+		return queue.Failed
 	case errors.As(err, &input):
-		return FailedTerminal
+		return queue.FailedTerminal
 	case errors.Is(err, workspace.ErrUnknownRepository), errors.Is(err, workspace.ErrUnknownCommit):
-		return FailedTerminal
+		return queue.FailedTerminal
 	case errors.As(err, &guard) && !guard.Post:
-		return FailedTerminal
+		return queue.FailedTerminal
 	case errors.As(err, &body) && body.Terminal:
-		return FailedTerminal
+		return queue.FailedTerminal
 	case errors.As(err, &race), errors.As(err, &moved), errors.As(err, &found):
-		return FailedTerminal
+		return queue.FailedTerminal
 	case on == "transient" && repeats(err):
-		return FailedTerminal
+		return queue.FailedTerminal
 	}
-	return Failed
+	return queue.Failed
 }
 
 // repeats says whether another attempt on the same commit must fail in the same
@@ -160,7 +161,7 @@ func codeOf(err error) diag.Code {
 		return "P4902"
 	case errors.As(err, &race):
 		return "P4903"
-	case errors.Is(err, ErrGone), errors.Is(err, ErrLeaseLost), errors.Is(err, ErrForced):
+	case errors.Is(err, queue.ErrGone), errors.Is(err, queue.ErrLeaseLost), errors.Is(err, queue.ErrForced):
 		return "P4904"
 	case errors.As(err, &fault):
 		return "P4999"
@@ -187,7 +188,7 @@ func story(list diag.List) string {
 
 // Refused is the Result of an attempt whose input cannot even be read, so that
 // there was nothing for a Runner to do.
-func (r *Runner) Refused(a Attempt, found diag.List) Result {
+func (r *Runner) Refused(a queue.Attempt, found diag.List) Result {
 	err := &InputError{found}
 	return Result{Attempt: a, Status: statusOf(err, ""), Err: err, Diagnostics: found, Reason: reason(found, "", r.ReasonMax), Story: story(found)}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"perago/engine/queue"
 	"perago/starlib/diag"
 	"perago/workspace"
 )
@@ -16,28 +17,28 @@ func TestStatusOf(t *testing.T) {
 	list := diag.List{{Message: "m"}}
 	for _, tt := range []struct {
 		err  error
-		want Status
+		want queue.Status
 	}{
-		{nil, Completed},
-		{&InputError{list}, FailedTerminal},
-		{fmt.Errorf("head: %w", workspace.ErrUnknownRepository), FailedTerminal},
-		{fmt.Errorf("list: %w", workspace.ErrUnknownCommit), FailedTerminal},
-		{&GuardError{Failures: list}, FailedTerminal},
-		{&GuardError{Failures: list, Post: true}, Failed},
-		{&BodyError{Diagnostics: list, Terminal: true}, FailedTerminal},
-		{&BodyError{Diagnostics: list}, Failed},
-		{fmt.Errorf("publish: %w", &workspace.LostRaceError{}), FailedTerminal},
-		{fmt.Errorf("publish: %w", &workspace.MovedError{}), FailedTerminal},
-		{&AdoptedError{Diagnostics: list}, FailedTerminal},
-		{&workspace.DoubtError{Err: &workspace.MovedError{}}, Failed},
-		{fmt.Errorf("%w: %w", workspace.ErrNotCurrent, ErrGone), Failed},
-		{&workspace.HookError{}, Failed},
-		{&workspace.DirtyError{}, Failed},
-		{workspace.ErrUnknownBranch, Failed},
-		{ErrLeaseLost, Failed},
-		{ErrForced, Failed},
-		{&PanicError{Value: 1}, Failed},
-		{io.ErrUnexpectedEOF, Failed},
+		{nil, queue.Completed},
+		{&InputError{list}, queue.FailedTerminal},
+		{fmt.Errorf("head: %w", workspace.ErrUnknownRepository), queue.FailedTerminal},
+		{fmt.Errorf("list: %w", workspace.ErrUnknownCommit), queue.FailedTerminal},
+		{&GuardError{Failures: list}, queue.FailedTerminal},
+		{&GuardError{Failures: list, Post: true}, queue.Failed},
+		{&BodyError{Diagnostics: list, Terminal: true}, queue.FailedTerminal},
+		{&BodyError{Diagnostics: list}, queue.Failed},
+		{fmt.Errorf("publish: %w", &workspace.LostRaceError{}), queue.FailedTerminal},
+		{fmt.Errorf("publish: %w", &workspace.MovedError{}), queue.FailedTerminal},
+		{&AdoptedError{Diagnostics: list}, queue.FailedTerminal},
+		{&workspace.DoubtError{Err: &workspace.MovedError{}}, queue.Failed},
+		{fmt.Errorf("%w: %w", workspace.ErrNotCurrent, queue.ErrGone), queue.Failed},
+		{&workspace.HookError{}, queue.Failed},
+		{&workspace.DirtyError{}, queue.Failed},
+		{workspace.ErrUnknownBranch, queue.Failed},
+		{queue.ErrLeaseLost, queue.Failed},
+		{queue.ErrForced, queue.Failed},
+		{&PanicError{Value: 1}, queue.Failed},
+		{io.ErrUnexpectedEOF, queue.Failed},
 	} {
 		if got := statusOf(tt.err, "any"); got != tt.want {
 			t.Errorf("statusOf(%v) = %s, want %s", tt.err, got, tt.want)
@@ -71,19 +72,19 @@ func TestStatusOfTransient(t *testing.T) {
 		{body("P4901"), false},
 		{body("P4999"), false},
 		{&PanicError{Value: 1}, false},
-		{ErrLeaseLost, false},
+		{queue.ErrLeaseLost, false},
 		{&workspace.HookError{}, false},
 		{&workspace.DoubtError{Err: &workspace.MovedError{}}, false},
 		{io.ErrUnexpectedEOF, false},
 	} {
-		want := Failed
+		want := queue.Failed
 		if tt.repeats {
-			want = FailedTerminal
+			want = queue.FailedTerminal
 		}
 		if got := statusOf(tt.err, "transient"); got != want {
 			t.Errorf("statusOf(%v, transient) = %s, want %s", tt.err, got, want)
 		}
-		if got := statusOf(tt.err, "any"); got != Failed {
+		if got := statusOf(tt.err, "any"); got != queue.Failed {
 			t.Errorf("statusOf(%v, any) = %s, want FAILED", tt.err, got)
 		}
 	}

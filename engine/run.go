@@ -10,6 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"perago/engine/logs"
+	"perago/engine/module"
+	"perago/engine/queue"
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
@@ -44,8 +47,8 @@ type Runner struct {
 
 // Result is what became of one attempt. There always is one.
 type Result struct {
-	Attempt     Attempt
-	Status      Status
+	Attempt     queue.Attempt
+	Status      queue.Status
 	Reason      string          // "" when completed; at most ReasonMax characters
 	Output      json.RawMessage // the envelope; nil unless completed
 	Diagnostics diag.List
@@ -58,8 +61,11 @@ type Result struct {
 	Limits      Limits // that were in force
 	Err         error  // what Status was decided from; nil when completed. It may hold a secret: Diagnostics do not
 
-	redact *redactor // for what else is logged of it
+	redact *logs.Redactor // for what else is logged of it
 }
+
+// Redact hides the secrets of the attempt in a text.
+func (r Result) Redact(text string) string { return r.redact.Text(text) }
 
 // Phases are the times one attempt spent. List is part of the others: listings
 // are made when they are needed.
@@ -82,7 +88,7 @@ type Hooks struct {
 
 // Run runs one attempt of m, to its end. ctx ends it from outside: its cause
 // is then the reason. The workspace folder is gone when Run returns.
-func (r *Runner) Run(ctx context.Context, m *Module, a Attempt, h Hooks) (res Result) {
+func (r *Runner) Run(ctx context.Context, m *module.Module, a queue.Attempt, h Hooks) (res Result) {
 	x := r.begin(m, a, h)
 	x.log.Info("attempt started")
 	err := x.guarded(ctx)
@@ -98,7 +104,7 @@ func (x *execution) run(ctx context.Context) error {
 		return err // terminal, and nothing was read from a server
 	}
 	x.step("decoded")
-	x.redact = newRedactor(in.params.Secrets())
+	x.redact = logs.NewRedactor(in.params.Secrets())
 	x.res.redact = x.redact
 	if x.module.Task.Workspace == nil {
 		result, err := x.body(ctx, in.params, nil)
@@ -162,7 +168,7 @@ func (x *execution) finish(ctx context.Context, err error) Result {
 	x.res.Err = err
 	if err != nil {
 		x.res.Output = nil
-		x.res.Diagnostics = x.redact.list(diagnosticsOf(err))
+		x.res.Diagnostics = x.redact.List(diagnosticsOf(err))
 		note := ""
 		if repeats(err) {
 			note = again

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"perago/engine"
+	"perago/engine/module"
+	"perago/engine/queue"
 	"perago/workspace"
 	"perago/workspace/memory"
 )
@@ -51,22 +53,22 @@ func newFixture(t *testing.T, files map[string]string) *fixture {
 	}}
 }
 
-func load(t *testing.T, source string) *engine.Module {
+func load(t *testing.T, source string) *module.Module {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "x.star")
 	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m, problems := engine.Load(file, nil)
+	m, problems := module.Load(file, nil)
 	if m == nil {
 		t.Fatal(problems)
 	}
 	return m
 }
 
-func (f *fixture) attempt(params string) engine.Attempt {
+func (f *fixture) attempt(params string) queue.Attempt {
 	input := `{"workspace": {"repository": "songs", "branch": "main", "refType": "commit", "ref": "` + f.input + `"}, "params": ` + params + `}`
-	return engine.Attempt{Task: "t", TaskID: "id", WorkflowID: "wf", Reference: "ref", Input: json.RawMessage(input)}
+	return queue.Attempt{Task: "t", TaskID: "id", WorkflowID: "wf", Reference: "ref", Input: json.RawMessage(input)}
 }
 
 // head is what main holds now.
@@ -105,26 +107,26 @@ func TestOutcomes(t *testing.T) {
 		body   string // of run(workspace, params)
 		params string
 		files  map[string]string // nil: raw/a.csv
-		want   engine.Status
+		want   queue.Status
 		reason string           // a part of it
 		tree   map[string]int64 // nil: as it was
 	}{
 		{name: "published", body: `(workspace / "out.txt").write_text("abc"); return {"n": params.n}`,
-			want: engine.Completed, tree: map[string]int64{"raw/a.csv": 2, "out.txt": 3}},
-		{name: "nothing written", body: `return {"n": 2}`, want: engine.Completed},
+			want: queue.Completed, tree: map[string]int64{"raw/a.csv": 2, "out.txt": 3}},
+		{name: "nothing written", body: `return {"n": 2}`, want: queue.Completed},
 		{name: "deleted", body: `(workspace / "raw" / "a.csv").unlink(); return {"n": 2}`,
-			want: engine.Completed, tree: map[string]int64{}},
+			want: queue.Completed, tree: map[string]int64{}},
 		{name: "pre guard", body: `return {"n": 2}`, files: map[string]string{"b": "1"},
-			want: engine.FailedTerminal, reason: `x.star:6:50: pre guard require_dir("raw") does not hold`},
+			want: queue.FailedTerminal, reason: `x.star:6:50: pre guard require_dir("raw") does not hold`},
 		{name: "post guard", body: `(workspace / "x.tmp").write_text(""); return {"n": 2}`,
-			want: engine.Failed, reason: `x.star:6:79: post guard forbid_glob("**/*.tmp") does not hold`},
-		{name: "fail", body: `fail("not today")`, want: engine.Failed, reason: "x.star:10:5: not today"},
-		{name: "fail_terminal", body: `fail_terminal("never")`, want: engine.FailedTerminal, reason: "x.star:10:5: never"},
-		{name: "error of the body", body: `return {"n": 1 // 0}`, want: engine.Failed, reason: "x.star:10:20: "},
-		{name: "result not valid", body: `return {"n": "2", "m": 1}`, want: engine.Failed, reason: "/result/n"},
-		{name: "params not valid", body: `return {"n": 2}`, params: `{"n": "5"}`, want: engine.FailedTerminal, reason: "/params/n"},
-		{name: "file is not there", body: `(workspace / "raw" / "b.csv").read_text(); return {"n": 2}`, want: engine.Failed, reason: "raw/b.csv"},
-		{name: "secret in a reason", body: `fail("key is " + params.key)`, params: `{"key": "hunter2"}`, want: engine.Failed, reason: "key is ***"},
+			want: queue.Failed, reason: `x.star:6:79: post guard forbid_glob("**/*.tmp") does not hold`},
+		{name: "fail", body: `fail("not today")`, want: queue.Failed, reason: "x.star:10:5: not today"},
+		{name: "fail_terminal", body: `fail_terminal("never")`, want: queue.FailedTerminal, reason: "x.star:10:5: never"},
+		{name: "error of the body", body: `return {"n": 1 // 0}`, want: queue.Failed, reason: "x.star:10:20: "},
+		{name: "result not valid", body: `return {"n": "2", "m": 1}`, want: queue.Failed, reason: "/result/n"},
+		{name: "params not valid", body: `return {"n": 2}`, params: `{"n": "5"}`, want: queue.FailedTerminal, reason: "/params/n"},
+		{name: "file is not there", body: `(workspace / "raw" / "b.csv").read_text(); return {"n": 2}`, want: queue.Failed, reason: "raw/b.csv"},
+		{name: "secret in a reason", body: `fail("key is " + params.key)`, params: `{"key": "hunter2"}`, want: queue.Failed, reason: "key is ***"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.files == nil {
@@ -149,7 +151,7 @@ func TestOutcomes(t *testing.T) {
 			if moved := before != after; moved != !maps.Equal(tree, treeBefore) {
 				t.Errorf("main moved: %v", moved)
 			}
-			if res.Status == engine.Completed {
+			if res.Status == queue.Completed {
 				want := `"ref":"` + after + `"`
 				if !strings.Contains(string(res.Output), want) {
 					t.Errorf("output %s, want it to have %s", res.Output, want)
@@ -187,10 +189,10 @@ func TestInputRefused(t *testing.T) {
 			[]string{"/workspace/reff: got an unknown key"}},
 		{`{"params": ` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, []string{"nested"}},
 	} {
-		res := f.runner.Run(t.Context(), m, engine.Attempt{Input: json.RawMessage(tt.input)}, engine.Hooks{})
+		res := f.runner.Run(t.Context(), m, queue.Attempt{Input: json.RawMessage(tt.input)}, engine.Hooks{})
 		for _, want := range tt.want {
-			if res.Status != engine.FailedTerminal || !strings.Contains(res.Diagnostics.Error(), want) {
-				t.Errorf("%.60s: got %s %q, want %s …%q…", tt.input, res.Status, res.Diagnostics.Error(), engine.FailedTerminal, want)
+			if res.Status != queue.FailedTerminal || !strings.Contains(res.Diagnostics.Error(), want) {
+				t.Errorf("%.60s: got %s %q, want %s …%q…", tt.input, res.Status, res.Diagnostics.Error(), queue.FailedTerminal, want)
 			}
 		}
 	}
@@ -201,8 +203,8 @@ func TestUnknownCommitIsTerminal(t *testing.T) {
 	f.input = strings.Repeat("0", 64)
 	m := load(t, header+"\ndef run(workspace, params):\n    return {\"n\": 1}\n")
 	res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{})
-	if res.Status != engine.FailedTerminal || !errors.Is(res.Err, workspace.ErrUnknownCommit) {
-		t.Errorf("got %s %q, want %s for an unknown commit", res.Status, res.Reason, engine.FailedTerminal)
+	if res.Status != queue.FailedTerminal || !errors.Is(res.Err, workspace.ErrUnknownCommit) {
+		t.Errorf("got %s %q, want %s for an unknown commit", res.Status, res.Reason, queue.FailedTerminal)
 	}
 }
 
@@ -217,7 +219,7 @@ func TestBranchMoved(t *testing.T) {
 	var steps []string
 	res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{Step: func(s string) { steps = append(steps, s) }})
 	after, _ := f.head(t)
-	if res.Status != engine.FailedTerminal || !strings.Contains(res.Reason, "has to pass a newer ref") || !strings.Contains(res.Reason, f.input) || !strings.Contains(res.Reason, head) || after != head {
+	if res.Status != queue.FailedTerminal || !strings.Contains(res.Reason, "has to pass a newer ref") || !strings.Contains(res.Reason, f.input) || !strings.Contains(res.Reason, head) || after != head {
 		t.Errorf("got %s %q, head %s, want FAILED_WITH_TERMINAL_ERROR naming %s and %s, head unchanged", res.Status, res.Reason, after, f.input, head)
 	}
 	if slices.Contains(steps, "ran") {
@@ -240,7 +242,7 @@ def run(workspace, params):
 `)
 	res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{})
 	want := `"ref":"` + f.input + `"},"result":{"written":false,"n":2}}`
-	if res.Status != engine.Completed || !strings.HasSuffix(string(res.Output), want) {
+	if res.Status != queue.Completed || !strings.HasSuffix(string(res.Output), want) {
 		t.Errorf("got %s %q %s, want output ending in %s", res.Status, res.Reason, res.Output, want)
 	}
 }
@@ -254,21 +256,21 @@ func TestAdoptedResultIsChecked(t *testing.T) {
 		"no schema":      strings.Replace(header, "    result = schema(n = int),\n", "", 1) + write + `{"n": [1] * 100000}`,
 	} {
 		f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
-		if res := f.runner.Run(t.Context(), load(t, first), f.attempt("{}"), engine.Hooks{}); res.Status != engine.Completed {
+		if res := f.runner.Run(t.Context(), load(t, first), f.attempt("{}"), engine.Hooks{}); res.Status != queue.Completed {
 			t.Fatal(res.Reason)
 		}
 		head, _ := f.head(t)
 		again := f.attempt("{}")
 		again.TaskID, again.Retry = "id2", 1
 		res := f.runner.Run(t.Context(), load(t, header+write+`{"n": 7}`), again, engine.Hooks{})
-		if res.Status != engine.FailedTerminal || res.Output != nil || !strings.HasPrefix(res.Reason, "the result that commit "+head) || !strings.Contains(res.Reason, "/result/n") {
+		if res.Status != queue.FailedTerminal || res.Output != nil || !strings.HasPrefix(res.Reason, "the result that commit "+head) || !strings.Contains(res.Reason, "/result/n") {
 			t.Errorf("%s: got %s %q %s, want FAILED_WITH_TERMINAL_ERROR that names the commit and the field", name, res.Status, res.Reason, res.Output)
 		}
 	}
 	f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
 	f.runner.Publisher = earlier(strings.Repeat(" ", engine.MaxResultBytes) + "{}")
 	m := load(t, strings.Replace(header, "    result = schema(n = int),\n", "", 1)+write+"{}")
-	if res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{}); res.Status != engine.FailedTerminal || !strings.Contains(res.Reason, "too large") {
+	if res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{}); res.Status != queue.FailedTerminal || !strings.Contains(res.Reason, "too large") {
 		t.Errorf("got %s %.200q, want that the result is too large", res.Status, res.Reason)
 	}
 }
@@ -289,17 +291,17 @@ func (e earlier) Publish(context.Context, workspace.Publication) (workspace.Publ
 func TestOutputIsBounded(t *testing.T) {
 	for name, tt := range map[string]struct {
 		body string
-		want engine.Status
+		want queue.Status
 		warn bool
 	}{
-		"within":         {`(workspace / "x").write_text("1" * 500)`, engine.Completed, false},
-		"all of it":      {`(workspace / "x").write_text("1" * 1024)`, engine.Completed, true},
-		"one byte more":  {`(workspace / "x").write_text("1" * 1025)`, engine.Failed, false},
-		"copies":         {`[(workspace / "raw" / "a.csv").copy(workspace / ("c%d" % i)) for i in range(3)]`, engine.Failed, false},
-		"a rename":       {`(workspace / "raw").rename(workspace / "new")`, engine.Completed, false},
-		"own copies":     {`(workspace / "x").write_text("1" * 500); (workspace / "x").copy(workspace / "y"); (workspace / "x").copy(workspace / "z")`, engine.Failed, false},
-		"the same bytes": {`(workspace / "raw" / "big.csv").write_text("b" * 5000)`, engine.Completed, false},
-		"deleted":        {`(workspace / "raw" / "big.csv").unlink()`, engine.Completed, false},
+		"within":         {`(workspace / "x").write_text("1" * 500)`, queue.Completed, false},
+		"all of it":      {`(workspace / "x").write_text("1" * 1024)`, queue.Completed, true},
+		"one byte more":  {`(workspace / "x").write_text("1" * 1025)`, queue.Failed, false},
+		"copies":         {`[(workspace / "raw" / "a.csv").copy(workspace / ("c%d" % i)) for i in range(3)]`, queue.Failed, false},
+		"a rename":       {`(workspace / "raw").rename(workspace / "new")`, queue.Completed, false},
+		"own copies":     {`(workspace / "x").write_text("1" * 500); (workspace / "x").copy(workspace / "y"); (workspace / "x").copy(workspace / "z")`, queue.Failed, false},
+		"the same bytes": {`(workspace / "raw" / "big.csv").write_text("b" * 5000)`, queue.Completed, false},
+		"deleted":        {`(workspace / "raw" / "big.csv").unlink()`, queue.Completed, false},
 	} {
 		files := map[string]string{"raw/a.csv": strings.Repeat("a", 400), "raw/big.csv": strings.Repeat("b", 5000)}
 		if name == "a rename" {
@@ -315,10 +317,10 @@ def run(workspace, params):
 		before, _ := f.head(t)
 		res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{})
 		after, _ := f.head(t)
-		if res.Status != tt.want || (res.Status == engine.Completed) != (before != after || name == "the same bytes") {
+		if res.Status != tt.want || (res.Status == queue.Completed) != (before != after || name == "the same bytes") {
 			t.Errorf("%s: got %s %q, published %v, want %s", name, res.Status, res.Reason, before != after, tt.want)
 		}
-		if tt.want == engine.Failed && (!strings.Contains(res.Reason, "x.star:3:1: the attempt passed its limit of output: got ") || !strings.Contains(res.Reason, " files, want at most 1024 bytes")) {
+		if tt.want == queue.Failed && (!strings.Contains(res.Reason, "x.star:3:1: the attempt passed its limit of output: got ") || !strings.Contains(res.Reason, " files, want at most 1024 bytes")) {
 			t.Errorf("%s: reason %q, want the limit and both figures", name, res.Reason)
 		}
 		if strings.Contains(f.log.String(), "half of the limit of output is used") != tt.warn {
@@ -335,11 +337,11 @@ func TestCauseOutranksTheError(t *testing.T) {
 	before, _ := f.head(t)
 	res := f.runner.Run(ctx, m, f.attempt("{}"), engine.Hooks{Step: func(s string) {
 		if s == "ran" {
-			cancel(engine.ErrLeaseLost)
+			cancel(queue.ErrLeaseLost)
 		}
 	}})
 	after, _ := f.head(t)
-	if res.Status != engine.Failed || !errors.Is(res.Err, engine.ErrLeaseLost) || before != after {
+	if res.Status != queue.Failed || !errors.Is(res.Err, queue.ErrLeaseLost) || before != after {
 		t.Errorf("got %s %q, moved %v, want FAILED for a lost lease, nothing published", res.Status, res.Reason, before != after)
 	}
 }
@@ -372,13 +374,13 @@ func (s *away) DeleteBranch(ctx context.Context, repo, branch string) error {
 // TestDoubtOutlivesACancel: that nobody knows whether the merge landed is said,
 // whatever ended the attempt, and the retry is there to find out.
 func TestDoubtOutlivesACancel(t *testing.T) {
-	for name, cause := range map[string]error{"the lease was lost": engine.ErrLeaseLost, "forced": engine.ErrForced} {
+	for name, cause := range map[string]error{"the lease was lost": queue.ErrLeaseLost, "forced": queue.ErrForced} {
 		f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
 		ctx, cancel := context.WithCancelCause(t.Context())
 		f.runner.Publisher = &workspace.Publisher{Store: &away{Store: f.store, gone: func() { cancel(cause) }}}
 		m := load(t, header+"\ndef run(workspace, params):\n    (workspace / \"x\").write_text(\"1\")\n    return {\"n\": 1}\n")
 		res := f.runner.Run(ctx, m, f.attempt("{}"), engine.Hooks{})
-		if res.Status != engine.Failed || !errors.Is(res.Err, cause) || !strings.Contains(res.Reason, "it is not known whether the merge of") ||
+		if res.Status != queue.Failed || !errors.Is(res.Err, cause) || !strings.Contains(res.Reason, "it is not known whether the merge of") ||
 			!strings.Contains(res.Reason, cause.Error()) || !strings.Contains(res.Story, "P4905") {
 			t.Errorf("%s: got %s %q, want FAILED that says that the merge may have landed, and why it ended", name, res.Status, res.Reason)
 		}
@@ -391,7 +393,7 @@ func TestPanicIsAnOutcome(t *testing.T) {
 	m := load(t, header+"\ndef run(workspace, params):\n    return {\"n\": 1}\n")
 	res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{Step: func(string) { panic("a fault") }})
 	var fault *engine.PanicError
-	if res.Status != engine.Failed || !errors.As(res.Err, &fault) {
+	if res.Status != queue.Failed || !errors.As(res.Err, &fault) {
 		t.Errorf("got %s %q, want FAILED with what panicked", res.Status, res.Reason)
 	}
 }
@@ -406,7 +408,7 @@ func TestSecondAttemptAdopts(t *testing.T) {
 	again.TaskID, again.Retry = "id2", 1
 	var steps []string
 	second := f.runner.Run(t.Context(), m, again, engine.Hooks{Step: func(s string) { steps = append(steps, s) }})
-	if first.Status != engine.Completed || string(first.Output) != string(second.Output) || !second.Adopted || slices.Contains(steps, "ran") {
+	if first.Status != queue.Completed || string(first.Output) != string(second.Output) || !second.Adopted || slices.Contains(steps, "ran") {
 		t.Errorf("first %s %s, second %s %s adopted %v after %v", first.Status, first.Output, second.Status, second.Output, second.Adopted, steps)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
-	"perago/engine"
+	"perago/engine/module"
 	"perago/engine/tasktest"
 	"perago/starlib/diag"
 )
@@ -119,9 +119,9 @@ func (a *app) check(ctx context.Context, files []string, root string) checked {
 			break
 		}
 		if strings.HasSuffix(file, tasktest.Suffix) {
-			m, _, list := engine.LoadTest(file, &engine.LoadOptions{Root: root})
+			m, _, list := module.LoadTest(file, &module.Options{Root: root})
 			if m != nil {
-				list = append(list, engine.Lint(m, tasktest.Members()...)...)
+				list = append(list, module.Lint(m, tasktest.Members()...)...)
 			}
 			c.add(list)
 			continue
@@ -153,18 +153,18 @@ func (c *checked) add(list diag.List) {
 }
 
 // checkFile loads one file, makes its TaskDef and lints it.
-func checkFile(file, root string) (*engine.Module, diag.List) {
-	m, list := engine.LoadAny(file, &engine.LoadOptions{Root: root})
+func checkFile(file, root string) (*module.Module, diag.List) {
+	m, list := module.LoadAny(file, &module.Options{Root: root})
 	if m == nil || hasErrors(list) {
 		return nil, list
 	}
 	if m.Task == nil {
-		return m, append(list, engine.Lint(m)...)
+		return m, append(list, module.Lint(m)...)
 	}
-	if _, err := engine.TaskDef(m.Task); err != nil {
+	if _, err := module.TaskDef(m.Task); err != nil {
 		list = append(list, m.Diagnose(err)...)
 	}
-	return m, append(list, engine.Lint(m)...)
+	return m, append(list, module.Lint(m)...)
 }
 
 // printChecked writes the tasks and complaints in the wanted form: text

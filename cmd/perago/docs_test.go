@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib"
 )
 
@@ -47,11 +47,11 @@ func TestLanguageGuide(t *testing.T) {
 	if err := os.WriteFile(file, []byte(blocks[0].text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m, complaints := engine.Load(file, nil)
+	m, complaints := module.Load(file, nil)
 	if m == nil {
 		t.Fatal(complaints)
 	}
-	if list := engine.Lint(m); len(list) > 0 {
+	if list := module.Lint(m); len(list) > 0 {
 		t.Error(list)
 	}
 }

@@ -9,9 +9,9 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
-	"perago/engine"
 	"perago/engine/conductor"
 	"perago/engine/isolate"
+	"perago/engine/module"
 	"perago/workspace"
 )
 
@@ -50,7 +50,7 @@ type doctor struct {
 	files  []string
 	root   string
 	cfg    *config // nil: it is not usable
-	tasks  []*engine.Module
+	tasks  []*module.Module
 	broken int // checks that do not hold
 	faults int // of these, complaints about task files
 }
@@ -173,8 +173,8 @@ func (d *doctor) clock(server string, skew time.Duration) {
 	d.say("ok", "clock", "within 5 s of "+server+"'s", "")
 }
 
-func (d *doctor) taskDef(ctx context.Context, client *conductor.Client, m *engine.Module) {
-	local, err := engine.TaskDef(m.Task)
+func (d *doctor) taskDef(ctx context.Context, client *conductor.Client, m *module.Module) {
+	local, err := module.TaskDef(m.Task)
 	if err != nil {
 		d.fail("TaskDef", err, "perago check "+m.File)
 		return

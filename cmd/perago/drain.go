@@ -6,7 +6,7 @@ import (
 	"sync"
 	"syscall"
 
-	"perago/engine"
+	"perago/engine/queue"
 )
 
 // stopping is what the signals mean to a worker: the first ends polling, the
@@ -42,7 +42,7 @@ func (a *app) stopping(ctx context.Context) *stopping {
 				s.mu.Lock()
 				s.second = sig
 				s.mu.Unlock()
-				endForce(engine.ErrForced)
+				endForce(queue.ErrForced)
 			}
 		}
 	}()

@@ -7,7 +7,7 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
-	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib/diag"
 )
 
@@ -48,7 +48,7 @@ func taskDefs(files []string, root string) ([]byte, diag.List) {
 			complaints = append(complaints, list...)
 			continue
 		}
-		def, err := engine.TaskDef(m.Task)
+		def, err := module.TaskDef(m.Task)
 		if err != nil {
 			complaints = append(complaints, m.Diagnose(err)...)
 			continue

@@ -10,7 +10,7 @@ import (
 
 	"go.starlark.net/syntax"
 
-	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib/diag"
 )
 
@@ -48,7 +48,7 @@ func checkFormat(t *testing.T, name string, source []byte) bool {
 		return false // it does not parse
 	}
 	if err != nil {
-		if _, list := engine.Load(name, nil); !hasErrors(list) {
+		if _, list := module.Load(name, nil); !hasErrors(list) {
 			t.Errorf("%s loads: %v", name, err)
 		}
 		return false

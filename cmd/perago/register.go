@@ -9,8 +9,8 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
-	"perago/engine"
 	"perago/engine/conductor"
+	"perago/engine/module"
 )
 
 func (a *app) registerCommand() *ffcli.Command {
@@ -56,8 +56,8 @@ description that was set there and that the file leaves out is named, and goes w
 type registerOptions struct{ dryRun, force bool }
 
 // register makes Conductor's TaskDef of one module what the file says.
-func (a *app) register(ctx context.Context, client *conductor.Client, m *engine.Module, o registerOptions) error {
-	local, err := engine.TaskDef(m.Task)
+func (a *app) register(ctx context.Context, client *conductor.Client, m *module.Module, o registerOptions) error {
+	local, err := module.TaskDef(m.Task)
 	if err != nil {
 		return m.Diagnose(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 
 	"perago/engine"
+	"perago/engine/module"
+	"perago/engine/queue"
 	"perago/starlib/diag"
 )
 
@@ -61,7 +63,7 @@ stderr. A failed attempt prints nothing on stdout, unless with --format json.
 			err := a.runTask(ctx, args[0], o)
 			if f := (*failure)(nil); errors.As(err, &f) && o.format == "json" {
 				// No attempt was made, but whoever reads stdout gets their object.
-				return errors.Join(err, a.printOutcome(outcome{Status: engine.Failed, Reason: f.Error()}))
+				return errors.Join(err, a.printOutcome(outcome{Status: queue.Failed, Reason: f.Error()}))
 			}
 			return err
 		}),
@@ -84,7 +86,7 @@ func (o *runOptions) check(args []string) error {
 }
 
 // fits refuses flags that contradict the task.
-func (o *runOptions) fits(file string, m *engine.Module) error {
+func (o *runOptions) fits(file string, m *module.Module) error {
 	hasWorkspace := m.Task.Workspace != nil
 	switch {
 	case hasWorkspace && !o.given["workspace"] && !o.given["input"]:
@@ -136,7 +138,7 @@ func (a *app) runTask(ctx context.Context, file string, o *runOptions) error {
 func (a *app) refused(list diag.List, format string) error {
 	diag.WriteText(a.stderr, list, a.textOptions())
 	if format == "json" {
-		if err := a.printOutcome(outcome{Status: engine.Failed, Reason: list.Error(), Diagnostics: list}); err != nil {
+		if err := a.printOutcome(outcome{Status: queue.Failed, Reason: list.Error(), Diagnostics: list}); err != nil {
 			return err
 		}
 	}

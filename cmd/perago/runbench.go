@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"perago/engine"
+	"perago/engine/module"
 	"perago/workspace"
 	"perago/workspace/folder"
 	"perago/workspace/lakefs"
@@ -26,7 +27,7 @@ func (b *bench) close() {
 }
 
 // openBench opens what the task and the flags ask for, and nothing else.
-func (a *app) openBench(ctx context.Context, m *engine.Module, cfg *config, o *runOptions, shown *meter) (*bench, error) {
+func (a *app) openBench(ctx context.Context, m *module.Module, cfg *config, o *runOptions, shown *meter) (*bench, error) {
 	body, closeBody := cfg.body(m)
 	b := &bench{closers: []func() error{closeBody}, runner: &engine.Runner{Body: body, Ceiling: cfg.ceiling(),
 		ReasonMax: cfg.ReasonMax, Transfers: cfg.TransferConcurrency}}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"perago/engine"
+	"perago/engine/queue"
 	"perago/starlib/diag"
 )
 
@@ -18,9 +18,9 @@ const maxInput = 64 << 20
 
 // runAttempt makes the attempt that the flags describe. The diagnostics are for
 // an input that is not even JSON; the engine looks at everything else.
-func (a *app) runAttempt(o *runOptions) (engine.Attempt, diag.List, error) {
+func (a *app) runAttempt(o *runOptions) (queue.Attempt, diag.List, error) {
 	// A task of its own, of no workflow: two runs must never adopt one another's publication.
-	attempt := engine.Attempt{TaskID: "run-" + strings.ToLower(rand.Text())}
+	attempt := queue.Attempt{TaskID: "run-" + strings.ToLower(rand.Text())}
 	if o.given["input"] {
 		data, err := a.readArgument("--input", o.input)
 		if err != nil {

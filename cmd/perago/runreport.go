@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"perago/engine"
+	"perago/engine/queue"
 	"perago/starlib/diag"
 	"perago/workspace"
 )
 
 // outcome is what `run --format json` prints, whatever became of the attempt.
 type outcome struct {
-	Status      engine.Status      `json:"status"`
+	Status      queue.Status       `json:"status"`
 	Reason      string             `json:"reason"`
 	Output      json.RawMessage    `json:"output"`
 	Changes     []workspace.Change `json:"changes"`
@@ -65,16 +66,16 @@ func (a *app) told(r engine.Result, o *runOptions) error {
 	var err error
 	if o.format == "json" {
 		err = a.printOutcome(outcomeOf(r))
-	} else if r.Status == engine.Completed {
+	} else if r.Status == queue.Completed {
 		err = writeJSON(a.stdout, r.Output)
 	}
 	a.tellStory(r, o)
 	switch {
 	case err != nil:
 		return err
-	case r.Status == engine.Completed:
+	case r.Status == queue.Completed:
 		return nil
-	case r.Status == engine.FailedTerminal:
+	case r.Status == queue.FailedTerminal:
 		return told(exitTerminal)
 	case fromSurroundings(r):
 		return told(exitEnvironment)
@@ -92,7 +93,7 @@ func (a *app) tellStory(r engine.Result, o *runOptions) {
 	if errors.Is(r.Err, errInterrupted) {
 		return // whoever pressed Ctrl-C knows
 	}
-	if r.Status != engine.Completed {
+	if r.Status != queue.Completed {
 		diag.WriteText(a.stderr, r.Diagnostics, a.textOptions())
 		fmt.Fprintln(a.stderr, verdict(r.Status))
 	}
@@ -112,8 +113,8 @@ func (a *app) tellStory(r engine.Result, o *runOptions) {
 }
 
 // verdict is a failed status, and what Conductor would make of it.
-func verdict(s engine.Status) string {
-	if s == engine.FailedTerminal {
+func verdict(s queue.Status) string {
+	if s == queue.FailedTerminal {
 		return string(s) + ": Conductor would not retry it"
 	}
 	return string(s) + ": Conductor would retry it, as the controls say"

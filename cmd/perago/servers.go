@@ -12,7 +12,9 @@ import (
 	"perago/engine"
 	"perago/engine/conductor"
 	"perago/engine/isolate"
+	"perago/engine/module"
 	"perago/engine/tasktest"
+	"perago/engine/worker"
 	"perago/starlib/diag"
 	"perago/workspace"
 	"perago/workspace/lakefs"
@@ -37,7 +39,7 @@ func (c *config) workerID(files []string) string {
 	if prefix == "" && len(files) > 0 {
 		prefix = strings.TrimSuffix(filepath.Base(files[0]), ".star")
 	}
-	return engine.WorkerID(prefix)
+	return worker.NewID(prefix)
 }
 
 // serverError makes an error of a server one of the environment, its advice kept.
@@ -75,8 +77,8 @@ func lakeHint(err error) string {
 
 // loadOne loads one file; the module is nil when there is a complaint that is
 // more than a warning.
-func loadOne(file, root string) (*engine.Module, diag.List) {
-	m, list := engine.Load(file, &engine.LoadOptions{Root: root})
+func loadOne(file, root string) (*module.Module, diag.List) {
+	m, list := module.Load(file, &module.Options{Root: root})
 	if hasErrors(list) {
 		return nil, list
 	}
@@ -95,8 +97,8 @@ func taskFiles(args []string) []string {
 
 // loadAll loads every file; all complaints of all files come back. Two files
 // that declare the same task are a complaint as well.
-func loadAll(files []string, root string) ([]*engine.Module, diag.List) {
-	var modules []*engine.Module
+func loadAll(files []string, root string) ([]*module.Module, diag.List) {
+	var modules []*module.Module
 	var complaints diag.List
 	byName := map[string]string{}
 	for _, file := range taskFiles(files) {
@@ -147,7 +149,7 @@ func (c *config) bodies(slots int) (engine.Body, func() error) {
 
 // body runs one body, of m: its process is started now, beside all that an
 // attempt does before.
-func (c *config) body(m *engine.Module) (engine.Body, func() error) {
+func (c *config) body(m *module.Module) (engine.Body, func() error) {
 	if c.ExecutionMode == "thread" {
 		return engine.InProcess{}, func() error { return nil }
 	}

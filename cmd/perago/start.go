@@ -18,6 +18,9 @@ import (
 	"perago/engine"
 	"perago/engine/conductor"
 	"perago/engine/isolate"
+	"perago/engine/logs"
+	"perago/engine/module"
+	"perago/engine/worker"
 	"perago/workspace"
 	"perago/workspace/lakefs"
 )
@@ -98,10 +101,10 @@ func (a *app) start(ctx context.Context, cfg *config, files []string, o startOpt
 
 // service is all that attempts of some modules need on this machine.
 type service struct {
-	modules []*engine.Module
+	modules []*module.Module
 	runner  *engine.Runner
 	root    *workspace.Root
-	logs    *engine.Logs
+	logs    *logs.Files
 	log     *slog.Logger
 	screen  *screen
 	lake    *lakefs.Store   // nil: no task has a workspace
@@ -116,7 +119,7 @@ func (s *service) close() {
 }
 
 // hasWorkspace: at least one of the modules works on a workspace.
-func hasWorkspace(modules []*engine.Module) bool {
+func hasWorkspace(modules []*module.Module) bool {
 	for _, m := range modules {
 		if m.Task.Workspace != nil {
 			return true
@@ -126,7 +129,7 @@ func hasWorkspace(modules []*engine.Module) bool {
 }
 
 // openService takes the workspace root, opens the logs and makes the runner.
-func (a *app) openService(cfg *config, modules []*engine.Module, slots int, workerID string) (*service, error) {
+func (a *app) openService(cfg *config, modules []*module.Module, slots int, workerID string) (*service, error) {
 	s := &service{modules: modules}
 	if err := s.openLogs(a, cfg, workerID); err != nil {
 		return nil, err
@@ -166,7 +169,7 @@ func (s *service) openLake(cfg *config) error {
 	}
 	s.lake = store
 	s.runner.Store, s.runner.Root, s.runner.Cache = store, s.root, cache
-	s.runner.Publisher = cfg.publisher(store, engine.LogEvents(s.log))
+	s.runner.Publisher = cfg.publisher(store, logs.Events(s.log))
 	return nil
 }
 
@@ -180,7 +183,7 @@ func (a *app) makeReady(ctx context.Context, client *conductor.Client, s *servic
 	}
 	var missing []string
 	for _, m := range s.modules {
-		local, err := engine.TaskDef(m.Task)
+		local, err := module.TaskDef(m.Task)
 		if err != nil {
 			return m.Diagnose(err)
 		}
@@ -216,7 +219,7 @@ func fieldsOf(changes []conductor.Difference) []string {
 }
 
 // filesOf are the files that declare the named tasks.
-func filesOf(modules []*engine.Module, names []string) string {
+func filesOf(modules []*module.Module, names []string) string {
 	var files []string
 	for _, m := range modules {
 		for _, name := range names {
@@ -229,8 +232,8 @@ func filesOf(modules []*engine.Module, names []string) string {
 }
 
 // worker puts the parts together.
-func (s *service) worker(client *conductor.Client, cfg *config, slots int) *engine.Worker {
-	w := &engine.Worker{
+func (s *service) worker(client *conductor.Client, cfg *config, slots int) *worker.Worker {
+	w := &worker.Worker{
 		RunAttempt: s.runner.Run, Queue: client, Leaser: client, Modules: s.modules, Slots: slots,
 		PollIntervalMax: cfg.PollIntervalMax, Sweep: func(ctx context.Context) { s.sweep(ctx, cfg) }, SweepInterval: cfg.GCInterval, Log: s.log,
 	}

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"perago/engine"
+	"perago/engine/worker"
 	"perago/workspace"
 )
 
@@ -260,7 +260,7 @@ func TestStartTellsOfLostRecords(t *testing.T) {
 
 // The table says since when a worker drains, not how old it is.
 func TestTableOfADrainingWorker(t *testing.T) {
-	s := engine.Snapshot{Slots: 2, Draining: time.Now().Add(-3 * time.Second)}
+	s := worker.Snapshot{Slots: 2, Draining: time.Now().Add(-3 * time.Second)}
 	if got := table(s, nil, time.Hour)[0]; !strings.HasPrefix(got, "draining for 3s: ") {
 		t.Errorf("got %q, want draining for 3s", got)
 	}

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"time"
 
-	"perago/engine"
 	"perago/engine/isolate"
+	"perago/engine/logs"
+	"perago/engine/module"
+	"perago/engine/worker"
 )
 
 // listen serves the worker's health, figures and status page at addr; "" is off.
-func (s *service) listen(addr string, worker *engine.Worker) error {
+func (s *service) listen(addr string, worker *worker.Worker) error {
 	if addr == "" {
 		return nil
 	}
@@ -37,7 +39,7 @@ func (s *service) listen(addr string, worker *engine.Worker) error {
 }
 
 // statusHandler answers /healthz, /readyz, /metrics and /.
-func statusHandler(snapshot func() engine.Snapshot, loss func() engine.LogLoss, modules []*engine.Module, layers []isolate.Layer) http.Handler {
+func statusHandler(snapshot func() worker.Snapshot, loss func() logs.Loss, modules []*module.Module, layers []isolate.Layer) http.Handler {
 	started := time.Now()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -65,7 +67,7 @@ func statusHandler(snapshot func() engine.Snapshot, loss func() engine.LogLoss, 
 }
 
 // metrics are the figures of a worker in the text form of Prometheus.
-func metrics(s engine.Snapshot, loss engine.LogLoss, layers []isolate.Layer) string {
+func metrics(s worker.Snapshot, loss logs.Loss, layers []isolate.Layer) string {
 	var b strings.Builder
 	write := func(name, kind, help string, samples ...string) {
 		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)

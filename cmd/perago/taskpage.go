@@ -7,13 +7,13 @@ import (
 
 	"go.starlark.net/syntax"
 
-	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib"
 	"perago/workspace"
 )
 
 // taskPage writes the reference page of a task as Markdown.
-func taskPage(w io.Writer, m *engine.Module) {
+func taskPage(w io.Writer, m *module.Module) {
 	t := m.Task
 	fmt.Fprintf(w, "# %s\n", t.Name)
 	paragraph := func(s string) {
@@ -191,7 +191,7 @@ func secondsOrNone(n int) string {
 }
 
 // moduleDoc is the docstring at the top of the task file, "" when there is none.
-func moduleDoc(m *engine.Module) string {
+func moduleDoc(m *module.Module) string {
 	f, err := dialect.Parse(m.File, m.Sources[m.File], 0)
 	if err != nil || len(f.Stmts) == 0 {
 		return ""

@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"perago/engine"
+	"perago/engine/logs"
+	"perago/engine/module"
+	"perago/engine/worker"
 	"perago/starlib/diag"
 )
 
@@ -22,8 +24,8 @@ func (s *service) openLogs(a *app, cfg *config, workerID string) error {
 		level = max(level, slog.LevelWarn)
 	}
 	s.screen = &screen{w: a.stderr, drawn: a.colorful(a.stderr)}
-	console := slog.NewTextHandler(s.screen, &slog.HandlerOptions{Level: level, ReplaceAttr: engine.LogTime})
-	logs, err := engine.OpenLogs(cfg.LogRoot, workerID, &engine.LogOptions{MaxSize: cfg.LogFileMax, TotalMax: cfg.LogTotalMax,
+	console := slog.NewTextHandler(s.screen, &slog.HandlerOptions{Level: level, ReplaceAttr: logs.FormatTime})
+	logs, err := logs.Open(cfg.LogRoot, workerID, &logs.Options{MaxSize: cfg.LogFileMax, TotalMax: cfg.LogTotalMax,
 		Retention: cfg.LogRetention, Level: cfg.LogLevel, OnLoss: tellLoss(slog.New(console))})
 	if err != nil {
 		return environmentError("name a folder that can be written: --log-root DIR", "%w", err)
@@ -39,8 +41,8 @@ func (s *service) openLogs(a *app, cfg *config, workerID string) error {
 
 // tellLoss says on stderr, which is left, when log records begin to be lost, and
 // when that is over.
-func tellLoss(console *slog.Logger) func(engine.LogLoss) {
-	return func(l engine.LogLoss) {
+func tellLoss(console *slog.Logger) func(logs.Loss) {
+	return func(l logs.Loss) {
 		if l.Err != nil {
 			console.Error("log records are lost until the log root can be written again", "error", l.Err.Error())
 			return
@@ -95,7 +97,7 @@ func (s *screen) put() {
 }
 
 // watch draws the table of a worker twice a second, until stop is called.
-func (s *service) watch(worker *engine.Worker) (stop func()) {
+func (s *service) watch(worker *worker.Worker) (stop func()) {
 	if !s.screen.drawn {
 		return func() {}
 	}
@@ -122,7 +124,7 @@ func (s *service) watch(worker *engine.Worker) (stop func()) {
 }
 
 // table is what a worker is doing, in a few lines.
-func table(s engine.Snapshot, modules []*engine.Module, up time.Duration) []string {
+func table(s worker.Snapshot, modules []*module.Module, up time.Duration) []string {
 	state := "polling"
 	if !s.Draining.IsZero() {
 		state, up = "draining", time.Since(s.Draining)

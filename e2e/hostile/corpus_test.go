@@ -20,25 +20,28 @@ import (
 
 	"perago/engine"
 	"perago/engine/isolate"
+	"perago/engine/module"
+	"perago/engine/queue"
+	"perago/engine/worker"
 	"perago/workspace"
 )
 
-// queue hands out attempts by task.
-type queue struct {
+// fakeQueue hands out attempts by task.
+type fakeQueue struct {
 	mu      sync.Mutex
-	waiting map[string][]engine.Attempt
+	waiting map[string][]queue.Attempt
 	ids     int
 }
 
-func (q *queue) add(task string, input string) {
+func (q *fakeQueue) add(task string, input string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ids++
 	id := fmt.Sprint("id", q.ids)
-	q.waiting[task] = append(q.waiting[task], engine.Attempt{Task: task, TaskID: id, WorkflowID: id, Input: json.RawMessage(input)})
+	q.waiting[task] = append(q.waiting[task], queue.Attempt{Task: task, TaskID: id, WorkflowID: id, Input: json.RawMessage(input)})
 }
 
-func (q *queue) Poll(_ context.Context, task string, most int, _ time.Duration) ([]engine.Attempt, error) {
+func (q *fakeQueue) Poll(_ context.Context, task string, most int, _ time.Duration) ([]queue.Attempt, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	got := q.waiting[task]
@@ -46,7 +49,7 @@ func (q *queue) Poll(_ context.Context, task string, most int, _ time.Duration) 
 	return got, nil
 }
 
-func (q *queue) Waiting(context.Context, []string) (tasks []string, err error) {
+func (q *fakeQueue) Waiting(context.Context, []string) (tasks []string, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for task, waiting := range q.waiting {
@@ -57,10 +60,10 @@ func (q *queue) Waiting(context.Context, []string) (tasks []string, err error) {
 	return tasks, nil
 }
 
-func (q *queue) Report(context.Context, engine.Report) (*engine.Attempt, error) { return nil, nil }
-func (q *queue) Extend(context.Context, engine.Attempt) error                   { return nil }
-func (q *queue) Current(context.Context, engine.Attempt) error                  { return nil }
-func (q *queue) Note(context.Context, engine.Attempt, []string) error           { return nil }
+func (q *fakeQueue) Report(context.Context, queue.Report) (*queue.Attempt, error) { return nil, nil }
+func (q *fakeQueue) Extend(context.Context, queue.Attempt) error                  { return nil }
+func (q *fakeQueue) Current(context.Context, queue.Attempt) error                 { return nil }
+func (q *fakeQueue) Note(context.Context, queue.Attempt, []string) error          { return nil }
 
 const (
 	// goodTasks run beside hostileTasks at a time, one attempt of each at any
@@ -142,7 +145,7 @@ func runCorpus(t *testing.T, tasks []*task, body engine.Body) (grown, peak int64
 		t.Fatal(err)
 	}
 	defer root.Close()
-	w := &site{queue: &queue{waiting: map[string][]engine.Attempt{}}, hostile: map[string]*task{}, good: map[string]*task{},
+	w := &site{queue: &fakeQueue{waiting: map[string][]queue.Attempt{}}, hostile: map[string]*task{}, good: map[string]*task{},
 		results: make(chan engine.Result, 100)}
 	for _, h := range tasks {
 		h.prepare(t, root, body)
@@ -169,13 +172,13 @@ func runCorpus(t *testing.T, tasks []*task, body engine.Body) (grown, peak int64
 
 // site is a worker with a slot for each task that runs at a time.
 type site struct {
-	queue   *queue
+	queue   *fakeQueue
 	hostile map[string]*task // by the name of the task
 	good    map[string]*task
 	results chan engine.Result
 }
 
-func (w *site) run(ctx context.Context, m *engine.Module, a engine.Attempt, h engine.Hooks) engine.Result {
+func (w *site) run(ctx context.Context, m *module.Module, a queue.Attempt, h engine.Hooks) engine.Result {
 	of := w.good[m.Task.Name]
 	if of == nil {
 		of = w.hostile[m.Task.Name]
@@ -189,22 +192,22 @@ func (w *site) run(ctx context.Context, m *engine.Module, a engine.Attempt, h en
 // work runs the worker until every hostile task has had its attempt.
 func (w *site) work(t *testing.T) (grown, peak int64) {
 	drain, stop := context.WithCancel(t.Context())
-	worker := &engine.Worker{Queue: w.queue, Leaser: w.queue, Slots: goodTasks + hostileTasks, PollIntervalMax: 2 * time.Millisecond, RunAttempt: w.run}
+	loop := &worker.Worker{Queue: w.queue, Leaser: w.queue, Slots: goodTasks + hostileTasks, PollIntervalMax: 2 * time.Millisecond, RunAttempt: w.run}
 	until := time.Now().Add(*lasting)
 	var all []string
 	for name, h := range w.hostile {
-		worker.Modules = append(worker.Modules, h.module)
+		loop.Modules = append(loop.Modules, h.module)
 		all = append(all, name)
 	}
 	slices.Sort(all)
 	next := all
 	for name, g := range w.good {
-		worker.Modules = append(worker.Modules, g.module)
+		loop.Modules = append(loop.Modules, g.module)
 		w.queue.add(name, goodInput)
 	}
 	debug.FreeOSMemory() // what the loading of hostile files has left
 	over := make(chan error, 1)
-	go func() { over <- worker.Run(drain, context.Background()) }()
+	go func() { over <- loop.Run(drain, context.Background()) }()
 	goods, done := 0, 0
 	var base, basePeak int64
 	for left := len(next); left > 0; {

@@ -14,6 +14,8 @@ import (
 
 	"perago/engine"
 	"perago/engine/isolate"
+	"perago/engine/module"
+	"perago/engine/queue"
 	"perago/workspace"
 	"perago/workspace/folder"
 )
@@ -127,7 +129,7 @@ func readAll(t *testing.T, dir string, body engine.Body) []string {
 	if err := os.WriteFile(file, []byte(reader), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m, problems := engine.Load(file, nil)
+	m, problems := module.Load(file, nil)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -137,8 +139,8 @@ func readAll(t *testing.T, dir string, body engine.Body) []string {
 	}
 	defer store.Close()
 	r := &engine.Runner{Store: store, Root: root, Fixed: &workspace.Ref{}, Body: body}
-	res := r.Run(t.Context(), m, engine.Attempt{Task: "reader", TaskID: "id", WorkflowID: "wf", Input: []byte(`{"params": {}}`)}, engine.Hooks{})
-	if res.Status != engine.Completed {
+	res := r.Run(t.Context(), m, queue.Attempt{Task: "reader", TaskID: "id", WorkflowID: "wf", Input: []byte(`{"params": {}}`)}, engine.Hooks{})
+	if res.Status != queue.Completed {
 		return []string{"refused"} // a link lay there at the listing
 	}
 	var out struct{ Result struct{ Seen []string } }

@@ -9,6 +9,7 @@ import (
 
 	"perago/engine"
 	"perago/engine/isolate"
+	"perago/engine/queue"
 	"perago/workspace"
 )
 
@@ -16,7 +17,7 @@ import (
 var bombs = map[string]struct {
 	body   string
 	data   string
-	status engine.Status
+	status queue.Status
 }{
 	"string doubling": {body: `
     s = "a"
@@ -68,7 +69,7 @@ var bombs = map[string]struct {
 	"CSV, all rows": {data: `raw/x.csv = "a,b,c\n" * 20000000`, body: `
     [row for row in csv.reader(workspace / "raw/x.csv")]
 `},
-	"20 GB of garbage": {status: engine.Completed, body: `
+	"20 GB of garbage": {status: queue.Completed, body: `
     for i in range(20 * 1024):
         s = "x" * (1 << 20)
 `},
@@ -104,11 +105,11 @@ func TestMemoryOfBombs(t *testing.T) {
 			if h.module == nil {
 				t.Fatal(h.refused)
 			}
-			res := h.runner.Run(t.Context(), h.module, engine.Attempt{Task: "bomb", TaskID: "id", WorkflowID: "wf", Input: []byte(`{"params": {}}`)}, engine.Hooks{})
+			res := h.runner.Run(t.Context(), h.module, queue.Attempt{Task: "bomb", TaskID: "id", WorkflowID: "wf", Input: []byte(`{"params": {}}`)}, engine.Hooks{})
 			t.Logf("%s: held %d MiB, its process at most %d MiB", outcome(res), res.Body.PeakBytes>>20, res.Body.ProcessBytes>>20)
 			want := b.status
 			if want == "" {
-				want = engine.Failed
+				want = queue.Failed
 			}
 			if res.Status != want || res.Limits.Memory != limit {
 				t.Errorf("got %s %s with a limit of %d MiB, want %s", res.Status, res.Reason, res.Limits.Memory>>20, want)

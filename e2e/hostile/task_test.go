@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib"
 	"perago/workspace"
 	"perago/workspace/folder"
@@ -39,7 +40,7 @@ type task struct {
 	params  string
 	hides   string
 	data    []string
-	module  *engine.Module // nil: refused
+	module  *module.Module // nil: refused
 	refused string         // "refused CODE:LINE"
 	runner  *engine.Runner
 	told    *listener
@@ -98,7 +99,7 @@ func (h *task) prepare(t *testing.T, root *workspace.Root, body engine.Body) {
 	t.Cleanup(func() { store.Close() })
 	h.told = &listener{hides: h.hides}
 	h.runner = &engine.Runner{Store: store, Root: root, Fixed: &workspace.Ref{}, Body: body, Log: slog.New(slog.NewJSONHandler(h.told, nil))}
-	m, problems := engine.Load(h.file, nil)
+	m, problems := module.Load(h.file, nil)
 	if len(problems) > 0 {
 		h.refused = fmt.Sprintf("refused %s:%d", problems[0].Code, problems[0].Line)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"perago/engine"
+	"perago/engine/queue"
 )
 
 // A worker with nothing to do is gone within a second.
@@ -95,8 +95,8 @@ func TestWorkerIsForced(t *testing.T) {
 				t.Errorf("the worker ended after %s, want it to wait 2 s for the attempt", took)
 			}
 			w := s.ends(id)
-			if got := w.Tasks[0]; len(w.Tasks) != 1 || got.Status != "FAILED" || !strings.Contains(got.Reason, engine.ErrForced.Error()) {
-				t.Errorf("got %+v, want it FAILED: %v", w.Tasks, engine.ErrForced)
+			if got := w.Tasks[0]; len(w.Tasks) != 1 || got.Status != "FAILED" || !strings.Contains(got.Reason, queue.ErrForced.Error()) {
+				t.Errorf("got %+v, want it FAILED: %v", w.Tasks, queue.ErrForced)
 			}
 			if made := s.history(); len(made) > 0 {
 				t.Errorf("history: got %+v, want nothing published", made)

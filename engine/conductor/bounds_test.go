@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"perago/engine"
 	"perago/engine/conductor"
+	"perago/engine/queue"
 	"perago/secret"
 )
 
 // everyCall is what a worker asks of a Conductor; each makes at least one request.
 func everyCall(ctx context.Context, c *conductor.Client) map[string]error {
-	report := engine.Report{Attempt: attempt, Status: engine.Completed, Output: json.RawMessage(`{"result":{"private":"data"}}`)}
+	report := queue.Report{Attempt: attempt, Status: queue.Completed, Output: json.RawMessage(`{"result":{"private":"data"}}`)}
 	errs := map[string]error{}
 	_, errs["poll"] = c.Poll(ctx, "songs.count", 1, time.Second)
 	_, errs["report"] = c.Report(ctx, report)

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"perago/engine"
 	"perago/engine/conductor"
+	"perago/engine/queue"
 	"perago/secret"
 )
 
@@ -168,7 +168,7 @@ func TestTokenIsFetchedOnceAndRenewed(t *testing.T) {
 	}
 	token++
 	f.on["POST /tasks"] = expired(plain())
-	if _, err := c.Report(t.Context(), engine.Report{Attempt: attempt, Status: engine.Failed, Last: true}); err != nil {
+	if _, err := c.Report(t.Context(), queue.Report{Attempt: attempt, Status: queue.Failed, Last: true}); err != nil {
 		t.Errorf("after 401: %v", err)
 	}
 }

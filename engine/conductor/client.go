@@ -1,5 +1,5 @@
-// Package conductor is the adapter for a real Conductor: engine.Queue,
-// engine.Leaser, and the TaskDef verbs of `perago register`. It is the only
+// Package conductor is the adapter for a real Conductor: queue.Queue,
+// queue.Leaser, and the TaskDef verbs of `perago register`. It is the only
 // importer of conductor-go.
 //
 // conductor-go is used for its login and for the model of a result. Its calls
@@ -22,7 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"perago/engine"
+	"perago/engine/queue"
 	"perago/secret"
 )
 
@@ -35,9 +35,9 @@ type Options struct {
 	Timeout  time.Duration // of one call, beside what it asks to wait at the server; 0 is 30 s
 }
 
-// Client talks to one Conductor. It implements engine.Queue and engine.Leaser,
+// Client talks to one Conductor. It implements queue.Queue and queue.Leaser,
 // and may be used by several goroutines. Its errors are *Error, or wrap
-// engine.ErrGone or engine.ErrRejected beside one.
+// queue.ErrGone or queue.ErrRejected beside one.
 type Client struct {
 	url      string // without a slash at its end
 	workerID string
@@ -48,8 +48,8 @@ type Client struct {
 }
 
 var (
-	_ engine.Queue  = (*Client)(nil)
-	_ engine.Leaser = (*Client)(nil)
+	_ queue.Queue  = (*Client)(nil)
+	_ queue.Leaser = (*Client)(nil)
 )
 
 // New returns a Client. It calls nobody; Check does.

@@ -30,7 +30,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s: %d: %s", e.Op, e.URL, e.Status, e.Detail)
 }
 
-// Unwrap gives the cause: of the network, of a cancel, engine.ErrGone.
+// Unwrap gives the cause: of the network, of a cancel, queue.ErrGone.
 func (e *Error) Unwrap() error { return e.cause }
 
 const (

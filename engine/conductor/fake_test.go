@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"perago/engine"
 	"perago/engine/conductor"
+	"perago/engine/queue"
 	"perago/secret"
 )
 
@@ -94,7 +94,7 @@ func (f *fake) loggedIn() *conductor.Client {
 		Key: secret.New("key-1"), Secret: secret.New("hush-hush")})
 }
 
-var attempt = engine.Attempt{Task: "songs.count", TaskID: "t-1", WorkflowID: "f-1", Retry: 1, ResponseTimeout: time.Minute}
+var attempt = queue.Attempt{Task: "songs.count", TaskID: "t-1", WorkflowID: "f-1", Retry: 1, ResponseTimeout: time.Minute}
 
 const polled = `{"taskId":"t-1","workflowInstanceId":"f-1","referenceTaskName":"step","retryCount":1,"iteration":2,
 	"inputData":{"params":{"id":9007199254740993}},"responseTimeoutSeconds":60,"taskDefName":"songs.count"}`

@@ -13,7 +13,7 @@ import (
 
 	"github.com/conductor-sdk/conductor-go/sdk/model"
 
-	"perago/engine"
+	"perago/engine/queue"
 )
 
 // polled is a task as a poll gives it. The input stays as it was written.
@@ -27,15 +27,15 @@ type polled struct {
 	Timeout    int64           `json:"responseTimeoutSeconds"`
 }
 
-func (p polled) attempt(task string) engine.Attempt {
-	return engine.Attempt{Task: task, TaskID: p.TaskID, WorkflowID: p.WorkflowID, Reference: p.Reference,
+func (p polled) attempt(task string) queue.Attempt {
+	return queue.Attempt{Task: task, TaskID: p.TaskID, WorkflowID: p.WorkflowID, Reference: p.Reference,
 		Iteration: p.Iteration, Retry: p.Retry, Input: p.Input, ResponseTimeout: time.Duration(p.Timeout) * time.Second}
 }
 
-// Poll implements engine.Queue. A batch that waits at the server waits until it
+// Poll implements queue.Queue. A batch that waits at the server waits until it
 // is full, while what it has already been given runs out of its time. So the
 // batch does not wait, and what waits is the poll for a single task after it.
-func (c *Client) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]engine.Attempt, error) {
+func (c *Client) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]queue.Attempt, error) {
 	got, err := c.batch(ctx, task, max, 0)
 	if wait <= 0 || len(got) > 0 || err != nil {
 		return got, err
@@ -43,7 +43,7 @@ func (c *Client) Poll(ctx context.Context, task string, max int, wait time.Durat
 	return c.batch(ctx, task, 1, wait)
 }
 
-func (c *Client) batch(ctx context.Context, task string, max int, wait time.Duration) ([]engine.Attempt, error) {
+func (c *Client) batch(ctx context.Context, task string, max int, wait time.Duration) ([]queue.Attempt, error) {
 	op := "poll " + task
 	a, err := c.call(ctx, request{op: op, method: http.MethodGet, wait: wait, tasks: max,
 		path: "/tasks/poll/batch/" + url.PathEscape(task),
@@ -57,7 +57,7 @@ func (c *Client) batch(ctx context.Context, task string, max int, wait time.Dura
 		return nil, fmt.Errorf("%s: not a list of tasks: %w", op, err)
 	}
 	var (
-		out []engine.Attempt
+		out []queue.Attempt
 		bad []error
 	)
 	for _, raw := range tasks { // one that cannot be read costs none of the others
@@ -71,13 +71,13 @@ func (c *Client) batch(ctx context.Context, task string, max int, wait time.Dura
 	return out, errors.Join(bad...)
 }
 
-func readTask(raw json.RawMessage, task string) (engine.Attempt, error) {
+func readTask(raw json.RawMessage, task string) (queue.Attempt, error) {
 	var p polled
 	if err := json.Unmarshal(raw, &p); err != nil {
-		return engine.Attempt{}, fmt.Errorf("not a task: %w", err)
+		return queue.Attempt{}, fmt.Errorf("not a task: %w", err)
 	}
 	if p.TaskID == "" || p.WorkflowID == "" {
-		return engine.Attempt{}, errors.New("a task without an id")
+		return queue.Attempt{}, errors.New("a task without an id")
 	}
 	return p.attempt(task), nil
 }
@@ -85,7 +85,7 @@ func readTask(raw json.RawMessage, task string) (engine.Attempt, error) {
 // namesMax bounds the names in one request for the sizes of queues, in bytes.
 const namesMax = 4 << 10
 
-// Waiting implements engine.Queue.
+// Waiting implements queue.Queue.
 func (c *Client) Waiting(ctx context.Context, tasks []string) (waiting []string, err error) {
 	const op = "look at the queues"
 	for len(tasks) > 0 {
@@ -97,7 +97,7 @@ func (c *Client) Waiting(ctx context.Context, tasks []string) (waiting []string,
 		a, err := c.call(ctx, request{op: op, method: http.MethodGet, path: "/tasks/queue/sizes", query: query})
 		switch a.status {
 		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-			return nil, fmt.Errorf("%w: %w", engine.ErrUnsupported, err)
+			return nil, fmt.Errorf("%w: %w", queue.ErrUnsupported, err)
 		}
 		if err != nil {
 			return nil, err
@@ -116,9 +116,9 @@ func (c *Client) Waiting(ctx context.Context, tasks []string) (waiting []string,
 	return waiting, nil
 }
 
-// Report implements engine.Queue: by update-v2, whose answer may carry the next
+// Report implements queue.Queue: by update-v2, whose answer may carry the next
 // attempt, else by the plain update, when r.Last or the server is older.
-func (c *Client) Report(ctx context.Context, r engine.Report) (*engine.Attempt, error) {
+func (c *Client) Report(ctx context.Context, r queue.Report) (*queue.Attempt, error) {
 	op := "report " + r.Attempt.TaskID
 	result, err := c.result(r)
 	if err != nil {
@@ -150,7 +150,7 @@ func (c *Client) Report(ctx context.Context, r engine.Report) (*engine.Attempt, 
 }
 
 // result is the body of an update.
-func (c *Client) result(r engine.Report) (*model.TaskResult, error) {
+func (c *Client) result(r queue.Report) (*model.TaskResult, error) {
 	t := &model.TaskResult{TaskId: r.Attempt.TaskID, WorkflowInstanceId: r.Attempt.WorkflowID,
 		WorkerId: c.workerID, Status: model.TaskResultStatus(r.Status), ReasonForIncompletion: r.Reason}
 	if len(r.Output) > 0 {
@@ -189,11 +189,11 @@ func verdict(err error) error {
 	switch e.Status {
 	case http.StatusNotFound:
 		if e.Hint == "" { // else it is not the API that answered
-			e.cause = engine.ErrGone
+			e.cause = queue.ErrGone
 		}
 	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge,
 		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
-		e.cause = engine.ErrRejected
+		e.cause = queue.ErrRejected
 	}
 	return err
 }
@@ -207,16 +207,16 @@ type extension struct {
 	Extend     bool   `json:"extendLease"`
 }
 
-// Extend implements engine.Leaser.
-func (c *Client) Extend(ctx context.Context, a engine.Attempt) error {
+// Extend implements queue.Leaser.
+func (c *Client) Extend(ctx context.Context, a queue.Attempt) error {
 	_, err := c.call(ctx, request{op: "extend " + a.TaskID, method: http.MethodPost, path: "/tasks", text: true,
 		body: extension{TaskID: a.TaskID, WorkflowID: a.WorkflowID, WorkerID: c.workerID, Extend: true}})
 	return verdict(err)
 }
 
-// Current implements engine.Leaser. Besides status and retry count it looks at
+// Current implements queue.Leaser. Besides status and retry count it looks at
 // the worker: a task that went back to the queue keeps its id for the next one.
-func (c *Client) Current(ctx context.Context, a engine.Attempt) error {
+func (c *Client) Current(ctx context.Context, a queue.Attempt) error {
 	op := "look up " + a.TaskID
 	got, err := c.call(ctx, request{op: op, method: http.MethodGet, path: "/tasks/" + url.PathEscape(a.TaskID)})
 	if err != nil {
@@ -232,17 +232,17 @@ func (c *Client) Current(ctx context.Context, a engine.Attempt) error {
 	}
 	switch {
 	case task.Status != model.InProgressTask:
-		return fmt.Errorf("%w: Conductor shows %s as %s", engine.ErrGone, a.TaskID, task.Status)
+		return fmt.Errorf("%w: Conductor shows %s as %s", queue.ErrGone, a.TaskID, task.Status)
 	case task.Retry != a.Retry:
-		return fmt.Errorf("%w: Conductor shows %s at retry %d, this is %d", engine.ErrGone, a.TaskID, task.Retry, a.Retry)
+		return fmt.Errorf("%w: Conductor shows %s at retry %d, this is %d", queue.ErrGone, a.TaskID, task.Retry, a.Retry)
 	case task.WorkerID != "" && task.WorkerID != c.workerID:
-		return fmt.Errorf("%w: Conductor shows %s with the worker %s", engine.ErrGone, a.TaskID, task.WorkerID)
+		return fmt.Errorf("%w: Conductor shows %s with the worker %s", queue.ErrGone, a.TaskID, task.WorkerID)
 	}
 	return nil
 }
 
-// Note implements engine.Leaser. The lines become one entry of the log.
-func (c *Client) Note(ctx context.Context, a engine.Attempt, lines []string) error {
+// Note implements queue.Leaser. The lines become one entry of the log.
+func (c *Client) Note(ctx context.Context, a queue.Attempt, lines []string) error {
 	_, err := c.call(ctx, request{op: "log of " + a.TaskID, method: http.MethodPost, text: true,
 		path: "/tasks/" + url.PathEscape(a.TaskID) + "/log", body: plainText(strings.Join(lines, "\n"))})
 	return verdict(err)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"perago/engine"
+	"perago/engine/queue"
 )
 
 func TestPoll(t *testing.T) {
@@ -20,7 +20,7 @@ func TestPoll(t *testing.T) {
 	if err != nil || len(got) != 1 {
 		t.Fatalf("got %v, %v, want one attempt", got, err)
 	}
-	want := engine.Attempt{Task: "songs.count", TaskID: "t-1", WorkflowID: "f-1", Reference: "step", Iteration: 2, Retry: 1,
+	want := queue.Attempt{Task: "songs.count", TaskID: "t-1", WorkflowID: "f-1", Reference: "step", Iteration: 2, Retry: 1,
 		Input: json.RawMessage(`{"params":{"id":9007199254740993}}`), ResponseTimeout: time.Minute}
 	if fmt.Sprintf("%+v", got[0]) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got %+v\nwant %+v", got[0], want)
@@ -48,7 +48,7 @@ func TestWaiting(t *testing.T) {
 	}
 	wantCalls(t, f, "GET /tasks/queue/sizes?taskType=a.b&taskType=c+d&taskType=e")
 	delete(f.on, "GET /tasks/queue/sizes")
-	if _, err := f.client().Waiting(t.Context(), []string{"a.b"}); !errors.Is(err, engine.ErrUnsupported) {
+	if _, err := f.client().Waiting(t.Context(), []string{"a.b"}); !errors.Is(err, queue.ErrUnsupported) {
 		t.Errorf("a server without the call: got %v, want ErrUnsupported", err)
 	}
 }
@@ -79,7 +79,7 @@ func TestReport(t *testing.T) {
 	f.on["POST /tasks/update-v2"] = ok(strings.Replace(polled, "t-1", "t-2", 1))
 	f.on["POST /tasks"] = plain()
 	c := f.client()
-	r := engine.Report{Attempt: attempt, Status: engine.Completed, Log: []string{"one"},
+	r := queue.Report{Attempt: attempt, Status: queue.Completed, Log: []string{"one"},
 		Output: json.RawMessage(`{"result":{"id":9007199254740993,"text":"<é>"}}`)}
 	next, err := c.Report(t.Context(), r)
 	if err != nil || next == nil || next.TaskID != "t-2" || next.Task != "songs.count" {
@@ -102,7 +102,7 @@ func TestReport(t *testing.T) {
 func TestReportWithoutANext(t *testing.T) {
 	f := newFake(t)
 	f.on["POST /tasks/update-v2"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
-	next, err := f.client().Report(t.Context(), engine.Report{Attempt: attempt, Status: engine.Failed, Reason: "no"})
+	next, err := f.client().Report(t.Context(), queue.Report{Attempt: attempt, Status: queue.Failed, Reason: "no"})
 	if next != nil || err != nil {
 		t.Errorf("got %v, %v, want nothing", next, err)
 	}
@@ -116,7 +116,7 @@ func TestReportFallsBack(t *testing.T) {
 		f.on["POST /tasks"] = plain()
 		c := f.client()
 		for range 2 {
-			if next, err := c.Report(t.Context(), engine.Report{Attempt: attempt, Status: engine.Failed}); next != nil || err != nil {
+			if next, err := c.Report(t.Context(), queue.Report{Attempt: attempt, Status: queue.Failed}); next != nil || err != nil {
 				t.Errorf("%d: got %v, %v, want nothing", status, next, err)
 			}
 		}
@@ -130,10 +130,10 @@ func TestVerdict(t *testing.T) {
 		answer http.HandlerFunc
 		want   error // nil: it may be heard later
 	}{
-		{says(404, "application/json", `{"status":404,"message":"No such task found by id: t-1"}`), engine.ErrGone},
+		{says(404, "application/json", `{"status":404,"message":"No such task found by id: t-1"}`), queue.ErrGone},
 		{says(404, "text/html", `<html>Not Found</html>`), nil}, // not Conductor that answers
-		{says(400, "application/json", `{"message":"bad"}`), engine.ErrRejected},
-		{says(413, "text/html", `<html>too large</html>`), engine.ErrRejected},
+		{says(400, "application/json", `{"message":"bad"}`), queue.ErrRejected},
+		{says(413, "text/html", `<html>too large</html>`), queue.ErrRejected},
 		{says(401, "application/json", `{}`), nil},
 		{says(429, "application/json", `{}`), nil},
 		{says(500, "application/json", `{"message":"database is locked"}`), nil},
@@ -143,9 +143,9 @@ func TestVerdict(t *testing.T) {
 		f := newFake(t)
 		f.on["POST /tasks"], f.on["POST /tasks/update-v2"] = tt.answer, tt.answer
 		for _, last := range []bool{true, false} {
-			_, err := f.client().Report(t.Context(), engine.Report{Attempt: attempt, Status: engine.Failed, Last: last})
-			gone, rejected := errors.Is(err, engine.ErrGone), errors.Is(err, engine.ErrRejected)
-			if err == nil || gone != (tt.want == engine.ErrGone) || rejected != (tt.want == engine.ErrRejected) {
+			_, err := f.client().Report(t.Context(), queue.Report{Attempt: attempt, Status: queue.Failed, Last: last})
+			gone, rejected := errors.Is(err, queue.ErrGone), errors.Is(err, queue.ErrRejected)
+			if err == nil || gone != (tt.want == queue.ErrGone) || rejected != (tt.want == queue.ErrRejected) {
 				t.Errorf("last %v: got %v, want %v", last, err, tt.want)
 			}
 		}
@@ -194,7 +194,7 @@ func TestCurrent(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, engine.ErrGone) != tt.gone {
+		if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, queue.ErrGone) != tt.gone {
 			t.Errorf("got %v, want %q, gone %v", err, tt.want, tt.gone)
 		}
 	}

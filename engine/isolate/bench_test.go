@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"perago/engine"
+	"perago/engine/module"
 )
 
 // BenchmarkProcess is one attempt with a child that waits, BenchmarkBackToBack
@@ -38,7 +39,7 @@ func BenchmarkThread(b *testing.B) {
 	}
 }
 
-func once(b *testing.B, body engine.Body, m *engine.Module) {
+func once(b *testing.B, body engine.Body, m *module.Module) {
 	if _, _, err := body.Run(b.Context(), m, silent(b, m, engine.Limits{})); err != nil {
 		b.Fatal(err)
 	}

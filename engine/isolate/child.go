@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
 )
@@ -142,7 +143,7 @@ type child struct {
 	note   *note
 	files  *proxy
 	heard  func(*child, starlib.Record)
-	module *engine.Module
+	module *module.Module
 	cancel context.CancelCauseFunc // of the body, once it runs
 	body   sync.WaitGroup          // runs it
 }
@@ -194,7 +195,7 @@ func (c *child) load(payload []byte) error {
 			return err
 		}
 	}
-	module, problems := engine.LoadSources(m.File, m.Root, m.Sources, m.Host...)
+	module, problems := module.FromSources(m.File, m.Root, m.Sources, m.Host...)
 	if module == nil {
 		return c.conn.send(kindLoaded, loadedMessage{Problems: bounded(problems)}, nil)
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perago/engine"
+	"perago/engine/queue"
 	"perago/workspace"
 )
 
@@ -116,7 +117,7 @@ func TestDraftsAreWhatWasCommitted(t *testing.T) {
 	runner := g.runner(probing(t))
 	runner.Publisher = &workspace.Publisher{Store: g.store}
 	res := runner.Run(t.Context(), m, g.attempt("{}"), engine.Hooks{})
-	if res.Status != engine.Completed {
+	if res.Status != queue.Completed {
 		t.Fatalf("got %s: %s", res.Status, res.Reason)
 	}
 	head, err := g.store.Head(t.Context(), "songs", "main")

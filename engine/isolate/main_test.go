@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib"
 )
 
@@ -28,13 +29,13 @@ func TestMain(m *testing.M) {
 }
 
 // loaded makes a module of source.
-func loaded(t testing.TB, source string) *engine.Module {
+func loaded(t testing.TB, source string) *module.Module {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "task.star")
 	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m, problems := engine.Load(file, nil)
+	m, problems := module.Load(file, nil)
 	if len(problems) > 0 {
 		t.Fatalf("load: %v", problems)
 	}
@@ -42,13 +43,13 @@ func loaded(t testing.TB, source string) *engine.Module {
 }
 
 // pure is a task without a workspace whose body is the lines of body.
-func pure(t testing.TB, body string) *engine.Module {
+func pure(t testing.TB, body string) *module.Module {
 	t.Helper()
 	return loaded(t, "task(name = \"t\")\n\ndef run(params):\n"+body)
 }
 
 // silent is a call with no params and nobody to tell.
-func silent(t testing.TB, m *engine.Module, l engine.Limits) engine.Call {
+func silent(t testing.TB, m *module.Module, l engine.Limits) engine.Call {
 	t.Helper()
 	params, problems := m.Task.CheckParams([]byte(`{}`))
 	if len(problems) > 0 {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"perago/engine"
+	"perago/engine/queue"
 	"perago/starlib"
 	"perago/workspace"
 	"perago/workspace/memory"
@@ -50,8 +51,8 @@ func (g *ground) runner(body engine.Body) *engine.Runner {
 	return &engine.Runner{Body: body, Store: g.store, Root: g.root, Cache: g.cache}
 }
 
-func (g *ground) attempt(params string) engine.Attempt {
-	return engine.Attempt{Task: "t", TaskID: "id", WorkflowID: "wf", Reference: "ref", Input: json.RawMessage(
+func (g *ground) attempt(params string) queue.Attempt {
+	return queue.Attempt{Task: "t", TaskID: "id", WorkflowID: "wf", Reference: "ref", Input: json.RawMessage(
 		`{"workspace": {"repository": "songs", "branch": "main", "refType": "commit", "ref": "` + g.input + `"}, "params": ` + params + `}`)}
 }
 
@@ -172,7 +173,7 @@ func TestErrorsAgree(t *testing.T) {
 			return fmt.Sprintf("%s: %s\n%s", res.Status, res.Reason, res.Story)
 		}
 		thread, process := say(engine.InProcess{}), say(p)
-		if thread != process || strings.HasPrefix(thread, string(engine.Completed)) {
+		if thread != process || strings.HasPrefix(thread, string(queue.Completed)) {
 			t.Errorf("%s\nin a process: %s\nin a thread: %s", body, process, thread)
 		}
 	}
@@ -198,14 +199,14 @@ func TestLimitsAgree(t *testing.T) {
 				var mu sync.Mutex
 				var warnings []string
 				r := &engine.Runner{Body: body, Log: slog.New(slog.DiscardHandler)}
-				res := r.Run(t.Context(), m, engine.Attempt{Input: []byte(`{"params": {}}`)}, engine.Hooks{Record: func(line string) {
+				res := r.Run(t.Context(), m, queue.Attempt{Input: []byte(`{"params": {}}`)}, engine.Hooks{Record: func(line string) {
 					if strings.HasPrefix(line, "WARN") {
 						mu.Lock()
 						warnings = append(warnings, line)
 						mu.Unlock()
 					}
 				}})
-				if res.Status != engine.Failed || string(res.Diagnostics[0].Code) != tt.code || res.Diagnostics[0].Line < 4 && tt.code != "P4005" {
+				if res.Status != queue.Failed || string(res.Diagnostics[0].Code) != tt.code || res.Diagnostics[0].Line < 4 && tt.code != "P4005" {
 					t.Errorf("%T, %s: got %s %s:%d %s; want %s from line 4 on", body, tt.body, res.Status, res.Diagnostics[0].Code,
 						res.Diagnostics[0].Line, res.Reason, tt.code)
 				}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"perago/engine"
+	"perago/engine/module"
 	"perago/workspace"
 )
 
@@ -51,7 +51,7 @@ type Processes struct {
 
 	mu      sync.Mutex
 	waiting []*spare       // oldest first
-	last    *engine.Module // that was asked for
+	last    *module.Module // that was asked for
 	starter chan func()
 	closed  bool
 	faults  []error // of perago's own, beside the bodies; Close tells the first few
@@ -60,7 +60,7 @@ type Processes struct {
 // spare is a child that waits.
 type spare struct {
 	*process
-	wants *engine.Module // loaded, or being loaded; nil: it takes any
+	wants *module.Module // loaded, or being loaded; nil: it takes any
 }
 
 // ErrClosed: the processes were closed.
@@ -108,7 +108,7 @@ func (p *Processes) Close() error {
 // Warm starts the spares ahead of the next body, which is expected to be one of
 // m, and waits until they are ready. The error is that of the first that cannot
 // be.
-func (p *Processes) Warm(ctx context.Context, m *engine.Module) error {
+func (p *Processes) Warm(ctx context.Context, m *module.Module) error {
 	p.mu.Lock()
 	p.last = m
 	p.mu.Unlock()
@@ -131,7 +131,7 @@ func (p *Processes) Warm(ctx context.Context, m *engine.Module) error {
 
 // Ahead starts the child of the next body, which will be one of m, beside
 // whatever comes before it.
-func (p *Processes) Ahead(m *engine.Module) {
+func (p *Processes) Ahead(m *module.Module) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -143,7 +143,7 @@ func (p *Processes) Ahead(m *engine.Module) {
 }
 
 // take returns a child that is ready to run m.
-func (p *Processes) take(ctx context.Context, m *engine.Module) (*process, error) {
+func (p *Processes) take(ctx context.Context, m *module.Module) (*process, error) {
 	for {
 		s, waited, err := p.claim(m)
 		if err != nil {
@@ -165,7 +165,7 @@ func (p *Processes) take(ctx context.Context, m *engine.Module) (*process, error
 }
 
 // ready waits until a child is prepared, with m loaded.
-func (s *spare) ready(ctx context.Context, m *engine.Module) error {
+func (s *spare) ready(ctx context.Context, m *module.Module) error {
 	select {
 	case <-s.prepared:
 	case <-ctx.Done():
@@ -183,13 +183,13 @@ func (s *spare) ready(ctx context.Context, m *engine.Module) error {
 }
 
 // claim takes a spare that suits m out of those that wait, or starts a child.
-func (p *Processes) claim(m *engine.Module) (s *spare, waited bool, err error) {
+func (p *Processes) claim(m *module.Module) (s *spare, waited bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, false, ErrClosed
 	}
-	for _, wants := range []*engine.Module{m, nil} {
+	for _, wants := range []*module.Module{m, nil} {
 		if i := slices.IndexFunc(p.waiting, func(s *spare) bool { return s.wants == wants }); i >= 0 {
 			s := p.waiting[i]
 			p.waiting = slices.Delete(p.waiting, i, i+1)
@@ -207,7 +207,7 @@ const refillAfter = 5 * time.Millisecond
 
 // restock starts spares for what comes after a body of m, which is over when
 // over is closed.
-func (p *Processes) restock(m *engine.Module, over <-chan struct{}) {
+func (p *Processes) restock(m *module.Module, over <-chan struct{}) {
 	p.beside(func() {
 		timer := time.NewTimer(refillAfter)
 		defer timer.Stop()
@@ -244,10 +244,10 @@ func (p *Processes) failed(err error) {
 // refill starts spares after a body of m was asked for. When one of m was asked
 // for before that too, they load m ahead; else they take any module. One that
 // waits for another module gives way when nothing else suits m.
-func (p *Processes) refill(m *engine.Module) {
+func (p *Processes) refill(m *module.Module) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var wants *engine.Module
+	var wants *module.Module
 	if p.last == m {
 		wants = m
 	}
@@ -268,7 +268,7 @@ func (p *Processes) refill(m *engine.Module) {
 }
 
 // start starts a child and prepares it in the background. p.mu is held.
-func (p *Processes) start(m *engine.Module) (*spare, error) {
+func (p *Processes) start(m *module.Module) (*spare, error) {
 	child, err := p.spawn()
 	if err != nil {
 		return nil, err

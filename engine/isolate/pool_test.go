@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"perago/engine"
+	"perago/engine/module"
+	"perago/engine/queue"
 	"perago/workspace"
 )
 
@@ -58,7 +60,7 @@ def run(workspace, params):
 	r := g.runner(p)
 	r.Publisher = &workspace.Publisher{Store: g.store}
 	before := openFiles(t)
-	outcomes := map[engine.Status]int{}
+	outcomes := map[queue.Status]int{}
 	for round := range 40 {
 		var killing sync.WaitGroup
 		over := make(chan struct{})
@@ -79,15 +81,15 @@ def run(workspace, params):
 		close(over)
 		killing.Wait()
 		outcomes[res.Status]++
-		if res.Status != engine.Completed && res.Status != engine.Failed {
+		if res.Status != queue.Completed && res.Status != queue.Failed {
 			t.Errorf("round %d: %s %s", round, res.Status, res.Reason)
 		}
 	}
 	t.Logf("%v", outcomes)
-	if outcomes[engine.Failed] == 0 {
+	if outcomes[queue.Failed] == 0 {
 		t.Error("no kill met a running body: the test shows nothing")
 	}
-	if res := r.Run(t.Context(), m, g.attempt(`{}`), engine.Hooks{}); res.Status != engine.Completed && !strings.Contains(res.Reason, "moved") {
+	if res := r.Run(t.Context(), m, g.attempt(`{}`), engine.Hooks{}); res.Status != queue.Completed && !strings.Contains(res.Reason, "moved") {
 		t.Errorf("after all kills: %s %s", res.Status, res.Reason)
 	}
 	if left, err := os.ReadDir(filepath.Join(g.root.Path, "attempts")); err != nil || len(left) > 0 {
@@ -135,7 +137,7 @@ func TestEveryBodyHasItsOwnProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen := map[int]bool{}
-		for round, m := range []*engine.Module{a, a, b, a, b, b, b, a, a} {
+		for round, m := range []*module.Module{a, a, b, a, b, b, b, a, a} {
 			child, err := p.take(t.Context(), m)
 			if err != nil {
 				t.Fatal(err)

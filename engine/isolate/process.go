@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perago/engine"
+	"perago/engine/module"
 	"perago/workspace"
 )
 
@@ -46,7 +47,7 @@ type process struct {
 	proc   *os.Process
 	conn   *conn
 	note   *os.File
-	module *engine.Module // loaded; nil until then
+	module *module.Module // loaded; nil until then
 
 	required bool          // a layer that is missing is an error
 	prepared chan struct{} // closed when prepare is through
@@ -129,7 +130,7 @@ func (p *process) spawn(path string, args []string, socket *os.File) error {
 
 // prepare waits for the sandbox and loads m, unless it is nil. It is called
 // once; the outcome is in err.
-func (p *process) prepare(ctx context.Context, m *engine.Module) {
+func (p *process) prepare(ctx context.Context, m *module.Module) {
 	defer close(p.prepared)
 	p.err = p.within(ctx, func() error {
 		if err := p.greet(); err != nil || m == nil {
@@ -179,7 +180,7 @@ func (p *process) greet() error {
 }
 
 // load has the child load the module that this process has loaded before.
-func (p *process) load(m *engine.Module) error {
+func (p *process) load(m *module.Module) error {
 	if err := fence(p.proc.Pid, loadMemory, forNow); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
@@ -24,7 +25,7 @@ import (
 // session is one run of one body in one child.
 type session struct {
 	child  *process
-	module *engine.Module
+	module *module.Module
 	call   engine.Call
 	grace  time.Duration
 	drafts int // that may be open; 0 is maxDrafts
@@ -44,7 +45,7 @@ type session struct {
 }
 
 // Run implements engine.Body.
-func (p *Processes) Run(ctx context.Context, m *engine.Module, call engine.Call) (json.RawMessage, engine.Usage, error) {
+func (p *Processes) Run(ctx context.Context, m *module.Module, call engine.Call) (json.RawMessage, engine.Usage, error) {
 	child, err := p.take(ctx, m)
 	if err != nil {
 		return nil, engine.Usage{}, err

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"perago/engine"
+	"perago/engine/queue"
 )
 
 // fixture is one task on a backend.
@@ -44,9 +44,9 @@ func (f fixture) start(params string) (workflow string) {
 }
 
 // take polls until there is an attempt.
-func (f fixture) take() engine.Attempt {
+func (f fixture) take() queue.Attempt {
 	f.t.Helper()
-	var got []engine.Attempt
+	var got []queue.Attempt
 	f.eventually("an attempt", func() bool {
 		var err error
 		if got, err = f.Queue.Poll(f.t.Context(), f.task, 1, 100*time.Millisecond); err != nil {
@@ -70,10 +70,10 @@ func (f fixture) wantEmpty() {
 }
 
 // report delivers an outcome, on a last report.
-func (f fixture) report(a engine.Attempt, s engine.Status, output string) {
+func (f fixture) report(a queue.Attempt, s queue.Status, output string) {
 	f.t.Helper()
-	r := engine.Report{Attempt: a, Status: s, Last: true}
-	if s == engine.Completed {
+	r := queue.Report{Attempt: a, Status: s, Last: true}
+	if s == queue.Completed {
 		r.Output = json.RawMessage(output)
 	} else {
 		r.Reason = output
@@ -93,9 +93,9 @@ func (f fixture) tries(workflow string) []Task {
 }
 
 // wantStatus waits until the tries of a workflow have these statuses.
-func (f fixture) wantStatus(workflow string, want ...engine.Status) []Task {
+func (f fixture) wantStatus(workflow string, want ...queue.Status) []Task {
 	f.t.Helper()
-	var got []engine.Status
+	var got []queue.Status
 	var tasks []Task
 	ok := f.within(func() bool {
 		tasks, got = f.tries(workflow), nil
@@ -110,25 +110,25 @@ func (f fixture) wantStatus(workflow string, want ...engine.Status) []Task {
 	return tasks
 }
 
-func (f fixture) wantCurrent(a engine.Attempt) {
+func (f fixture) wantCurrent(a queue.Attempt) {
 	f.t.Helper()
 	if err := f.current(a); err != nil {
 		f.t.Errorf("Current: got %v, want nil", err)
 	}
 }
 
-func (f fixture) wantGone(a engine.Attempt) {
+func (f fixture) wantGone(a queue.Attempt) {
 	f.t.Helper()
-	if err := f.current(a); !errors.Is(err, engine.ErrGone) {
+	if err := f.current(a); !errors.Is(err, queue.ErrGone) {
 		f.t.Errorf("Current: got %v, want ErrGone", err)
 	}
 }
 
 // current asks until there is an answer: a server on a busy machine may take its time.
-func (f fixture) current(a engine.Attempt) (err error) {
+func (f fixture) current(a queue.Attempt) (err error) {
 	f.within(func() bool {
 		err = f.Leaser.Current(f.t.Context(), a)
-		return err == nil || errors.Is(err, engine.ErrGone)
+		return err == nil || errors.Is(err, queue.ErrGone)
 	})
 	return err
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"perago/engine"
+	"perago/engine/queue"
 )
 
 // This file holds the cases of what is current, of leases, and of what a server
@@ -22,7 +22,7 @@ func current(t *testing.T, b Backend) {
 	other := a
 	other.Retry++
 	f.wantGone(other)
-	f.report(a, engine.Completed, `{}`)
+	f.report(a, queue.Completed, `{}`)
 	f.wantGone(a)
 }
 
@@ -34,10 +34,10 @@ func terminated(t *testing.T, b Backend) {
 		t.Fatalf("Terminate: %v", err)
 	}
 	f.eventually("the attempt to be gone", func() bool {
-		return errors.Is(b.Leaser.Current(t.Context(), a), engine.ErrGone)
+		return errors.Is(b.Leaser.Current(t.Context(), a), queue.ErrGone)
 	})
-	_, err := b.Queue.Report(t.Context(), engine.Report{Attempt: a, Status: engine.Completed, Output: json.RawMessage(`{}`), Last: true})
-	if err != nil && !errors.Is(err, engine.ErrGone) {
+	_, err := b.Queue.Report(t.Context(), queue.Report{Attempt: a, Status: queue.Completed, Output: json.RawMessage(`{}`), Last: true})
+	if err != nil && !errors.Is(err, queue.ErrGone) {
 		t.Errorf("Report: got %v, want nil or ErrGone", err)
 	}
 	f.wantStatus(flow, Canceled)
@@ -47,7 +47,7 @@ func terminated(t *testing.T, b Backend) {
 func lease(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{Retries: 1, ResponseTimeout: 3 * time.Second})
 	kept, dropped := f.start(`{}`), f.start(`{}`)
-	attempts := map[string]engine.Attempt{}
+	attempts := map[string]queue.Attempt{}
 	for range 2 {
 		a := f.take()
 		attempts[a.WorkflowID] = a
@@ -65,8 +65,8 @@ func lease(t *testing.T, b Backend) {
 		t.Errorf("got %+v, want the second try of %s", second, dropped)
 	}
 	// The first try is over: what its worker says of it is not heard.
-	_, err := b.Queue.Report(t.Context(), engine.Report{Attempt: attempts[dropped], Status: engine.Completed, Output: json.RawMessage(`{}`), Last: true})
-	if err != nil && !errors.Is(err, engine.ErrGone) {
+	_, err := b.Queue.Report(t.Context(), queue.Report{Attempt: attempts[dropped], Status: queue.Completed, Output: json.RawMessage(`{}`), Last: true})
+	if err != nil && !errors.Is(err, queue.ErrGone) {
 		t.Errorf("Report: got %v, want nil or ErrGone", err)
 	}
 	if got := f.tries(dropped)[0].Status; got != TimedOut {
@@ -85,11 +85,11 @@ func extendTwice(t *testing.T, b Backend) {
 		f.wantEmpty() // it is not on the queue again
 	}
 	f.wantStatus(flow, InProgress)
-	f.report(a, engine.Completed, `{}`)
-	if err := b.Leaser.Extend(t.Context(), a); err != nil && !errors.Is(err, engine.ErrGone) {
+	f.report(a, queue.Completed, `{}`)
+	if err := b.Leaser.Extend(t.Context(), a); err != nil && !errors.Is(err, queue.ErrGone) {
 		t.Errorf("Extend after the report: got %v, want nil or ErrGone", err)
 	}
-	f.wantStatus(flow, engine.Completed)
+	f.wantStatus(flow, queue.Completed)
 }
 
 func note(t *testing.T, b Backend) {
@@ -99,7 +99,7 @@ func note(t *testing.T, b Backend) {
 	if err := b.Leaser.Note(t.Context(), a, []string{"one", `"two" <é>`}); err != nil {
 		t.Fatalf("Note: %v", err)
 	}
-	r := engine.Report{Attempt: a, Status: engine.Failed, Reason: "x", Log: []string{"three\nfour"}, Last: true}
+	r := queue.Report{Attempt: a, Status: queue.Failed, Reason: "x", Log: []string{"three\nfour"}, Last: true}
 	if _, err := b.Queue.Report(t.Context(), r); err != nil {
 		t.Fatalf("Report: %v", err)
 	}
@@ -114,8 +114,8 @@ func oddText(t *testing.T, b Backend) {
 	flow := f.start(`{}`)
 	text := "é 漢 🙂 %s %n \\ \" ' <script> & \t end"
 	a := f.take()
-	f.report(a, engine.FailedTerminal, text)
-	if tries := f.wantStatus(flow, engine.FailedTerminal); tries[0].Reason != text {
+	f.report(a, queue.FailedTerminal, text)
+	if tries := f.wantStatus(flow, queue.FailedTerminal); tries[0].Reason != text {
 		t.Errorf("reason: got %q, want %q", tries[0].Reason, text)
 	}
 }
@@ -127,7 +127,7 @@ func endedContext(t *testing.T, b Backend) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, pollErr := b.Queue.Poll(ctx, f.task, 1, time.Second)
-	_, reportErr := b.Queue.Report(ctx, engine.Report{Attempt: a, Status: engine.Completed, Output: json.RawMessage(`{}`)})
+	_, reportErr := b.Queue.Report(ctx, queue.Report{Attempt: a, Status: queue.Completed, Output: json.RawMessage(`{}`)})
 	for name, err := range map[string]error{"Poll": pollErr, "Report": reportErr,
 		"Extend": b.Leaser.Extend(ctx, a), "Current": b.Leaser.Current(ctx, a), "Note": b.Leaser.Note(ctx, a, []string{"x"})} {
 		if !errors.Is(err, context.Canceled) {

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"perago/engine"
+	"perago/engine/queue"
 )
 
 // Memory is a queue in this process: what tests use in place of Conductor, and
@@ -25,7 +25,7 @@ type Memory struct {
 
 type memoryTask struct {
 	Task
-	attempt engine.Attempt
+	attempt queue.Attempt
 	ready   time.Time // from when it may be polled
 	expires time.Time // of the lease; zero is never
 	over    bool      // its workflow is over
@@ -54,13 +54,13 @@ func (m *Memory) Start(_ context.Context, task string, input json.RawMessage) (s
 	}
 	m.ids++
 	workflow := fmt.Sprintf("workflow-%d", m.ids)
-	m.schedule(engine.Attempt{Task: task, WorkflowID: workflow, Reference: task + "_ref",
+	m.schedule(queue.Attempt{Task: task, WorkflowID: workflow, Reference: task + "_ref",
 		Input: slices.Clone(input), ResponseTimeout: d.ResponseTimeout}, 0)
 	return workflow, nil
 }
 
 // schedule queues a try; the lock is held.
-func (m *Memory) schedule(a engine.Attempt, delay time.Duration) {
+func (m *Memory) schedule(a queue.Attempt, delay time.Duration) {
 	m.ids++
 	a.TaskID = fmt.Sprintf("task-%d", m.ids)
 	m.tasks = append(m.tasks, &memoryTask{attempt: a, ready: time.Now().Add(delay),
@@ -100,8 +100,8 @@ func (m *Memory) Terminate(_ context.Context, workflow string) error {
 	return nil
 }
 
-// Poll implements engine.Queue.
-func (m *Memory) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]engine.Attempt, error) {
+// Poll implements queue.Queue.
+func (m *Memory) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]queue.Attempt, error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
@@ -131,7 +131,7 @@ func (m *Memory) Poll(ctx context.Context, task string, max int, wait time.Durat
 	}
 }
 
-// Waiting implements engine.Queue.
+// Waiting implements queue.Queue.
 func (m *Memory) Waiting(ctx context.Context, tasks []string) (waiting []string, err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -148,7 +148,7 @@ func (m *Memory) Waiting(ctx context.Context, tasks []string) (waiting []string,
 }
 
 // pop hands out what is ready, and says when the next is; the lock is held.
-func (m *Memory) pop(task string, max int) (got []engine.Attempt, due time.Duration) {
+func (m *Memory) pop(task string, max int) (got []queue.Attempt, due time.Duration) {
 	m.expire()
 	now := time.Now()
 	for _, t := range m.tasks {
@@ -200,8 +200,8 @@ func (m *Memory) retry(t *memoryTask) {
 	m.schedule(next, d.RetryDelay)
 }
 
-// Report implements engine.Queue.
-func (m *Memory) Report(ctx context.Context, r engine.Report) (*engine.Attempt, error) {
+// Report implements queue.Queue.
+func (m *Memory) Report(ctx context.Context, r queue.Report) (*queue.Attempt, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -209,12 +209,12 @@ func (m *Memory) Report(ctx context.Context, r engine.Report) (*engine.Attempt, 
 	defer m.mu.Unlock()
 	t := m.find(r.Attempt)
 	if t == nil {
-		return nil, engine.ErrGone
+		return nil, queue.ErrGone
 	}
 	if t.Status == InProgress && !t.over { // else it is ignored, and answered with success
 		t.Status, t.Reason, t.Output = r.Status, r.Reason, slices.Clone(r.Output)
 		t.Log = append(t.Log, r.Log...)
-		if t.Status == engine.Failed {
+		if t.Status == queue.Failed {
 			m.retry(t)
 		}
 	}
@@ -228,7 +228,7 @@ func (m *Memory) Report(ctx context.Context, r engine.Report) (*engine.Attempt, 
 }
 
 // find returns a try, after time-outs; the lock is held.
-func (m *Memory) find(a engine.Attempt) *memoryTask {
+func (m *Memory) find(a queue.Attempt) *memoryTask {
 	m.expire()
 	for _, t := range m.tasks {
 		if t.ID == a.TaskID {
@@ -238,8 +238,8 @@ func (m *Memory) find(a engine.Attempt) *memoryTask {
 	return nil
 }
 
-// Extend implements engine.Leaser.
-func (m *Memory) Extend(ctx context.Context, a engine.Attempt) error {
+// Extend implements queue.Leaser.
+func (m *Memory) Extend(ctx context.Context, a queue.Attempt) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -247,7 +247,7 @@ func (m *Memory) Extend(ctx context.Context, a engine.Attempt) error {
 	defer m.mu.Unlock()
 	t := m.find(a)
 	if t == nil {
-		return engine.ErrGone
+		return queue.ErrGone
 	}
 	if t.Status == InProgress && !t.over {
 		t.renew()
@@ -259,13 +259,13 @@ func (m *Memory) Extend(ctx context.Context, a engine.Attempt) error {
 func (m *Memory) Delay(task string, d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.schedule(engine.Attempt{Task: task}, d)
+	m.schedule(queue.Attempt{Task: task}, d)
 }
 
 // Stale is a server that is busy with an extension: it has read the try as it is
 // now, and writes it back like that when write is called, over what it was told
 // meanwhile. Conductor does so.
-func (m *Memory) Stale(a engine.Attempt) (write func()) {
+func (m *Memory) Stale(a queue.Attempt) (write func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t := m.find(a)
@@ -278,8 +278,8 @@ func (m *Memory) Stale(a engine.Attempt) (write func()) {
 	}
 }
 
-// Current implements engine.Leaser.
-func (m *Memory) Current(ctx context.Context, a engine.Attempt) error {
+// Current implements queue.Leaser.
+func (m *Memory) Current(ctx context.Context, a queue.Attempt) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -287,13 +287,13 @@ func (m *Memory) Current(ctx context.Context, a engine.Attempt) error {
 	defer m.mu.Unlock()
 	t := m.find(a)
 	if t == nil || t.Status != InProgress || t.over || t.Retry != a.Retry {
-		return engine.ErrGone
+		return queue.ErrGone
 	}
 	return nil
 }
 
-// Note implements engine.Leaser.
-func (m *Memory) Note(ctx context.Context, a engine.Attempt, lines []string) error {
+// Note implements queue.Leaser.
+func (m *Memory) Note(ctx context.Context, a queue.Attempt, lines []string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -301,7 +301,7 @@ func (m *Memory) Note(ctx context.Context, a engine.Attempt, lines []string) err
 	defer m.mu.Unlock()
 	t := m.find(a)
 	if t == nil {
-		return engine.ErrGone
+		return queue.ErrGone
 	}
 	t.Log = append(t.Log, strings.Join(lines, "\n"))
 	return nil

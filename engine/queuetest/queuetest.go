@@ -1,5 +1,5 @@
-// Package queuetest holds the conformance suite of engine.Queue and
-// engine.Leaser, and Memory, a queue in this process that the suite keeps as
+// Package queuetest holds the conformance suite of queue.Queue and
+// queue.Leaser, and Memory, a queue in this process that the suite keeps as
 // honest as a real server.
 package queuetest
 
@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"perago/engine"
+	"perago/engine/queue"
 )
 
 // Definition of a task at a server, as far as the suite looks at it.
@@ -23,7 +23,7 @@ type Definition struct {
 type Task struct {
 	ID     string
 	Retry  int
-	Status engine.Status
+	Status queue.Status
 	Reason string
 	Output json.RawMessage
 	Log    []string // entries, oldest first; one may have several lines
@@ -31,10 +31,10 @@ type Task struct {
 
 // What a server says of a try beside the statuses a worker reports.
 const (
-	Scheduled  engine.Status = "SCHEDULED"
-	InProgress engine.Status = "IN_PROGRESS"
-	TimedOut   engine.Status = "TIMED_OUT"
-	Canceled   engine.Status = "CANCELED"
+	Scheduled  queue.Status = "SCHEDULED"
+	InProgress queue.Status = "IN_PROGRESS"
+	TimedOut   queue.Status = "TIMED_OUT"
+	Canceled   queue.Status = "CANCELED"
 )
 
 // Server is the far side of a queue: what a person does at it, and sees there.
@@ -51,7 +51,7 @@ type Server interface {
 
 // Backend is a queue under test with its far side.
 type Backend struct {
-	Queue  engine.Queue
-	Leaser engine.Leaser
+	Queue  queue.Queue
+	Leaser queue.Leaser
 	Server Server
 }

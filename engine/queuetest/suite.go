@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"perago/engine"
+	"perago/engine/queue"
 )
 
 // Case is one promise of a queue.
@@ -25,7 +25,7 @@ func Run(t *testing.T, b Backend) {
 	}
 }
 
-// Cases are the promises that engine.Worker builds on.
+// Cases are the promises that worker.Worker builds on.
 func Cases() []Case {
 	return []Case{
 		{"an empty queue gives nothing", emptyQueue},
@@ -83,7 +83,7 @@ func looked(t *testing.T, b Backend) {
 	})
 	a := f.take()
 	look()
-	f.report(a, engine.Completed, `{}`)
+	f.report(a, queue.Completed, `{}`)
 	look()
 }
 
@@ -129,7 +129,7 @@ func atMost(t *testing.T, b Backend) {
 func waitingPoll(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{})
 	type answer struct {
-		got []engine.Attempt
+		got []queue.Attempt
 		err error
 	}
 	answers := make(chan answer, 1)
@@ -168,8 +168,8 @@ func completed(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{Retries: 3})
 	flow := f.start(`{}`)
 	output := `{"result":{"id":9007199254740993,"text":"<é\n>","whole":1.0,"list":[1,null,[]]},"workspace":{"ref":"abc"}}`
-	f.report(f.take(), engine.Completed, output)
-	tries := f.wantStatus(flow, engine.Completed)
+	f.report(f.take(), queue.Completed, output)
+	tries := f.wantStatus(flow, queue.Completed)
 	wantJSON(t, "output", tries[0].Output, output)
 	f.wantEmpty()
 }
@@ -178,13 +178,13 @@ func failed(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{Retries: 2})
 	flow := f.start(`{"n":1}`)
 	first := f.take()
-	f.report(first, engine.Failed, "tasks/x.star:1:1: no\nbecause")
+	f.report(first, queue.Failed, "tasks/x.star:1:1: no\nbecause")
 	second := f.take()
 	if second.TaskID == first.TaskID || second.Retry != 1 || second.WorkflowID != flow || second.Reference != first.Reference {
 		t.Errorf("second try: got %+v after %+v, want a new task id, retry 1 and the same reference", second, first)
 	}
 	wantJSON(t, "Input of the second try", second.Input, string(first.Input))
-	tries := f.wantStatus(flow, engine.Failed, InProgress)
+	tries := f.wantStatus(flow, queue.Failed, InProgress)
 	if tries[0].Reason != "tasks/x.star:1:1: no\nbecause" {
 		t.Errorf("reason: got %q", tries[0].Reason)
 	}
@@ -195,17 +195,17 @@ func failed(t *testing.T, b Backend) {
 func noRetryLeft(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{Retries: 1})
 	flow := f.start(`{}`)
-	f.report(f.take(), engine.Failed, "one")
-	f.report(f.take(), engine.Failed, "two")
-	f.wantStatus(flow, engine.Failed, engine.Failed)
+	f.report(f.take(), queue.Failed, "one")
+	f.report(f.take(), queue.Failed, "two")
+	f.wantStatus(flow, queue.Failed, queue.Failed)
 	f.wantEmpty()
 }
 
 func terminal(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{Retries: 5})
 	flow := f.start(`{}`)
-	f.report(f.take(), engine.FailedTerminal, "never")
-	if tries := f.wantStatus(flow, engine.FailedTerminal); tries[0].Reason != "never" {
+	f.report(f.take(), queue.FailedTerminal, "never")
+	if tries := f.wantStatus(flow, queue.FailedTerminal); tries[0].Reason != "never" {
 		t.Errorf("reason: got %q, want never", tries[0].Reason)
 	}
 	f.wantEmpty()
@@ -218,7 +218,7 @@ func next(t *testing.T, b Backend) {
 		f.wantStatus(flow, Scheduled)
 	}
 	first := f.take()
-	follow, err := b.Queue.Report(t.Context(), engine.Report{Attempt: first, Status: engine.Completed, Output: json.RawMessage(`{}`)})
+	follow, err := b.Queue.Report(t.Context(), queue.Report{Attempt: first, Status: queue.Completed, Output: json.RawMessage(`{}`)})
 	if err != nil {
 		t.Fatalf("Report: %v", err)
 	}
@@ -239,7 +239,7 @@ func last(t *testing.T, b Backend) {
 		f.wantStatus(f.start(`{}`), Scheduled)
 	}
 	first := f.take()
-	follow, err := b.Queue.Report(t.Context(), engine.Report{Attempt: first, Status: engine.Completed, Output: json.RawMessage(`{}`), Last: true})
+	follow, err := b.Queue.Report(t.Context(), queue.Report{Attempt: first, Status: queue.Completed, Output: json.RawMessage(`{}`), Last: true})
 	if err != nil || follow != nil {
 		t.Fatalf("Report: got %v, %v, want nothing", follow, err)
 	}
@@ -252,31 +252,31 @@ func twice(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{Retries: 3})
 	flow := f.start(`{}`)
 	a := f.take()
-	f.report(a, engine.Completed, `{"result":{"n":1}}`)
-	for _, r := range []engine.Report{
-		{Attempt: a, Status: engine.Completed, Output: json.RawMessage(`{"result":{"n":2}}`), Last: true},
-		{Attempt: a, Status: engine.Failed, Reason: "late", Last: true},
-		{Attempt: a, Status: engine.Failed, Reason: "late"},
+	f.report(a, queue.Completed, `{"result":{"n":1}}`)
+	for _, r := range []queue.Report{
+		{Attempt: a, Status: queue.Completed, Output: json.RawMessage(`{"result":{"n":2}}`), Last: true},
+		{Attempt: a, Status: queue.Failed, Reason: "late", Last: true},
+		{Attempt: a, Status: queue.Failed, Reason: "late"},
 	} {
-		if next, err := b.Queue.Report(t.Context(), r); next != nil || err != nil && !errors.Is(err, engine.ErrGone) {
+		if next, err := b.Queue.Report(t.Context(), r); next != nil || err != nil && !errors.Is(err, queue.ErrGone) {
 			t.Errorf("Report again: got %v, %v, want nothing, or ErrGone", next, err)
 		}
 	}
-	tries := f.wantStatus(flow, engine.Completed)
+	tries := f.wantStatus(flow, queue.Completed)
 	wantJSON(t, "output", tries[0].Output, `{"result":{"n":1}}`)
 }
 
 func unknown(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{})
-	nobody := engine.Attempt{Task: f.task, TaskID: "nobody", WorkflowID: "nobody"}
+	nobody := queue.Attempt{Task: f.task, TaskID: "nobody", WorkflowID: "nobody"}
 	for _, isLast := range []bool{true, false} {
-		_, err := b.Queue.Report(t.Context(), engine.Report{Attempt: nobody, Status: engine.Failed, Reason: "x", Last: isLast})
-		if !errors.Is(err, engine.ErrGone) {
+		_, err := b.Queue.Report(t.Context(), queue.Report{Attempt: nobody, Status: queue.Failed, Reason: "x", Last: isLast})
+		if !errors.Is(err, queue.ErrGone) {
 			t.Errorf("Report: got %v, want ErrGone", err)
 		}
 	}
 	f.wantGone(nobody)
-	if err := b.Leaser.Extend(t.Context(), nobody); !errors.Is(err, engine.ErrGone) {
+	if err := b.Leaser.Extend(t.Context(), nobody); !errors.Is(err, queue.ErrGone) {
 		t.Errorf("Extend: got %v, want ErrGone", err)
 	}
 }

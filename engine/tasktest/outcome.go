@@ -14,6 +14,8 @@ import (
 	"go.starlark.net/syntax"
 
 	"perago/engine"
+	"perago/engine/module"
+	"perago/engine/queue"
 	"perago/starlib/diag"
 	"perago/workspace"
 	"perago/workspace/folder"
@@ -46,7 +48,7 @@ type place struct {
 }
 
 // place makes the workspace that a test describes.
-func (x *test) place(m *engine.Module, described starlark.Value) (*place, error) {
+func (x *test) place(m *module.Module, described starlark.Value) (*place, error) {
 	p := &place{kept: map[string][]byte{}}
 	body := x.o.Body
 	if body == nil {
@@ -150,7 +152,7 @@ func (p *place) Publish(ctx context.Context, pub workspace.Publication) (workspa
 // outcome is what t.run returns.
 func (x *test) outcome(thread *starlark.Thread, r engine.Result, p *place) (starlark.Value, error) {
 	result := starlark.Value(starlark.None)
-	if r.Status == engine.Completed {
+	if r.Status == queue.Completed {
 		var output struct{ Result json.RawMessage }
 		if err := json.Unmarshal(r.Output, &output); err != nil {
 			return nil, err

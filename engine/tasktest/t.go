@@ -11,6 +11,8 @@ import (
 	"go.starlark.net/starlarkstruct"
 
 	"perago/engine"
+	"perago/engine/module"
+	"perago/engine/queue"
 	"perago/starlib"
 	"perago/starlib/diag"
 )
@@ -208,7 +210,7 @@ func (x *test) run(thread *starlark.Thread, args starlark.Tuple, kwargs []starla
 	if err != nil {
 		return nil, err
 	}
-	result := place.runner.Run(x.ctx, m, engine.Attempt{Task: m.Task.Name, TaskID: "test", WorkflowID: "test", Reference: "test",
+	result := place.runner.Run(x.ctx, m, queue.Attempt{Task: m.Task.Name, TaskID: "test", WorkflowID: "test", Reference: "test",
 		Input: fmt.Appendf(nil, `{"params": %s}`, string(input.(starlark.String)))},
 		engine.Hooks{Record: func(line string) { place.log = append(place.log, line); x.say(line) }})
 	if x.ctx.Err() != nil {
@@ -218,11 +220,11 @@ func (x *test) run(thread *starlark.Thread, args starlark.Tuple, kwargs []starla
 }
 
 // task loads a task file once.
-func (x *test) task(path string) (*engine.Module, error) {
+func (x *test) task(path string) (*module.Module, error) {
 	if m := x.tasks[path]; m != nil {
 		return m, nil
 	}
-	m, complaints := engine.Load(path, &engine.LoadOptions{Root: x.o.Root})
+	m, complaints := module.Load(path, &module.Options{Root: x.o.Root})
 	if m == nil {
 		return nil, &diag.Problem{Code: "P4152", Message: "the task file does not load: " + complaints.Error(), Hint: "`perago check " + path + "` says more"}
 	}

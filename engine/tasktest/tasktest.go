@@ -15,6 +15,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
@@ -25,7 +26,7 @@ const Suffix = "_test.star"
 
 // Options of Run. The zero value runs everything, bodies in this process.
 type Options struct {
-	Root  string         // what // means in a load; "" as for engine.Load
+	Root  string         // what // means in a load; "" as for module.Load
 	Match *regexp.Regexp // run only the tests whose name it finds; nil is all
 	Dir   string         // for the attempts' folders; "" is the folder for temporary files
 	Skip  int            // leave out as many of the tests that Match finds
@@ -91,7 +92,7 @@ func Files(args []string) ([]string, error) {
 // for what surrounds the tests: the folder of the attempts, or a cancel.
 func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 	start := time.Now()
-	m, globals, complaints := engine.LoadTest(file, &engine.LoadOptions{Root: o.Root})
+	m, globals, complaints := module.LoadTest(file, &module.Options{Root: o.Root})
 	if m == nil {
 		each(Result{File: file, Took: time.Since(start), Failure: complaints})
 		return nil
@@ -107,7 +108,7 @@ func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 	}
 	defer root.Close()
 
-	s := &suite{file: file, module: m, root: root, o: o, tasks: map[string]*engine.Module{}}
+	s := &suite{file: file, module: m, root: root, o: o, tasks: map[string]*module.Module{}}
 	found := tests(globals, o.Match)
 	for _, fn := range found[min(o.Skip, len(found)):] {
 		if ctx.Err() != nil {
@@ -132,10 +133,10 @@ func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 // suite is what the tests of one file share.
 type suite struct {
 	file   string
-	module *engine.Module
+	module *module.Module
 	root   *workspace.Root
 	o      Options
-	tasks  map[string]*engine.Module // loaded task files, by path
+	tasks  map[string]*module.Module // loaded task files, by path
 }
 
 // tests are the functions test_*, in the order in which they stand.
@@ -156,7 +157,7 @@ func (s *suite) one(ctx context.Context, fn *starlark.Function) Result {
 	start := time.Now()
 	x := &test{suite: s}
 	call := engine.Call{Limits: s.o.Limits, Log: x.record, Progress: func(starlib.Progress) {}}
-	err := s.module.CallTest(ctx, fn, call, s.o.Alone, func(ctx context.Context) starlark.Value {
+	err := engine.CallTest(ctx, s.module, fn, call, s.o.Alone, func(ctx context.Context) starlark.Value {
 		x.ctx = ctx
 		return x.value()
 	})

@@ -1,0 +1,46 @@
+package logs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"perago/engine/queue"
+	"perago/workspace"
+)
+
+// Events is a Publisher's Events: it logs each step of a publication.
+func Events(log *slog.Logger) func(workspace.Event) {
+	return func(e workspace.Event) { logEvent(log, e) }
+}
+
+func logEvent(log *slog.Logger, e workspace.Event) {
+	level := slog.LevelInfo
+	switch e.Kind {
+	case workspace.EventBranched, workspace.EventMerging:
+		level = slog.LevelDebug
+	case workspace.EventUnfenced, workspace.EventLeft:
+		level = slog.LevelWarn
+	case workspace.EventLost:
+		level = slog.LevelError
+	}
+	attempt := queue.Attempt{Task: e.Task.Name, WorkflowID: e.Task.WorkflowID, TaskID: e.Task.TaskID, Retry: e.Task.Retry}
+	attrs := append(attempt.LogAttrs(), "repository", e.Ref.Repository, "branch", e.Ref.Branch, "staging", e.Branch)
+	if e.Kind == workspace.EventStaged {
+		attrs = append(attrs, "commit", e.Commit, "puts", e.Puts, "copies", e.Copies, "deletes", e.Drops, "bytes", e.Bytes)
+	}
+	switch e.Kind {
+	case workspace.EventPublished, workspace.EventAdopted, workspace.EventLost:
+		attrs = append(attrs, "from", e.Ref.Commit, "to", e.Commit)
+	}
+	if e.Took > 0 {
+		attrs = append(attrs, "ms", Milliseconds(e.Took))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, "error", e.Err.Error())
+	}
+	log.Log(context.Background(), level, string(e.Kind), attrs...)
+}
+
+// Milliseconds is how times are written to the log, to the microsecond.
+func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
