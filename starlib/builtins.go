@@ -162,7 +162,7 @@ func (c *call) bind(args starlark.Tuple, kwargs []starlark.Tuple) error {
 	for i, p := range params {
 		if c.args[i] == nil && p.Default == "" && p.Kind != Rest && p.Kind != KeywordRest {
 			return &diag.Problem{Code: "P2005", Message: fmt.Sprintf("%s: missing argument `%s`", c.builtin.Name, p.Name),
-				Wanted: p.Type, Hint: "write " + c.builtin.Signature()}
+				Wanted: p.Type, Hint: c.builtin.Usage(len(args)+len(kwargs) == 0)}
 		}
 	}
 	return nil
@@ -228,6 +228,15 @@ func (c *call) tooMany(got int) error {
 	}
 	return &diag.Problem{Code: "P2007", Message: c.builtin.Name + ": too many positional arguments",
 		Found: fmt.Sprint(got), Wanted: wanted, Hint: "write " + c.builtin.Signature()}
+}
+
+// Usage is what to write instead of a call that lacks an argument; empty is one
+// without any.
+func (b *Builtin) Usage(empty bool) string {
+	if hint := InsteadOf(b.Name + "()"); empty && hint != "" {
+		return hint
+	}
+	return "write " + b.Signature()
 }
 
 // Signature is how the call of a row is written: `name(a, b = 1, *args)`; of a
@@ -417,8 +426,38 @@ func insteadOf(prefix, name string) (hint string, ok bool) {
 		return "write stats.quantile(items, 0.95)", true
 	case "random.random", "random.randint", "random.choice", "random.shuffle", "random.sample", "random.uniform", "random.seed":
 		return "make a generator first, so that a second attempt draws the same: rng = random.seeded(params.seed), then rng." + name + "(...)", true
-	case "time.time":
-		return "write time.now().unix for the seconds since 1970", true
+	case "time.time()":
+		return "write time.now().unix for the seconds since 1970; time.time(2026, 3, 1) is that day", true
+	case "time.perf_counter", "time.monotonic", "time.time_ns":
+		return "write time.now(): the difference of two is a duration", true
+	case "time.strptime", "time.parse_time", "time.fromisoformat":
+		return `write time.parse(text), or time.parse(text, format = "%d/%m/%Y")`, true
+	case "time.parse_duration", "time.timedelta":
+		return `write time.duration("1h30m"), or 3 * time.day`, true
+	case "time.from_timestamp", "time.fromtimestamp":
+		return "write time.from_unix(seconds)", true
+	case "time.datetime", "time.date":
+		return "write time.time(2026, 3, 1)", true
+	case "time.strftime", "time.time.strftime", "time.time.isoformat":
+		return `write t.format("%Y-%m-%d"), or str(t) for ISO 8601`, true
+	case "time.time.isocalendar":
+		return "write t.iso_calendar()", true
+	case "time.time.isoweekday":
+		return "write t.iso_weekday, without parentheses", true
+	case "time.time.timestamp", "time.time.unix_nano":
+		return "write t.unix, and t.nanosecond for what is within the second", true
+	case "time.time.astimezone", "time.time.in_location":
+		return `write t.in_zone("Europe/Paris")`, true
+	case "time.time.date", "time.time.floor", "time.time.round", "time.time.normalize":
+		return `write t.truncate("day")`, true
+	case "time.time.microsecond":
+		return "write t.nanosecond // 1000", true
+	case "time.duration.total_seconds":
+		return "write d.seconds: all of it, with its fraction", true
+	case "time.busday_count":
+		return "write time.business_days(start, end)", true
+	case "time.busday_offset":
+		return "write t.add_business_days(n)", true
 	case "time.sleep":
 		return "a body cannot wait: call fail(message), and Conductor runs the task again later", true
 	case "log.warn":

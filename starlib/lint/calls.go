@@ -321,7 +321,7 @@ func (f *inference) checkArguments(row *starlib.Builtin, e *syntax.CallExpr) {
 	}
 	for _, p := range row.Params {
 		if p.Default == "" && p.Kind != starlib.Rest && p.Kind != starlib.KeywordRest && !given[p.Name] {
-			f.fail(e.Lparen, "P5018", fmt.Sprintf("%s: missing argument `%s`", row.Name, p.Name), signature)
+			f.fail(e.Lparen, "P5018", fmt.Sprintf("%s: missing argument `%s`", row.Name, p.Name), row.Usage(len(e.Args) == 0))
 			return
 		}
 	}
@@ -488,6 +488,8 @@ func (f *inference) checkLiterals(row *starlib.Builtin, e *syntax.CallExpr) {
 		})
 	case row.Name == "time.parse" || row.Name == "time.time.format":
 		check("format", "P5021", starlib.CheckTimeFormat)
+	case row.Name == "time.time.truncate":
+		check("unit", "P5021", starlib.CheckTimeUnit)
 	case row.Name == "string.format":
 		if dot, ok := e.Fn.(*syntax.DotExpr); ok {
 			if text, ok := literal(dot.X); ok {
