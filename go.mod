@@ -25,7 +25,6 @@ require (
 )
 
 require (
-	github.com/antihax/optional v1.0.0 // indirect
 	github.com/deepmap/oapi-codegen v1.5.6 // indirect
 	github.com/getkin/kin-openapi v0.131.0 // indirect
 	github.com/go-chi/chi/v5 v5.2.4 // indirect

@@ -77,14 +77,14 @@ func (x *execution) open(ctx context.Context, ref workspace.Ref) (*place, error)
 		Spec: *x.module.Task.Workspace, Dir: dir.Files(), Cache: x.Cache, Concurrency: x.Transfers,
 		Files: x.module.Task.Resources.Files, Scratch: x.module.Task.Resources.Scratch})
 	if err := p.overlay.Verify(ctx); err != nil {
-		x.close(p)
+		x.close(ctx, p)
 		return nil, err
 	}
 	return p, nil
 }
 
 // close drops the attempt's folder. An error here is logged, never the result's.
-func (x *execution) close(p *place) {
+func (x *execution) close(ctx context.Context, p *place) {
 	u := p.overlay.Usage()
 	x.res.Files, x.res.Phases.List = u, u.ListTime
 	x.log.Info("listed", "objects", u.ObjectsListed, "ms", logs.Milliseconds(u.ListTime), "cached", u.ListCached)
@@ -95,6 +95,9 @@ func (x *execution) close(p *place) {
 	keep := workspace.Drop
 	if x.res.Output == nil {
 		keep = x.Keep
+		if x.hooks.Failed != nil {
+			x.hooks.Failed(context.WithoutCancel(ctx), p.ref, p.overlay)
+		}
 	}
 	if err := errors.Join(p.overlay.Close(), p.dir.Close(keep)); err != nil {
 		x.log.Warn("attempt folder not removed; the next sweep does it", "error", x.redact.Text(err.Error()))

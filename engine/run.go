@@ -84,6 +84,10 @@ type Hooks struct {
 	Record   func(line string)           // a body log record, for the task's log at the server
 	Progress func(starlib.Progress)
 	Step     func(name string) // the attempt has come past: decoded, opened, prepared, guarded, ran, checked, published
+
+	// Failed sees what a failed attempt had written, just before its folder goes.
+	// ctx outlives a cancel of the attempt.
+	Failed func(ctx context.Context, ref workspace.Ref, o *workspace.Overlay)
 }
 
 // Run runs one attempt of m, to its end. ctx ends it from outside: its cause
@@ -115,7 +119,7 @@ func (x *execution) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer x.close(files)
+	defer x.close(ctx, files)
 	x.step("opened")
 	adopted, err := x.prepare(ctx, files)
 	if err != nil || adopted != nil {

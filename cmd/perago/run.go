@@ -25,6 +25,9 @@ type runOptions struct {
 	root      string
 	apply     bool
 	publish   bool
+	out       string // DIR
+	keep      string // DIR
+	diff      bool
 	format    string
 
 	config func() (*config, error)
@@ -37,6 +40,9 @@ func (a *app) runCommand() *ffcli.Command {
 	flags.StringVar(&o.params, "params", "{}", "the parameters: `JSON`, @FILE, or @- for stdin")
 	flags.StringVar(&o.workspace, "workspace", "", "the `DIR` that the task sees as its workspace")
 	flags.BoolVar(&o.apply, "apply", false, "make the workspace folder match, as a whole or not at all")
+	flags.BoolVar(&o.diff, "diff", false, "show what is in each changed file: texts line by line, CSV row by row, others by size and checksum")
+	flags.StringVar(&o.out, "out", "", "copy the files that the attempt wrote to `DIR`, which is made, or replaced when a run made it")
+	flags.StringVar(&o.keep, "keep", "", "where the attempt fails, copy what it had written to `DIR`, with the reason in DIR.perago.json")
 	flags.StringVar(&o.input, "input", "", "a whole Conductor input, `FILE` or - for stdin, against the configured lakeFS")
 	flags.BoolVar(&o.publish, "publish", false, "publish to the branch that the input names")
 	format := choiceFlag(flags, "format", "how the outcome is written", []string{"text", "json"})
@@ -52,6 +58,7 @@ goes to stdout; what changed, where the time went and the limits used go to
 stderr. A failed attempt prints nothing on stdout, unless with --format json.
 
   perago run tasks/features_build.star --workspace data/ --params '{"feature_set": "v1"}'
+  perago run tasks/features_build.star --workspace data/ --diff --out out/
   perago run tasks/metadata_validate.star --params @metadata.json`,
 		FlagSet: flags,
 		Exec: a.interruptible(func(ctx context.Context, args []string) error {
@@ -79,6 +86,10 @@ func (o *runOptions) check(args []string) error {
 		return usageError("", "--input is the whole input: --params and --workspace do not go with it")
 	case o.apply && !o.given["workspace"]:
 		return usageError("", "--apply changes the folder of --workspace, and there is none")
+	case (o.diff || o.given["out"] || o.given["keep"]) && !o.given["workspace"] && !o.given["input"]:
+		return usageError("name its folder with --workspace DIR", "--diff, --out and --keep are about the files of a workspace, and there is none")
+	case o.given["out"] && o.out == "" || o.given["keep"] && o.keep == "":
+		return usageError("name a folder: --out out", "--out and --keep want a folder")
 	case o.publish && !o.given["input"]:
 		return usageError("", "--publish needs --input, which names the branch")
 	}
@@ -93,6 +104,8 @@ func (o *runOptions) fits(file string, m *module.Module) error {
 		return usageError("name its folder: `perago run "+file+" --workspace DIR`", "the task of %s works on a workspace", file)
 	case !hasWorkspace && o.given["workspace"]:
 		return usageError("leave --workspace out", "the task of %s has no workspace", file)
+	case !hasWorkspace && (o.diff || o.given["out"] || o.given["keep"]):
+		return usageError("leave --diff, --out and --keep out", "the task of %s has no workspace, so it writes no files", file)
 	case !hasWorkspace && o.publish:
 		return usageError("leave --publish out", "the task of %s has no workspace, so there is nothing to publish", file)
 	}
@@ -120,7 +133,11 @@ func (a *app) runTask(ctx context.Context, file string, o *runOptions) error {
 	}
 	if len(complaints) > 0 {
 		r := engine.Runner{ReasonMax: cfg.ReasonMax}
-		return a.told(r.Refused(attempt, complaints), o)
+		return a.told(r.Refused(attempt, complaints), o, &leftovers{})
+	}
+	left, err := o.openLeftovers(m)
+	if err != nil {
+		return err
 	}
 	shown := a.showProgress(o.format)
 	b, err := a.openBench(ctx, m, cfg, o, shown)
@@ -128,10 +145,18 @@ func (a *app) runTask(ctx context.Context, file string, o *runOptions) error {
 		return err
 	}
 	defer b.close()
-	result := b.runner.Run(ctx, m, attempt, shown.hooks())
+	hooks := shown.hooks()
+	b.leave(left, &hooks)
+	result := b.runner.Run(ctx, m, attempt, hooks)
 	shown.finish()
 	result.Phases.Load += loaded
-	return a.told(result, o)
+	unplaced := left.place(result)
+	err = a.told(result, o, left)
+	if unplaced != nil && err != nil { // the attempt decides how the command ends
+		a.report(unplaced)
+		return err
+	}
+	return errors.Join(err, unplaced)
 }
 
 // refused is a file that did not load: there was no attempt.

@@ -54,6 +54,16 @@ func (a *app) openBench(ctx context.Context, m *module.Module, cfg *config, o *r
 	return b, nil
 }
 
+// leave has l see what the attempt leaves behind, where a flag asks for it.
+func (b *bench) leave(l *leftovers, hooks *engine.Hooks) {
+	if !l.diff && l.out == nil && l.keep == nil {
+		return
+	}
+	l.next, l.store = b.runner.Publisher, b.runner.Store
+	b.runner.Publisher, hooks.Failed = l, l.failed
+	b.closers = append(b.closers, l.close)
+}
+
 // sweep removes what runs that were killed have left. Where something stays, the
 // next run or worker on this root tries again.
 func (b *bench) sweep(ctx context.Context, root *workspace.Root, cfg *config) {

@@ -23,6 +23,7 @@ type outcome struct {
 	Phases      phases             `json:"phases"`
 	Usage       usageFigures       `json:"usage"`
 	Diagnostics diag.List          `json:"diagnostics"`
+	Diffs       []fileDiff         `json:"diffs,omitempty"` // with --diff
 }
 
 // phases are the times of engine.Phases in milliseconds.
@@ -62,14 +63,16 @@ func (a *app) printOutcome(o outcome) error {
 }
 
 // told tells of an attempt, and says how the command ends.
-func (a *app) told(r engine.Result, o *runOptions) error {
+func (a *app) told(r engine.Result, o *runOptions, left *leftovers) error {
 	var err error
 	if o.format == "json" {
-		err = a.printOutcome(outcomeOf(r))
+		object := outcomeOf(r)
+		object.Diffs = left.diffs
+		err = a.printOutcome(object)
 	} else if r.Status == queue.Completed {
 		err = writeJSON(a.stdout, r.Output)
 	}
-	a.tellStory(r, o)
+	a.tellStory(r, o, left)
 	switch {
 	case err != nil:
 		return err
@@ -89,7 +92,7 @@ func fromSurroundings(r engine.Result) bool {
 }
 
 // tellStory writes to stderr: what went wrong, or what changed; then the figures.
-func (a *app) tellStory(r engine.Result, o *runOptions) {
+func (a *app) tellStory(r engine.Result, o *runOptions, left *leftovers) {
 	if errors.Is(r.Err, errInterrupted) {
 		return // whoever pressed Ctrl-C knows
 	}
@@ -97,12 +100,7 @@ func (a *app) tellStory(r engine.Result, o *runOptions) {
 		diag.WriteText(a.stderr, r.Diagnostics, a.textOptions())
 		fmt.Fprintln(a.stderr, verdict(r.Status))
 	}
-	if len(r.Changes) > 0 {
-		tellChanges(a.stderr, r.Changes)
-		if o.given["workspace"] && !o.apply {
-			fmt.Fprintln(a.stderr, "(not applied: with --apply the folder would be made to match)")
-		}
-	}
+	a.tellFiles(r, o, left)
 	p := r.Phases
 	if p.Body == 0 {
 		return // the body did not run: there are no figures worth a line
@@ -110,6 +108,32 @@ func (a *app) tellStory(r engine.Result, o *runOptions) {
 	fmt.Fprintf(a.stderr, "load %s, list %s, pre %s, body %s, post %s, publish %s\n",
 		shortTime(p.Load), shortTime(p.List), shortTime(p.Pre), shortTime(p.Body), shortTime(p.Post), shortTime(p.Publish))
 	fmt.Fprintln(a.stderr, limitsUsed(r))
+}
+
+// tellFiles writes what became of the files: the changes, and where they are.
+func (a *app) tellFiles(r engine.Result, o *runOptions, left *leftovers) {
+	completed := r.Status == queue.Completed
+	changes := r.Changes
+	switch {
+	case completed && left.diff && len(changes) > 0:
+		a.tellDiffs(changes, left.diffs)
+	case len(changes) > 0:
+		tellChanges(a.stderr, changes)
+	case !completed && left.diff && len(left.changes) > 0:
+		fmt.Fprintln(a.stderr, "what it had written:")
+		a.tellDiffs(left.changes, left.diffs)
+	}
+	for _, f := range []*resultFolder{left.out, left.keep} {
+		if f != nil && f.placed {
+			fmt.Fprintln(a.stderr, f.sentence(left.changes))
+		}
+	}
+	if completed && len(changes) > 0 && o.given["workspace"] && !o.apply && !o.given["out"] {
+		fmt.Fprintln(a.stderr, "(not applied: with --apply the folder would be made to match)")
+	}
+	if !completed && o.given["out"] {
+		fmt.Fprintf(a.stderr, "(%s is as it was: the attempt failed)\n", o.out)
+	}
 }
 
 // verdict is a failed status, and what Conductor would make of it.

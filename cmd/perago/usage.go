@@ -3,6 +3,8 @@ package main
 import (
 	"flag"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -26,7 +28,15 @@ func usage(cmd *ffcli.Command) string {
 		fmt.Fprintf(&b, "\n`%s <command> --help` tells more of one.\n", commandPath(cmd))
 	}
 	own, settings := flagLines(cmd.FlagSet)
-	section(&b, "flags", own)
+	for _, group := range flagGroups(cmd.Name) {
+		var lines []string
+		for _, name := range group.flags {
+			lines = append(lines, own[name])
+			delete(own, name)
+		}
+		section(&b, group.title, lines)
+	}
+	section(&b, "flags", inOrder(own))
 	section(&b, "configuration, each over its variable", settings)
 	return b.String()
 }
@@ -43,8 +53,37 @@ func section(b *strings.Builder, title string, lines []string) {
 	tw.Flush()
 }
 
-// flagLines are the flags of a command: its own, and those of the configuration.
-func flagLines(fs *flag.FlagSet) (own, settings []string) {
+// flagGroup is some flags of a command that belong together.
+type flagGroup struct {
+	title string
+	flags []string
+}
+
+// flagGroups are those of a command with many flags. What is in none of them
+// stands behind them.
+func flagGroups(command string) []flagGroup {
+	if command != "run" {
+		return nil
+	}
+	return []flagGroup{
+		{"what the attempt gets", []string{"params", "workspace", "input", "root", "env-file"}},
+		{"what becomes of its files", []string{"out", "apply", "keep", "publish"}},
+		{"what is told", []string{"diff", "format"}},
+	}
+}
+
+// inOrder are the lines of flags, sorted by their names.
+func inOrder(lines map[string]string) []string {
+	var sorted []string
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		sorted = append(sorted, lines[name])
+	}
+	return sorted
+}
+
+// flagLines are the flags of a command: its own by name, and those of the configuration.
+func flagLines(fs *flag.FlagSet) (own map[string]string, settings []string) {
+	own = map[string]string{}
 	fs.VisitAll(func(f *flag.Flag) {
 		argument, text := flag.UnquoteUsage(f)
 		switch v := f.Value.(type) {
@@ -63,7 +102,7 @@ func flagLines(fs *flag.FlagSet) (own, settings []string) {
 		if _, ok := f.Value.(settingFlag); ok {
 			settings = append(settings, line)
 		} else {
-			own = append(own, line)
+			own[f.Name] = line
 		}
 	})
 	return own, settings
