@@ -295,7 +295,7 @@ func bounded(list diag.List) diag.List {
 			continue
 		}
 		clean := *d
-		for _, s := range []*string{&clean.Message, &clean.Source, &clean.Found, &clean.Wanted, &clean.Hint, &clean.File} {
+		for _, s := range []*string{&clean.Message, &clean.Source, &clean.Found, &clean.Wanted, &clean.Hint, &clean.Detail, &clean.File} {
 			*s = shorten(*s, maxText)
 		}
 		if n := len(clean.Stack); n > maxFrames {

@@ -307,7 +307,7 @@ func (r *Redactor) List(in diag.List) diag.List {
 	out := make(diag.List, len(in))
 	for i, d := range in {
 		clean := *d
-		for _, field := range []*string{&clean.Message, &clean.Found, &clean.Wanted, &clean.Hint} {
+		for _, field := range []*string{&clean.Message, &clean.Found, &clean.Wanted, &clean.Hint, &clean.Detail} {
 			*field = diag.PrintableLines(r.Text(*field))
 		}
 		out[i] = &clean

@@ -7,7 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	pathpkg "path"
 	"slices"
+	"strings"
+	"syscall"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
@@ -35,6 +39,73 @@ func (f fixture) Type() string          { return "folder" }
 func (f fixture) Freeze()               {}
 func (f fixture) Truth() starlark.Bool  { return true }
 func (f fixture) Hash() (uint32, error) { return starlark.String(f).Hash() }
+func (f fixture) AttrNames() []string   { return []string{"read"} }
+
+// Attr is t.folder(...).read(path), the content of a file of the folder.
+func (f fixture) Attr(name string) (starlark.Value, error) {
+	if name != "read" {
+		return nil, nil
+	}
+	return starlark.NewBuiltin("read", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		var path string
+		if err := starlark.UnpackArgs("read", args, kwargs, "path", &path); err != nil {
+			return nil, misuse("read", err)
+		}
+		return f.read(path)
+	}), nil
+}
+
+func (f fixture) read(path string) (starlark.Value, error) {
+	root, err := os.OpenRoot(string(f))
+	if err != nil {
+		return nil, misuse("read", fmt.Errorf("the folder cannot be opened: %w", reason(err)))
+	}
+	defer root.Close()
+	file, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not hold us up
+	if err != nil {
+		problem := &diag.Problem{Code: "P4151", Message: fmt.Sprintf("%s cannot be read: %s", path, reason(err)), Cause: err}
+		if errors.Is(err, fs.ErrNotExist) {
+			problem.Message = "the folder has no file " + path
+			problem.Hint = nearFile(root.FS(), path)
+		}
+		return nil, problem
+	}
+	defer file.Close() // it was only read
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, misuse("read", fmt.Errorf("%s is no file", path))
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxKept+1))
+	switch {
+	case err != nil:
+		return nil, misuse("read", fmt.Errorf("%s cannot be read: %w", path, reason(err)))
+	case len(data) > maxKept:
+		return nil, misuse("read", fmt.Errorf("%s is too large: want at most %d MiB", path, maxKept>>20))
+	}
+	return starlark.String(data), nil
+}
+
+// reason is what is wrong, without the operation and the path of it.
+func reason(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+// nearFile proposes a file of the same folder.
+func nearFile(in fs.FS, path string) string {
+	folder := pathpkg.Dir(path)
+	entries, _ := fs.ReadDir(in, folder) // what can be read of it is enough for a hint
+	var names []string
+	for _, e := range entries[:min(len(entries), 1000)] {
+		names = append(names, pathpkg.Join(folder, e.Name()))
+	}
+	if near := diag.Nearest(path, names); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return ""
+}
 
 // place is the workspace of one t.run, and the publisher of its attempt: what
 // would be published is kept for the test to look at.
@@ -149,8 +220,56 @@ func (p *place) Publish(ctx context.Context, pub workspace.Publication) (workspa
 	return workspace.Published{Commit: pub.Ref.Commit}, nil
 }
 
-// outcome is what t.run returns.
-func (x *test) outcome(thread *starlark.Thread, r engine.Result, p *place) (starlark.Value, error) {
+// outcome is what t.run returns. It notes that a test looks at it, so that a
+// check that fails can tell why the run did.
+type outcome struct {
+	test   *test
+	file   string // of the task, as the test names it
+	result engine.Result
+	fields *starlarkstruct.Struct
+}
+
+func (o *outcome) String() string {
+	return fmt.Sprintf("outcome(file = %q, status = %q)", o.file, o.result.Status)
+}
+func (o *outcome) Type() string          { return "outcome" }
+func (o *outcome) Freeze()               { o.fields.Freeze() }
+func (o *outcome) Truth() starlark.Bool  { return true }
+func (o *outcome) Hash() (uint32, error) { return 0, errors.New("unhashable: outcome") }
+func (o *outcome) AttrNames() []string   { return o.fields.AttrNames() }
+
+// Attr is one of the fields.
+func (o *outcome) Attr(name string) (starlark.Value, error) {
+	o.test.looked = o
+	return o.fields.Attr(name)
+}
+
+// maxStory bounds what a failed test tells of a run, in bytes.
+const maxStory = 4 << 10
+
+// story says why the run did not complete; "" when it did.
+func (o *outcome) story() string {
+	if o == nil || o.result.Status == queue.Completed {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "the run of %s ended with %s:\n", o.file, o.result.Status)
+	for _, d := range o.result.Diagnostics {
+		var one strings.Builder
+		diag.WriteText(&one, diag.List{d}, diag.TextOptions{})
+		if b.Len()+one.Len() > maxStory {
+			b.WriteString("  …\n")
+			break
+		}
+		for line := range strings.Lines(one.String()) {
+			b.WriteString("  " + line)
+		}
+	}
+	return b.String()
+}
+
+// outcome makes what t.run returns.
+func (x *test) outcome(thread *starlark.Thread, file string, r engine.Result, p *place) (starlark.Value, error) {
 	result := starlark.Value(starlark.None)
 	if r.Status == queue.Completed {
 		var output struct{ Result json.RawMessage }
@@ -167,7 +286,7 @@ func (x *test) outcome(thread *starlark.Thread, r engine.Result, p *place) (star
 		changes = append(changes, starlarkstruct.FromStringDict(starlark.String("change"), starlark.StringDict{
 			"op": starlark.String(c.Op), "path": starlark.String(c.Path), "size": starlark.MakeInt64(c.Size)}))
 	}
-	return starlarkstruct.FromStringDict(starlark.String("outcome"), starlark.StringDict{
+	fields := starlarkstruct.FromStringDict(starlark.String("outcome"), starlark.StringDict{
 		"status":  starlark.String(r.Status),
 		"reason":  starlark.String(r.Reason),
 		"result":  result,
@@ -181,7 +300,8 @@ func (x *test) outcome(thread *starlark.Thread, r engine.Result, p *place) (star
 			}
 			return p.read(x.ctx, path)
 		}),
-	}), nil
+	})
+	return &outcome{test: x, file: file, result: r, fields: fields}, nil
 }
 
 // read is the content of a file after the attempt.

@@ -17,16 +17,15 @@ import (
 	"perago/starlib/diag"
 )
 
-// compareDepth is how deep equal looks into values.
-const compareDepth = 200
-
 // test is t: one test while it runs.
 type test struct {
 	*suite
 	ctx     context.Context
 	log     []string
-	said    int      // bytes, those that log has no room for among them
-	closers []func() // of the folders that t.run opened: read looks into them until the test is over
+	said    int       // bytes, those that log has no room for among them
+	closers []func()  // of the folders that t.run opened: read looks into them until the test is over
+	looked  *outcome  // what the test looked at last, until a check held
+	failed  diag.List // of the cases that failed
 }
 
 // value is t as the test sees it.
@@ -34,6 +33,7 @@ func (x *test) value() starlark.Value {
 	methods := starlark.StringDict{}
 	for name, method := range map[string]func(*starlark.Thread, starlark.Tuple, []starlark.Tuple) (starlark.Value, error){
 		"run": x.run, "folder": x.folder, "equal": x.equal, "ok": x.ok, "contains": x.contains, "fails": x.fails,
+		"close": x.close, "cases": x.cases,
 	} {
 		methods[name] = starlark.NewBuiltin("t."+name, func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			return method(thread, args, kwargs)
@@ -78,47 +78,61 @@ func (x *test) equal(_ *starlark.Thread, args starlark.Tuple, kwargs []starlark.
 	if err := starlark.UnpackArgs("t.equal", args, kwargs, "got", &got, "want", &want, "message?", &message); err != nil {
 		return nil, misuse("t.equal", err)
 	}
-	same, err := starlark.EqualDepth(got, want, compareDepth)
+	same, err := equalValues(got, want)
 	if err != nil {
 		return nil, misuse("t.equal", err)
 	}
 	if same {
-		return starlark.None, nil
+		return x.holds()
 	}
-	p := &diag.Problem{Code: "P4151", Message: said("not equal", message)}
-	p.Found, p.Wanted = firstDifference(got, want)
-	return nil, p
+	return nil, x.compare("t.equal", said("not equal", message), got, want, equalValues)
 }
 
-// firstDifference shows two values; of two long texts only the line where they part.
-func firstDifference(got, want starlark.Value) (found, wanted string) {
-	g, gotText := starlark.AsString(got)
-	w, wantText := starlark.AsString(want)
-	if !gotText || !wantText || !strings.Contains(g+w, "\n") {
-		return shown(got), shown(want)
+// close is t.close(got, want, rel = 1e-9, abs = 0.0, message = "").
+func (x *test) close(_ *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var got, want starlark.Value
+	var rel, abs starlark.Value = starlark.Float(1e-9), starlark.Float(0)
+	var message string
+	if err := starlark.UnpackArgs("t.close", args, kwargs, "got", &got, "want", &want, "rel?", &rel, "abs?", &abs, "message?", &message); err != nil {
+		return nil, misuse("t.close", err)
 	}
-	gotLines, wantLines := strings.SplitAfter(g, "\n"), strings.SplitAfter(w, "\n")
-	for i := range max(len(gotLines), len(wantLines)) {
-		a, b := "", ""
-		if i < len(gotLines) {
-			a = gotLines[i]
+	var limits [2]float64
+	for i, limit := range []starlark.Value{rel, abs} {
+		n, ok := number(limit)
+		if !ok || !(n >= 0) {
+			return nil, misuse("t.close", fmt.Errorf("%s: got %s, want a number, at least 0", [...]string{"rel", "abs"}[i], brief(limit, maxShown)))
 		}
-		if i < len(wantLines) {
-			b = wantLines[i]
-		}
-		if a != b {
-			return fmt.Sprintf("line %d %s", i+1, shown(starlark.String(a))), shown(starlark.String(b))
-		}
+		limits[i] = n
 	}
-	return shown(got), shown(want)
+	if err := x.compare("t.close", said("not close", message), got, want, closeValues(limits[0], limits[1])); err != nil {
+		return nil, err
+	}
+	return x.holds()
 }
 
-// shown is a value in a message: at most 300 characters of it.
-func shown(v starlark.Value) string {
-	if r := []rune(v.String()); len(r) > 300 {
-		return string(r[:299]) + "…"
+// compare holds two values against each other, element by element.
+func (x *test) compare(method, what string, got, want starlark.Value, same func(got, want starlark.Value) (bool, error)) error {
+	c := &comparison{ctx: x.ctx, same: same}
+	if err := c.values("", got, want, 0); err != nil {
+		if x.ctx.Err() != nil {
+			return err
+		}
+		return misuse(method, err)
 	}
-	return v.String()
+	if method == "t.close" && len(c.list) == 0 {
+		if c.seen > maxCompared {
+			return misuse(method, fmt.Errorf("the values have too many parts: want at most %d", maxCompared))
+		}
+		return nil
+	}
+	return c.problem(what)
+}
+
+// holds ends a check that held: what it looked at has nothing to do with what
+// fails next.
+func (x *test) holds() (starlark.Value, error) {
+	x.looked = nil
+	return starlark.None, nil
 }
 
 func said(what, message string) string {
@@ -136,9 +150,9 @@ func (x *test) ok(_ *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tup
 		return nil, misuse("t.ok", err)
 	}
 	if condition.Truth() {
-		return starlark.None, nil
+		return x.holds()
 	}
-	return nil, &diag.Problem{Code: "P4151", Message: said("not so", message), Found: shown(condition)}
+	return nil, &diag.Problem{Code: "P4151", Message: said("not so", message), Found: brief(condition, maxShown)}
 }
 
 // contains is t.contains(whole, part): a text in a text, an item of a list, a key of a dict.
@@ -153,9 +167,9 @@ func (x *test) contains(_ *starlark.Thread, args starlark.Tuple, kwargs []starla
 		return nil, misuse("t.contains", err)
 	}
 	if in.Truth() {
-		return starlark.None, nil
+		return x.holds()
 	}
-	return nil, &diag.Problem{Code: "P4151", Message: said("not contained", message), Found: shown(whole), Wanted: shown(part) + " in it"}
+	return nil, &diag.Problem{Code: "P4151", Message: said("not contained", message), Found: brief(whole, maxShown), Wanted: brief(part, maxShown) + " in it"}
 }
 
 // fails is t.fails(fn, *args, match = "", **kwargs): fn must end with an error
@@ -178,7 +192,7 @@ func (x *test) fails(thread *starlark.Thread, args starlark.Tuple, kwargs []star
 		return nil, cause
 	}
 	if err == nil {
-		return nil, &diag.Problem{Code: "P4151", Message: "no error", Wanted: "one from " + shown(args[0])}
+		return nil, &diag.Problem{Code: "P4151", Message: "no error", Wanted: "one from " + brief(args[0], maxShown)}
 	}
 	text := x.module.Diagnose(err).Error()
 	pattern, compileErr := regexp.Compile(match)
@@ -188,6 +202,7 @@ func (x *test) fails(thread *starlark.Thread, args starlark.Tuple, kwargs []star
 	if !pattern.MatchString(text) {
 		return nil, &diag.Problem{Code: "P4151", Message: "another error", Found: text, Wanted: match}
 	}
+	x.looked = nil
 	return starlark.String(text), nil
 }
 
@@ -216,7 +231,7 @@ func (x *test) run(thread *starlark.Thread, args starlark.Tuple, kwargs []starla
 	if x.ctx.Err() != nil {
 		return nil, context.Cause(x.ctx)
 	}
-	return x.outcome(thread, result, place)
+	return x.outcome(thread, file, result, place)
 }
 
 // task loads a task file once.

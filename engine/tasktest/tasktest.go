@@ -166,11 +166,12 @@ func (s *suite) one(ctx context.Context, fn *starlark.Function) Result {
 	}
 	r := Result{File: s.file, Name: fn.Name(), Took: time.Since(start), Log: x.log}
 	if err != nil {
-		r.Failure = s.module.Diagnose(err)
+		r.Failure = x.because(s.module.Diagnose(err))
 		if passed := (*engine.LimitError)(nil); errors.As(err, &passed) {
 			r.Limit, r.Failure = true, Passed(fn.Name(), passed, r.Failure)
 		}
 	}
+	r.Failure = append(x.failed, r.Failure...)
 	return r
 }
 

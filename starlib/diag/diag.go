@@ -41,7 +41,8 @@ type Diagnostic struct {
 	Found    string   `json:"found,omitempty"`
 	Wanted   string   `json:"wanted,omitempty"`
 	Hint     string   `json:"hint,omitempty"`
-	Stack    []Frame  `json:"stack,omitempty"` // outermost call first, as Starlark prints it
+	Detail   string   `json:"detail,omitempty"` // more lines for a person: a diff, or what became of a run
+	Stack    []Frame  `json:"stack,omitempty"`  // outermost call first, as Starlark prints it
 }
 
 // Problem is a Diagnostic that has no place yet: what a builtin returns. Who
@@ -53,6 +54,7 @@ type Problem struct {
 	Found   string
 	Wanted  string
 	Hint    string
+	Detail  string // lines of text
 
 	// Argument is the keyword or the index ("1") of the argument of the builtin
 	// call that is at fault; "" when it is the call as a whole. The place of the

@@ -60,7 +60,7 @@ func terse(list List) List {
 
 // Diagnostic is the Problem as an error, without a place.
 func (p *Problem) Diagnostic() *Diagnostic {
-	return &Diagnostic{Code: p.Code, Severity: Error, Message: p.Message, Found: p.Found, Wanted: p.Wanted, Hint: p.Hint}
+	return &Diagnostic{Code: p.Code, Severity: Error, Message: p.Message, Found: p.Found, Wanted: p.Wanted, Hint: p.Hint, Detail: p.Detail}
 }
 
 // At is the Problem as an error at a position.

@@ -25,8 +25,9 @@ const sourceWidth = 120
 //	    |           ^
 //	  hint: write `"{} rows".format(n)`
 //
-// Found and wanted follow the message; the stack, outermost call first, the
-// hint. Control characters of the source come out as visible ones.
+// Found and wanted follow the message, further lines the source; the stack,
+// outermost call first, the hint. Control characters of the source come out as
+// visible ones.
 func WriteText(w io.Writer, list List, o TextOptions) error {
 	var b bytes.Buffer
 	for _, d := range list {
@@ -51,6 +52,7 @@ const (
 	red    = "1;31"
 	yellow = "1;33"
 	blue   = "34"
+	green  = "32"
 )
 
 func (d *Diagnostic) text(b *bytes.Buffer, p paint) {
@@ -68,6 +70,7 @@ func (d *Diagnostic) text(b *bytes.Buffer, p paint) {
 	message := Problem{Message: d.Message, Found: d.Found, Wanted: d.Wanted}
 	fmt.Fprintf(b, "%s %s\n", p.as(role, label+":"), indented(message.Error()))
 	d.excerpt(b, p, role)
+	d.detail(b, p)
 	if d.Hint != "" {
 		fmt.Fprintf(b, "  %s %s\n", p.as(blue, "hint:"), indented(d.Hint))
 	}
@@ -76,6 +79,24 @@ func (d *Diagnostic) text(b *bytes.Buffer, p paint) {
 		for _, f := range d.Stack {
 			fmt.Fprintf(b, "    %s:%d:%d in %s\n", Printable(f.File), f.Line, f.Column, Printable(f.Function))
 		}
+	}
+}
+
+// detail is what else there is to say, a line below the other. Lines of a diff
+// have its colours.
+func (d *Diagnostic) detail(b *bytes.Buffer, p paint) {
+	if d.Detail == "" {
+		return
+	}
+	for line := range strings.Lines(PrintableLines(strings.TrimRight(d.Detail, "\n"))) {
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "-"):
+			line = p.as(red, line)
+		case strings.HasPrefix(line, "+"):
+			line = p.as(green, line)
+		}
+		fmt.Fprintf(b, "  %s\n", line)
 	}
 }
 
@@ -183,6 +204,9 @@ func WriteGitHub(w io.Writer, list List) error {
 		message := p.Error()
 		if d.Hint != "" {
 			message += "\nhint: " + d.Hint
+		}
+		if d.Detail != "" {
+			message += "\n" + strings.TrimRight(d.Detail, "\n")
 		}
 		message = PrintableLines(message)
 		b.WriteString("::" + command)
