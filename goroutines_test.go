@@ -10,17 +10,16 @@ import (
 	"testing"
 )
 
-// TestGoroutinesAreCaught: a panic that leaves a goroutine ends the process with
+// TestGoroutinePanics: a panic that leaves a goroutine ends the process with
 // all of its attempts, so in the packages that work for attempts goroutines are
-// started with workspace.Go, or run in workspace.Caught. The others are here,
+// started with panics.Go, or run in panics.ToError. The others are here,
 // each with what it has in their place.
-func TestGoroutinesAreCaught(t *testing.T) {
+func TestGoroutinePanics(t *testing.T) {
 	others := map[string]string{
-		"workspace/caught.go":       "is what catches",
 		"engine/module/toplevel.go": "recovers, and hands the panic to who waits",
-		"engine/isolate/pool.go":    "starts processes, each start in Caught",
+		"engine/isolate/pool.go":    "starts processes, each start in ToError",
 		"engine/isolate/child.go":   "is in the child: it ends with its body",
-		"engine/worker/lease.go":    "keeps the lease in Caught",
+		"engine/worker/lease.go":    "keeps the lease in ToError",
 		"engine/worker/worker.go":   "the worker's own loops: nothing is left to go on without them",
 	}
 	for _, root := range []string{"engine", "starlib", "workspace"} {
@@ -37,7 +36,7 @@ func TestGoroutinesAreCaught(t *testing.T) {
 			}
 			ast.Inspect(tree, func(n ast.Node) bool {
 				if startsUncaught(n) {
-					t.Errorf("%s: a panic in this goroutine ends the worker; use workspace.Go or workspace.Caught", files.Position(n.Pos()))
+					t.Errorf("%s: a panic in this goroutine ends the worker; use panics.Go or panics.ToError", files.Position(n.Pos()))
 				}
 				return true
 			})
@@ -49,7 +48,7 @@ func TestGoroutinesAreCaught(t *testing.T) {
 	}
 }
 
-// startsUncaught says whether n is a go statement, or x.Go(f) with any f but Caught(...).
+// startsUncaught says whether n is a go statement, or x.Go(f) with any f but ToError(...).
 func startsUncaught(n ast.Node) bool {
 	if _, is := n.(*ast.GoStmt); is {
 		return true
@@ -67,9 +66,9 @@ func startsUncaught(n ast.Node) bool {
 	}
 	switch f := inner.Fun.(type) {
 	case *ast.Ident:
-		return f.Name != "Caught"
+		return f.Name != "ToError"
 	case *ast.SelectorExpr:
-		return f.Sel.Name != "Caught"
+		return f.Sel.Name != "ToError"
 	}
 	return true
 }

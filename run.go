@@ -21,8 +21,11 @@ import (
 	"perago/engine/queue"
 	"perago/secret"
 	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/folder"
 	"perago/workspace/lakefs"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // RunOptions say where an attempt reads and writes, and who is told of it. nil is
@@ -70,7 +73,7 @@ type Ref = workspace.Ref
 
 // Lake is a lakeFS server. It is safe for concurrent use.
 type Lake struct {
-	store workspace.Store
+	store storage.Store
 	url   string
 	check func(context.Context) error // whether it can be reached
 	done  func()
@@ -147,7 +150,7 @@ func (t *Task) Run(ctx context.Context, params any, o *RunOptions) (Result, erro
 	if err != nil {
 		return Result{}, err
 	}
-	s, err := o.open(workspace.RootOptions{Shared: true}, t)
+	s, err := o.open(attempts.RootOptions{Shared: true}, t)
 	if err != nil {
 		return Result{}, err
 	}
@@ -260,7 +263,7 @@ func (s *site) sweep(ctx context.Context) {
 	if s.runner.Root == nil {
 		return
 	}
-	o := workspace.SweepOptions{KeepFor: 24 * time.Hour}
+	o := attempts.SweepOptions{KeepFor: 24 * time.Hour}
 	if s.lake != nil {
 		o.DropBranch = s.lake.store.DeleteBranch
 	}
@@ -271,7 +274,7 @@ func (s *site) sweep(ctx context.Context) {
 
 // open opens what the options and the tasks ask for, and nothing else. The Body
 // of the runner is that of Thread.
-func (o *RunOptions) open(root workspace.RootOptions, tasks ...*Task) (*site, error) {
+func (o *RunOptions) open(root attempts.RootOptions, tasks ...*Task) (*site, error) {
 	s := &site{metrics: o.Metrics, lake: o.Lake, runner: &engine.Runner{Body: engine.InProcess{},
 		Ceiling: engine.Limits{Memory: o.MaxMemory, Wall: o.MaxTime}}}
 	if o.MaxMemory == 0 {
@@ -298,7 +301,7 @@ func (o *RunOptions) open(root workspace.RootOptions, tasks ...*Task) (*site, er
 }
 
 // openFiles gives the runner its workspaces.
-func (s *site) openFiles(o *RunOptions, root workspace.RootOptions) error {
+func (s *site) openFiles(o *RunOptions, root attempts.RootOptions) error {
 	dir := o.Dir
 	if dir == "" {
 		base, err := os.UserCacheDir()
@@ -310,7 +313,7 @@ func (s *site) openFiles(o *RunOptions, root workspace.RootOptions) error {
 	if o.Lake != nil {
 		root.Server = o.Lake.url
 	}
-	attempts, err := workspace.OpenRoot(filepath.Join(dir, "workspaces"), &root)
+	attempts, err := attempts.OpenRoot(filepath.Join(dir, "workspaces"), &root)
 	if err != nil {
 		return err
 	}
@@ -333,7 +336,7 @@ func (s *site) openFiles(o *RunOptions, root workspace.RootOptions) error {
 		return err
 	}
 	if o.Publish {
-		p := &workspace.Publisher{Store: o.Lake.store}
+		p := &publish.Publisher{Store: o.Lake.store}
 		if s.runner.Log != nil {
 			p.Events = logs.Events(s.runner.Log)
 		}

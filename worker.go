@@ -9,7 +9,7 @@ import (
 	"perago/engine/isolate"
 	"perago/engine/queue"
 	"perago/engine/worker"
-	"perago/workspace"
+	"perago/workspace/attempts"
 )
 
 // Queue hands out attempts and takes their outcome. It is called from many
@@ -71,7 +71,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.Options.Ref != (Ref{}) {
 		return errors.New("a worker has no Ref: the input of each attempt names its commit")
 	}
-	s, err := w.Options.open(workspace.RootOptions{}, w.Tasks...)
+	s, err := w.Options.open(attempts.RootOptions{}, w.Tasks...)
 	if err != nil {
 		return err
 	}

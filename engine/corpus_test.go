@@ -19,6 +19,7 @@ import (
 	"perago/starlib/diag"
 	"perago/workspace"
 	"perago/workspace/memory"
+	"perago/workspace/storage"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -71,7 +72,7 @@ func corpusStore(t *testing.T, dir string) (*memory.Store, string) {
 }
 
 // wrong is all that perago has to say of a task file.
-func wrong(t *testing.T, file string, store workspace.Reader, commit string) diag.List {
+func wrong(t *testing.T, file string, store storage.Reader, commit string) diag.List {
 	t.Helper()
 	m, list := module.Load(file, nil)
 	if m == nil {

@@ -16,6 +16,9 @@ import (
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/attempts"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // execution is the state of one Run: the steps that Runner.run names, in its order.
@@ -33,7 +36,7 @@ type execution struct {
 // place is the workspace of one attempt while it is open.
 type place struct {
 	ref     workspace.Ref
-	dir     *workspace.AttemptDir
+	dir     *attempts.Dir
 	overlay *workspace.Overlay
 }
 
@@ -67,7 +70,7 @@ func (x *execution) step(name string) {
 // store whether that commit is there.
 func (x *execution) open(ctx context.Context, ref workspace.Ref) (*place, error) {
 	defer x.phase(&x.res.Phases.Pre)()
-	dir, err := x.Root.NewAttempt(workspace.AttemptRecord{Task: x.key()})
+	dir, err := x.Root.NewAttempt(attempts.Record{Task: x.key()})
 	if err != nil {
 		return nil, fmt.Errorf("attempt folder: %w", err)
 	}
@@ -92,7 +95,7 @@ func (x *execution) close(ctx context.Context, p *place) {
 	if n := p.overlay.Unnameable(); n > 0 {
 		x.log.Warn("objects left out of the view: the file API cannot name them", "objects", n)
 	}
-	keep := workspace.Drop
+	keep := attempts.Drop
 	if x.res.Output == nil {
 		keep = x.Keep
 		if x.hooks.Failed != nil {
@@ -104,14 +107,14 @@ func (x *execution) close(ctx context.Context, p *place) {
 	}
 }
 
-func (x *execution) key() workspace.TaskKey {
+func (x *execution) key() attempts.TaskKey {
 	a := x.attempt
-	return workspace.TaskKey{Name: x.module.Task.Name, WorkflowID: a.WorkflowID, Reference: a.Reference,
+	return attempts.TaskKey{Name: x.module.Task.Name, WorkflowID: a.WorkflowID, Reference: a.Reference,
 		Iteration: a.Iteration, TaskID: a.TaskID, Retry: a.Retry}
 }
 
-func (x *execution) publication(p *place, result json.RawMessage) workspace.Publication {
-	return workspace.Publication{Ref: p.ref, Task: x.key(), Overlay: p.overlay, Dir: p.dir,
+func (x *execution) publication(p *place, result json.RawMessage) publish.Publication {
+	return publish.Publication{Ref: p.ref, Task: x.key(), Overlay: p.overlay, Dir: p.dir,
 		Result: result, Current: x.hooks.Current}
 }
 
@@ -121,7 +124,7 @@ func (x *execution) publishes() bool {
 	return x.Publisher != nil && !x.module.Task.Workspace.ReadOnly
 }
 
-func (x *execution) prepare(ctx context.Context, p *place) (*workspace.Published, error) {
+func (x *execution) prepare(ctx context.Context, p *place) (*publish.Published, error) {
 	defer x.phase(&x.res.Phases.Pre)()
 	if !x.publishes() {
 		return nil, nil
@@ -181,20 +184,20 @@ func (x *execution) body(ctx context.Context, params starlib.Params, files starl
 
 // publish brings what was written to the branch. Without a publisher the input
 // commit is the answer.
-func (x *execution) publish(ctx context.Context, p *place, result json.RawMessage) (workspace.Published, error) {
+func (x *execution) publish(ctx context.Context, p *place, result json.RawMessage) (publish.Published, error) {
 	defer x.phase(&x.res.Phases.Publish)()
 	changes, err := p.overlay.Changes(ctx)
 	if err != nil {
-		return workspace.Published{}, fmt.Errorf("changes: %w", err)
+		return publish.Published{}, fmt.Errorf("changes: %w", err)
 	}
 	x.res.Changes = changes
 	if err := x.checkOutput(changes); err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
-	published := workspace.Published{Commit: p.ref.Commit}
+	published := publish.Published{Commit: p.ref.Commit}
 	if x.publishes() {
 		if published, err = x.Publisher.Publish(ctx, x.publication(p, result)); err != nil {
-			return workspace.Published{}, err
+			return publish.Published{}, err
 		}
 	}
 	if published.Result == nil {
@@ -213,7 +216,7 @@ func (x *execution) checkOutput(changes []workspace.Change) error {
 	var total int64
 	files := 0
 	for _, c := range changes {
-		if c.Op != workspace.Deleted {
+		if c.Op != storage.Deleted {
 			total, files = total+min(c.Size, math.MaxInt64-total), files+1
 		}
 	}
@@ -237,7 +240,7 @@ func (x *execution) checkOutput(changes []workspace.Change) error {
 }
 
 // adopt completes an attempt with what is on the branch.
-func (x *execution) adopt(ctx context.Context, p *place, published *workspace.Published, err error) error {
+func (x *execution) adopt(ctx context.Context, p *place, published *publish.Published, err error) error {
 	if err != nil {
 		return err
 	}
@@ -255,7 +258,7 @@ func (x *execution) adopt(ctx context.Context, p *place, published *workspace.Pu
 // checkAdopted holds the result of an earlier publication to what holds for one
 // of the body: the file may be another by now, and whoever may merge can make
 // what looks like a publication.
-func (x *execution) checkAdopted(ctx context.Context, published workspace.Published) error {
+func (x *execution) checkAdopted(ctx context.Context, published publish.Published) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, inputWall, errors.New("the adopted result took too long to check"))
 	defer cancel()
 	var problems diag.List

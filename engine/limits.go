@@ -14,9 +14,9 @@ import (
 
 	"perago/engine/logs"
 	"perago/engine/module"
+	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
-	"perago/workspace"
 )
 
 // What one run of a body may tell, whatever its own limits are.
@@ -102,12 +102,12 @@ func limit(ctx context.Context, thread *starlark.Thread, m *module.Module, body 
 	done := make(chan struct{})
 	var watching sync.WaitGroup
 	if wall := call.Limits.Wall; wall > 0 {
-		workspace.Go(&watching, cancel, func() { lim.boundWall(done, wall) })
+		panics.Go(&watching, cancel, func() { lim.boundWall(done, wall) })
 	}
 	if alone != nil {
 		lim.prepareHeap()
-		workspace.Go(&watching, cancel, func() { lim.boundHeap(done, call.Limits.Memory) })
-		workspace.Go(&watching, cancel, func() { lim.noteStuck(inner, done) })
+		panics.Go(&watching, cancel, func() { lim.boundHeap(done, call.Limits.Memory) })
+		panics.Go(&watching, cancel, func() { lim.noteStuck(inner, done) })
 	}
 	unwatch := context.AfterFunc(inner, func() { thread.Cancel(context.Cause(inner).Error()) })
 	return lim, inner, func() {

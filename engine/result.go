@@ -6,8 +6,10 @@ import (
 	"unicode/utf8"
 
 	"perago/engine/queue"
+	"perago/panics"
 	"perago/starlib/diag"
-	"perago/workspace"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // GuardError is a guard that does not hold.
@@ -33,7 +35,7 @@ func (e *AdoptedError) Error() string { return e.Diagnostics.Error() }
 func (e *AdoptedError) Unwrap() error { return e.Diagnostics }
 
 // PanicError is a fault of perago itself, caught at the boundary of an attempt.
-type PanicError = workspace.PanicError
+type PanicError = panics.Error
 
 // statusOf says what an error means for the attempt. It is the only place that
 // decides.
@@ -55,9 +57,9 @@ func statusOf(err error, on string) queue.Status {
 		input *InputError
 		guard *GuardError
 		body  *BodyError
-		race  *workspace.LostRaceError
-		moved *workspace.MovedError
-		doubt *workspace.DoubtError
+		race  *publish.LostRaceError
+		moved *publish.MovedError
+		doubt *publish.DoubtError
 		found *AdoptedError
 	)
 	switch {
@@ -67,7 +69,7 @@ func statusOf(err error, on string) queue.Status {
 		return queue.Failed
 	case errors.As(err, &input):
 		return queue.FailedTerminal
-	case errors.Is(err, workspace.ErrUnknownRepository), errors.Is(err, workspace.ErrUnknownCommit):
+	case errors.Is(err, storage.ErrUnknownRepository), errors.Is(err, storage.ErrUnknownCommit):
 		return queue.FailedTerminal
 	case errors.As(err, &guard) && !guard.Post:
 		return queue.FailedTerminal
@@ -124,19 +126,19 @@ func diagnosticsOf(err error) diag.List {
 // hintOf says what to do about the errors of the surroundings, where that is known.
 func hintOf(err error) string {
 	var (
-		moved *workspace.MovedError
-		doubt *workspace.DoubtError
+		moved *publish.MovedError
+		doubt *publish.DoubtError
 	)
 	switch {
 	case errors.As(err, &doubt):
 		return "a retry adopts it where it landed; without one, look whether the branch has a commit with this second parent"
-	case errors.Is(err, workspace.ErrUnknownRepository):
+	case errors.Is(err, storage.ErrUnknownRepository):
 		return "workspace.repository of the input names it: is this the lakeFS that has it?"
-	case errors.Is(err, workspace.ErrUnknownCommit):
+	case errors.Is(err, storage.ErrUnknownCommit):
 		return "workspace.ref of the input names it; take the `id` of a commit that this repository has"
-	case errors.Is(err, workspace.ErrUnknownBranch):
+	case errors.Is(err, storage.ErrUnknownBranch):
 		return "workspace.branch of the input is what is published to: make that branch, or name one that is there"
-	case errors.Is(err, workspace.ErrProtected):
+	case errors.Is(err, storage.ErrProtected):
 		return "perago stages on branches of its own, perago-*: protect only the branches that tasks publish to"
 	case errors.As(err, &moved):
 		return "start again with the commit that the branch is at; what publishes to one branch is best run one after another"
@@ -147,15 +149,15 @@ func hintOf(err error) string {
 // codeOf gives the errors of the surroundings their stable codes.
 func codeOf(err error) diag.Code {
 	var (
-		moved *workspace.MovedError
-		race  *workspace.LostRaceError
+		moved *publish.MovedError
+		race  *publish.LostRaceError
 		fault *PanicError
-		doubt *workspace.DoubtError
+		doubt *publish.DoubtError
 	)
 	switch {
 	case errors.As(err, &doubt):
 		return "P4905"
-	case errors.Is(err, workspace.ErrUnknownRepository), errors.Is(err, workspace.ErrUnknownCommit):
+	case errors.Is(err, storage.ErrUnknownRepository), errors.Is(err, storage.ErrUnknownCommit):
 		return "P3004"
 	case errors.As(err, &moved):
 		return "P4902"

@@ -9,7 +9,8 @@ import (
 
 	"perago/engine/queue"
 	"perago/starlib/diag"
-	"perago/workspace"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // TestStatusOf is the table of statusOf, with each error wrapped the way it arrives.
@@ -21,20 +22,20 @@ func TestStatusOf(t *testing.T) {
 	}{
 		{nil, queue.Completed},
 		{&InputError{list}, queue.FailedTerminal},
-		{fmt.Errorf("head: %w", workspace.ErrUnknownRepository), queue.FailedTerminal},
-		{fmt.Errorf("list: %w", workspace.ErrUnknownCommit), queue.FailedTerminal},
+		{fmt.Errorf("head: %w", storage.ErrUnknownRepository), queue.FailedTerminal},
+		{fmt.Errorf("list: %w", storage.ErrUnknownCommit), queue.FailedTerminal},
 		{&GuardError{Failures: list}, queue.FailedTerminal},
 		{&GuardError{Failures: list, Post: true}, queue.Failed},
 		{&BodyError{Diagnostics: list, Terminal: true}, queue.FailedTerminal},
 		{&BodyError{Diagnostics: list}, queue.Failed},
-		{fmt.Errorf("publish: %w", &workspace.LostRaceError{}), queue.FailedTerminal},
-		{fmt.Errorf("publish: %w", &workspace.MovedError{}), queue.FailedTerminal},
+		{fmt.Errorf("publish: %w", &publish.LostRaceError{}), queue.FailedTerminal},
+		{fmt.Errorf("publish: %w", &publish.MovedError{}), queue.FailedTerminal},
 		{&AdoptedError{Diagnostics: list}, queue.FailedTerminal},
-		{&workspace.DoubtError{Err: &workspace.MovedError{}}, queue.Failed},
-		{fmt.Errorf("%w: %w", workspace.ErrNotCurrent, queue.ErrGone), queue.Failed},
-		{&workspace.HookError{}, queue.Failed},
-		{&workspace.DirtyError{}, queue.Failed},
-		{workspace.ErrUnknownBranch, queue.Failed},
+		{&publish.DoubtError{Err: &publish.MovedError{}}, queue.Failed},
+		{fmt.Errorf("%w: %w", publish.ErrNotCurrent, queue.ErrGone), queue.Failed},
+		{&publish.HookError{}, queue.Failed},
+		{&publish.DirtyError{}, queue.Failed},
+		{storage.ErrUnknownBranch, queue.Failed},
 		{queue.ErrLeaseLost, queue.Failed},
 		{queue.ErrForced, queue.Failed},
 		{&PanicError{Value: 1}, queue.Failed},
@@ -73,8 +74,8 @@ func TestStatusOfTransient(t *testing.T) {
 		{body("P4999"), false},
 		{&PanicError{Value: 1}, false},
 		{queue.ErrLeaseLost, false},
-		{&workspace.HookError{}, false},
-		{&workspace.DoubtError{Err: &workspace.MovedError{}}, false},
+		{&publish.HookError{}, false},
+		{&publish.DoubtError{Err: &publish.MovedError{}}, false},
 		{io.ErrUnexpectedEOF, false},
 	} {
 		want := queue.Failed
@@ -100,12 +101,12 @@ func TestHintsOfTheSurroundings(t *testing.T) {
 		err  error
 		want string // part of it; "" is none
 	}{
-		{fmt.Errorf("head: %w", workspace.ErrUnknownRepository), "workspace.repository of the input"},
-		{fmt.Errorf("list: %w", workspace.ErrUnknownCommit), "workspace.ref of the input"},
-		{fmt.Errorf("head: %w", workspace.ErrUnknownBranch), "workspace.branch of the input"},
-		{fmt.Errorf("stage: %w", workspace.ErrProtected), "perago-*"},
-		{&workspace.MovedError{}, "the commit that the branch is at"},
-		{&workspace.DoubtError{Look: io.ErrUnexpectedEOF, Err: &workspace.MovedError{}}, "a retry adopts it"},
+		{fmt.Errorf("head: %w", storage.ErrUnknownRepository), "workspace.repository of the input"},
+		{fmt.Errorf("list: %w", storage.ErrUnknownCommit), "workspace.ref of the input"},
+		{fmt.Errorf("head: %w", storage.ErrUnknownBranch), "workspace.branch of the input"},
+		{fmt.Errorf("stage: %w", storage.ErrProtected), "perago-*"},
+		{&publish.MovedError{}, "the commit that the branch is at"},
+		{&publish.DoubtError{Look: io.ErrUnexpectedEOF, Err: &publish.MovedError{}}, "a retry adopts it"},
 		{io.ErrUnexpectedEOF, ""},
 	} {
 		d := diagnosticsOf(tt.err)[0]

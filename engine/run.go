@@ -13,33 +13,37 @@ import (
 	"perago/engine/logs"
 	"perago/engine/module"
 	"perago/engine/queue"
+	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/attempts"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // Publisher brings what an attempt wrote to where it belongs. Two
-// implementations: *workspace.Publisher (a branch), *folder.Applier (a plain folder).
+// implementations: *publish.Publisher (a branch), *folder.Applier (a plain folder).
 type Publisher interface {
 	// Prepare is called before the body. Not nil: an earlier attempt of this task
 	// has published; its commit and result are adopted and the body does not run.
-	Prepare(ctx context.Context, p workspace.Publication) (*workspace.Published, error)
+	Prepare(ctx context.Context, p publish.Publication) (*publish.Published, error)
 	// Publish is called after the post guards.
-	Publish(ctx context.Context, p workspace.Publication) (workspace.Published, error)
+	Publish(ctx context.Context, p publish.Publication) (publish.Published, error)
 }
 
 // Runner runs attempts. It is safe for concurrent use.
 type Runner struct {
 	Body      Body
-	Store     workspace.Reader // nil when no task has a workspace
-	Root      *workspace.Root  // the same
+	Store     storage.Reader   // nil when no task has a workspace
+	Root      *attempts.Root   // the same
 	Cache     *workspace.Cache // the same
 	Publisher Publisher        // nil: nothing is published
 	Fixed     *workspace.Ref   // not nil: what every attempt reads; input and output have no `workspace` (`perago run --workspace`)
 	Ceiling   Limits           // the operator's, over resources(...)
 	ReasonMax int              // characters of Result.Reason; 0 is 500
 	Transfers int              // concurrent transfers of one attempt; 0 is 16
-	Keep      workspace.KeepMode
+	Keep      attempts.KeepMode
 	Log       *slog.Logger // nil: nothing is logged
 
 	large sync.Mutex // one input of more than inputLarge at a time
@@ -150,7 +154,7 @@ func (x *execution) run(ctx context.Context) error {
 // guarded is run with a panic of perago's own turned into an error: the one
 // boundary where that is done.
 func (x *execution) guarded(ctx context.Context) error {
-	return workspace.Caught(func() error { return x.run(ctx) })()
+	return panics.ToError(func() error { return x.run(ctx) })()
 }
 
 // finish turns the error of an attempt into its Result. After a cancel the
@@ -158,13 +162,13 @@ func (x *execution) guarded(ctx context.Context) error {
 // the branch.
 func (x *execution) finish(ctx context.Context, err error) Result {
 	var (
-		race  *workspace.LostRaceError
-		doubt *workspace.DoubtError
+		race  *publish.LostRaceError
+		doubt *publish.DoubtError
 	)
 	if err != nil && ctx.Err() != nil && !errors.As(err, &race) {
 		cause := fmt.Errorf("the attempt was ended: %w", context.Cause(ctx))
 		if errors.As(err, &doubt) { // outlives the cancel: it is about what is on the branch
-			cause = &workspace.DoubtError{Branch: doubt.Branch, Staged: doubt.Staged, Look: doubt.Look, Err: cause}
+			cause = &publish.DoubtError{Branch: doubt.Branch, Staged: doubt.Staged, Look: doubt.Look, Err: cause}
 		}
 		err = cause
 	}

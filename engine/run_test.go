@@ -16,7 +16,10 @@ import (
 	"perago/engine/module"
 	"perago/engine/queue"
 	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/memory"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // fixture is a Runner over a memory store with one repository, one branch, one commit.
@@ -36,7 +39,7 @@ func newFixture(t *testing.T, files map[string]string) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := workspace.OpenRoot(filepath.Join(dir, "root"), nil)
+	root, err := attempts.OpenRoot(filepath.Join(dir, "root"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +51,7 @@ func newFixture(t *testing.T, files map[string]string) *fixture {
 	var log strings.Builder
 	return &fixture{store: store, input: input, log: &log, runner: &engine.Runner{
 		Body: engine.InProcess{}, Store: store, Root: root, Cache: cache,
-		Publisher: &workspace.Publisher{Store: store},
+		Publisher: &publish.Publisher{Store: store},
 		Log:       slog.New(slog.NewJSONHandler(&log, nil)),
 	}}
 }
@@ -203,7 +206,7 @@ func TestUnknownCommitIsTerminal(t *testing.T) {
 	f.input = strings.Repeat("0", 64)
 	m := load(t, header+"\ndef run(workspace, params):\n    return {\"n\": 1}\n")
 	res := f.runner.Run(t.Context(), m, f.attempt("{}"), engine.Hooks{})
-	if res.Status != queue.FailedTerminal || !errors.Is(res.Err, workspace.ErrUnknownCommit) {
+	if res.Status != queue.FailedTerminal || !errors.Is(res.Err, storage.ErrUnknownCommit) {
 		t.Errorf("got %s %q, want %s for an unknown commit", res.Status, res.Reason, queue.FailedTerminal)
 	}
 }
@@ -278,12 +281,12 @@ func TestAdoptedResultIsChecked(t *testing.T) {
 // earlier is a publisher that finds this result published already.
 type earlier string
 
-func (e earlier) Prepare(context.Context, workspace.Publication) (*workspace.Published, error) {
-	return &workspace.Published{Commit: "M", Result: json.RawMessage(e), Adopted: true}, nil
+func (e earlier) Prepare(context.Context, publish.Publication) (*publish.Published, error) {
+	return &publish.Published{Commit: "M", Result: json.RawMessage(e), Adopted: true}, nil
 }
 
-func (e earlier) Publish(context.Context, workspace.Publication) (workspace.Published, error) {
-	return workspace.Published{}, errors.New("it was published already")
+func (e earlier) Publish(context.Context, publish.Publication) (publish.Published, error) {
+	return publish.Published{}, errors.New("it was published already")
 }
 
 // TestOutputIsBounded: what an attempt would publish is counted before anything
@@ -355,7 +358,7 @@ type away struct {
 
 var errAway = errors.New("the server is away")
 
-func (s *away) Merge(ctx context.Context, repo string, m workspace.Merge) (string, error) {
+func (s *away) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	if m.Target != "main" {
 		return s.Store.Merge(ctx, repo, m)
 	}
@@ -377,7 +380,7 @@ func TestDoubtOutlivesACancel(t *testing.T) {
 	for name, cause := range map[string]error{"the lease was lost": queue.ErrLeaseLost, "forced": queue.ErrForced} {
 		f := newFixture(t, map[string]string{"raw/a.csv": "a\n"})
 		ctx, cancel := context.WithCancelCause(t.Context())
-		f.runner.Publisher = &workspace.Publisher{Store: &away{Store: f.store, gone: func() { cancel(cause) }}}
+		f.runner.Publisher = &publish.Publisher{Store: &away{Store: f.store, gone: func() { cancel(cause) }}}
 		m := load(t, header+"\ndef run(workspace, params):\n    (workspace / \"x\").write_text(\"1\")\n    return {\"n\": 1}\n")
 		res := f.runner.Run(ctx, m, f.attempt("{}"), engine.Hooks{})
 		if res.Status != queue.Failed || !errors.Is(res.Err, cause) || !strings.Contains(res.Reason, "it is not known whether the merge of") ||

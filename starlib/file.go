@@ -16,11 +16,12 @@ import (
 
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // Files is the workspace of one attempt as its body sees it: *workspace.Overlay
 // in this process, a proxy of it in the child of engine/isolate. Paths are
-// relative to the workspace, already checked by workspace.CheckPath, "" is the
+// relative to the workspace, already checked by paths.Check, "" is the
 // root. Errors are *fs.PathError around fs.ErrNotExist, fs.ErrExist or one of
 // the workspace package's. All methods may be called from several goroutines.
 type Files interface {
@@ -274,7 +275,7 @@ func (c *call) create(p path, mode workspace.WriteMode) (*workspace.Draft, error
 		return nil, c.problem(codeWorkspace, "the task has no workspace")
 	}
 	if p == "" {
-		return nil, c.fileError(p, &fs.PathError{Op: "create", Err: workspace.ErrIsFolder})
+		return nil, c.fileError(p, &fs.PathError{Op: "create", Err: storage.ErrIsFolder})
 	}
 	draft, err := c.run.Files.Create(c.run.Context, string(p), mode)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"perago/starlib/diag"
-	"perago/workspace"
+	"perago/workspace/paths"
 )
 
 // What json.decode takes is what encoding/json takes, but for the bounds that
@@ -142,13 +142,13 @@ func FuzzPath(f *testing.F) {
 			return
 		}
 		q := v.(path)
-		if err := workspace.CheckPath(string(q)); err != nil || !strings.HasPrefix(string(q), base+"/") {
+		if err := paths.Check(string(q)); err != nil || !strings.HasPrefix(string(q), base+"/") {
 			t.Fatalf("%q / %q is %q: %v", base, tail, q, err)
 		}
 		if q.parent() == q || !strings.HasSuffix(string(q), q.name()) || q.name() == "" {
 			t.Fatalf("%q: parent %q, name %q", q, q.parent(), q.name())
 		}
-		if got := workspace.Join(string(q.parent()), q.name()); got != string(q) {
+		if got := paths.Join(string(q.parent()), q.name()); got != string(q) {
 			t.Fatalf("%q: parent and name give %q", q, got)
 		}
 		if !strings.HasSuffix(q.name(), q.suffix()) || q.suffix() == q.name() {

@@ -15,8 +15,8 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"perago/panics"
 	"perago/starlib/diag"
-	"perago/workspace"
 )
 
 // MaxHostBytes bounds the arguments of one call of a HostFunc, and its result, in
@@ -154,11 +154,11 @@ func (b *Builtin) CallHost(ctx context.Context, args json.RawMessage) (json.RawM
 		}
 	}
 	var out json.RawMessage
-	err := workspace.Caught(func() (err error) {
+	err := panics.ToError(func() (err error) {
 		out, err = b.host(ctx, args)
 		return err
 	})()
-	var fault *workspace.PanicError
+	var fault *panics.Error
 	if errors.As(err, &fault) {
 		return nil, fmt.Errorf("it panicked: %v", fault.Value)
 	}

@@ -15,10 +15,12 @@ import (
 
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // path is a place in the attempt's own workspace, relative to its root; "" is
-// the root. Every path was checked by workspace.CheckPath when it was made.
+// the root. Every path was checked by paths.Check when it was made.
 type path string
 
 var (
@@ -78,7 +80,7 @@ func (p path) join(v starlark.Value) (path, error) {
 		}
 	case starlark.String:
 		tail = string(v)
-		if err := workspace.CheckPath(tail); err != nil {
+		if err := paths.Check(tail); err != nil {
 			return "", badPath(err)
 		}
 	default:
@@ -93,7 +95,7 @@ func (p path) join(v starlark.Value) (path, error) {
 // badPath is the complaint of a text that names no place in a workspace.
 func badPath(err error) error {
 	p := &diag.Problem{Code: codePath, Message: err.Error(), Cause: err}
-	var bad *workspace.PathError
+	var bad *paths.Error
 	switch {
 	case !errors.As(err, &bad):
 	case strings.HasPrefix(bad.Path, "/"):
@@ -240,7 +242,7 @@ func (c *call) stat() (info workspace.Info, found bool, err error) {
 	switch {
 	case err == nil:
 		return info, true, nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, workspace.ErrNotFolder):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, storage.ErrNotFolder):
 		return info, false, nil
 	}
 	return info, false, c.fileError(p, err)
@@ -403,7 +405,7 @@ func (c *call) fileError(p path, err error) error {
 		problem.Hint = "the task declares workspace_spec(read_only = True): leave that out, or do not write"
 	case errors.Is(err, syscall.EFBIG):
 		problem.Hint = "raise resources(scratch = ...), or write less in one attempt"
-	case errors.Is(err, workspace.ErrIsFolder):
+	case errors.Is(err, storage.ErrIsFolder):
 		problem.Hint = "iterdir(), glob() and remove_tree() are for folders"
 	case !workspace.Repeats(err):
 		problem.Code = codeTransfer

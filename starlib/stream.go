@@ -10,7 +10,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"perago/starlib/diag"
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // maxRecord bounds one line, one CSV record and one JSON line, in bytes: the
@@ -99,7 +99,7 @@ func (c *call) streamOf(kind string, p path, start func(*bufio.Reader) records) 
 		return nil, c.fileError(p, err)
 	}
 	if info.Folder {
-		return nil, c.fileError(p, workspace.ErrIsFolder)
+		return nil, c.fileError(p, storage.ErrIsFolder)
 	}
 	return &stream{kind: kind, call: c, path: p, start: start}, nil
 }

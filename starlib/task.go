@@ -11,6 +11,7 @@ import (
 
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/paths"
 )
 
 // Task is what task(...) declares, checked. It is immutable once loaded.
@@ -488,7 +489,7 @@ func makeSpec(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if spec.Prefix, err = workspace.CleanPrefix(prefix); err != nil {
+	if spec.Prefix, err = paths.CleanPrefix(prefix); err != nil {
 		return nil, c.badPath("P2118", "prefix", prefix, err)
 	}
 	if spec.Pre, spec.preAt, err = c.guards("pre"); err != nil {
@@ -532,7 +533,7 @@ func (c *call) guards(name string) ([]workspace.Guard, []Position, error) {
 // workspace package.
 func (c *call) badPath(code diag.Code, name, got string, err error) error {
 	p := &diag.Problem{Code: code, Message: fmt.Sprintf("%s: bad `%s`", c.builtin.Name, name), Found: quoted(got), Argument: c.place(name)}
-	var path *workspace.PathError
+	var path *paths.Error
 	var pattern *workspace.PatternError
 	switch {
 	case errors.As(err, &path):

@@ -1,7 +1,6 @@
 package workspace
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,28 +39,4 @@ func openCommitted(name string, size int64) (io.ReadSeekCloser, error) {
 		*io.SectionReader
 		io.Closer
 	}{io.NewSectionReader(f, 0, size), f}, nil
-}
-
-// copyChunk is how many bytes are copied between two looks at the context.
-const copyChunk = 8 << 20
-
-// copyAll copies until the end of from, where size bytes are expected. Between
-// two plain files the system does it without moving the bytes through this
-// process, where it can.
-func copyAll(ctx context.Context, to io.Writer, from io.Reader, size int64) (int64, error) {
-	chunk := min(copyChunk, max(size, 0)+1) // a small file takes a small buffer
-	var total int64
-	for {
-		if ctx.Err() != nil {
-			return total, context.Cause(ctx)
-		}
-		n, err := io.CopyN(to, from, chunk)
-		total += n
-		switch {
-		case err == io.EOF:
-			return total, nil
-		case err != nil:
-			return total, err
-		}
-	}
 }

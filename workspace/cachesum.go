@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perago/workspace/localfile"
 )
 
 // This file tells what arrived in a Cache from whatever else lies there, by the
@@ -115,7 +117,7 @@ func verify(ctx context.Context, f *os.File, key string, size int64) bool {
 		return false
 	}
 	h := newSum(key)
-	_, err = copyAll(ctx, h, io.NewSectionReader(f, 0, size), size)
+	_, err = localfile.Copy(ctx, h, io.NewSectionReader(f, 0, size), size)
 	return err == nil && bytes.Equal(h.Sum(nil), want)
 }
 

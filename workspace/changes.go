@@ -10,6 +10,10 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+
+	"perago/panics"
+	"perago/workspace/localfile"
+	"perago/workspace/storage"
 )
 
 // This file holds what came of the attempt: the upper layer is the change, less
@@ -42,14 +46,14 @@ func (o *Overlay) Changes(ctx context.Context) ([]Change, error) {
 // Staged is what Changes says, with what is needed to publish it; the paths are
 // those of the repository. The content is to be read before the attempt writes
 // again, and before its folder goes.
-func (o *Overlay) Staged(ctx context.Context) ([]Staged, error) {
+func (o *Overlay) Staged(ctx context.Context) ([]storage.Staged, error) {
 	diffs, err := o.differences(ctx)
 	if err != nil {
 		return nil, err
 	}
-	staged := make([]Staged, 0, len(diffs))
+	staged := make([]storage.Staged, 0, len(diffs))
 	for _, d := range diffs {
-		s := Staged{Path: o.lower.root + d.path, Op: d.op()}
+		s := storage.Staged{Path: o.lower.root + d.path, Op: d.op()}
 		switch {
 		case d.entry == nil:
 		case d.entry.from != nil:
@@ -78,14 +82,14 @@ func (o *Overlay) Folders() []string {
 	return empty
 }
 
-func (d difference) op() Op {
+func (d difference) op() storage.Op {
 	switch {
 	case d.entry == nil:
-		return Deleted
+		return storage.Deleted
 	case d.over == nil:
-		return Added
+		return storage.Added
 	}
-	return Modified
+	return storage.Modified
 }
 
 func (d difference) size() int64 {
@@ -114,7 +118,7 @@ func (o *Overlay) differences(ctx context.Context) ([]difference, error) {
 		if d.entry == nil || d.over == nil || d.entry.size != d.over.size {
 			continue
 		}
-		group.Go(Caught(func() error {
+		group.Go(panics.ToError(func() error {
 			if d.entry.same.Load() == 0 {
 				same, err := o.sameContent(groupCtx, d.entry, *d.over)
 				if err != nil {
@@ -153,7 +157,7 @@ func (o *Overlay) sameContent(ctx context.Context, e *entry, old content) (bool,
 	defer written.Close()
 	if e.from == nil && old.hashed {
 		sum := md5.New()
-		if _, err := copyAll(ctx, sum, written, copyChunk); err != nil {
+		if _, err := localfile.Copy(ctx, sum, written, localfile.CopyChunk); err != nil {
 			return false, err
 		}
 		if md5sum(sum.Sum(nil)) != old.sum {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"perago/workspace/storage"
 )
 
 // TestDownloadIsChecked: what arrives is held against the listing.
@@ -101,12 +103,12 @@ type probingStore struct {
 	err    error
 }
 
-func (s *probingStore) Probe(ctx context.Context, repo, commit, path string) (Probed, error) {
+func (s *probingStore) Probe(ctx context.Context, repo, commit, path string) (storage.Probed, error) {
 	s.mu.Lock()
 	s.probed = append(s.probed, path)
 	s.mu.Unlock()
 	if s.err != nil {
-		return Probed{}, s.err
+		return storage.Probed{}, s.err
 	}
 	return probeByListing(ctx, &shelf{files: s.files}, Ref{}, path)
 }
@@ -120,8 +122,8 @@ func TestVerify(t *testing.T) {
 	if err := openOverlay(t, s, Spec{}).Verify(ctx); err != nil || len(s.lists) > 0 || len(s.probed) != 1 {
 		t.Errorf("a store that can be asked for one path: got %v, after %q and %q", err, s.lists, s.probed)
 	}
-	s.err = ErrUnknownCommit
-	if err := openOverlay(t, s, Spec{}).Verify(ctx); !errors.Is(err, ErrUnknownCommit) {
+	s.err = storage.ErrUnknownCommit
+	if err := openOverlay(t, s, Spec{}).Verify(ctx); !errors.Is(err, storage.ErrUnknownCommit) {
 		t.Errorf("a commit that is not there: got %v", err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/glob"
+
+	"perago/workspace/paths"
 )
 
 // Pattern is a compiled glob pattern over the paths of files:
@@ -38,20 +40,20 @@ type PatternError struct {
 	Reason  string // "has a [ without a ]"
 }
 
-func (e *PatternError) Error() string { return "pattern " + quote(e.Pattern) + " " + e.Reason }
+func (e *PatternError) Error() string { return "pattern " + paths.Quote(e.Pattern) + " " + e.Reason }
 
 // maxPattern is the longest pattern in bytes: no path is longer than maxName.
-const maxPattern = 4 * maxName
+const maxPattern = 4 * paths.MaxLength
 
 // CompilePattern reads a pattern; its error is a *PatternError.
 func CompilePattern(s string) (*Pattern, error) {
-	if reason := badPath(s); reason != "" {
+	if reason := paths.Problem(s); reason != "" {
 		return nil, &PatternError{Pattern: s, Reason: reason}
 	}
 	if len(s) > maxPattern {
 		return nil, &PatternError{Pattern: s, Reason: "is longer than 4096 bytes"}
 	}
-	if hasDrive(s) {
+	if paths.HasDrive(s) {
 		return nil, &PatternError{Pattern: s, Reason: "starts with a drive: it is to be relative to the workspace"}
 	}
 	if !utf8.ValidString(s) {
@@ -69,7 +71,7 @@ func CompilePattern(s string) (*Pattern, error) {
 		p.literal = p.literal && !seg.deep && seg.glob == nil
 		last := offset+len(text) == len(s)
 		if p.literal && !last {
-			p.folder = Join(p.folder, text)
+			p.folder = paths.Join(p.folder, text)
 		}
 		// "**" and another "**" after it are one; as the last segment it wants a file.
 		if n := len(p.segments); !seg.deep || n == 0 || !p.segments[n-1].deep {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"perago/workspace/paths"
 )
 
 func TestPatternMatch(t *testing.T) {
@@ -193,11 +195,11 @@ func FuzzPattern(f *testing.F) {
 			}
 			return
 		}
-		if CheckPath(path) != nil {
+		if paths.Check(path) != nil {
 			return
 		}
 		got := p.Match(path)
-		if got && !under(path, p.LiteralPrefix()) {
+		if got && !paths.Under(path, p.LiteralPrefix()) {
 			t.Errorf("%q matches %q, which is not below %q", pattern, path, p.LiteralPrefix())
 		}
 		if !strings.ContainsAny(pattern, "*?[") && got != (pattern == path) {

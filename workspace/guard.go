@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // GuardKind is the name of a guard in the language.
@@ -78,11 +81,11 @@ func ForbidGlob(pattern string) (Guard, error) {
 }
 
 func checkGuardPath(p string) error {
-	if err := CheckPath(p); err != nil {
+	if err := paths.Check(p); err != nil {
 		return err
 	}
-	if hasDrive(p) {
-		return &PathError{Path: p, Reason: "starts with a drive: it is to be relative to the workspace"}
+	if paths.HasDrive(p) {
+		return &paths.Error{Path: p, Reason: "starts with a drive: it is to be relative to the workspace"}
 	}
 	return nil
 }
@@ -93,9 +96,9 @@ func (g Guard) String() string {
 	b.WriteString(string(g.Kind) + "(")
 	switch g.Kind {
 	case GuardFile, GuardDir:
-		b.WriteString(quote(g.Path))
+		b.WriteString(paths.Quote(g.Path))
 	case GuardGlob, GuardForbid:
-		b.WriteString(quote(g.Pattern.String()))
+		b.WriteString(paths.Quote(g.Pattern.String()))
 	}
 	if g.Kind == GuardGlob && g.Min != 1 {
 		fmt.Fprintf(&b, ", min_count = %d", g.Min)
@@ -135,7 +138,7 @@ func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err
 		return g.checkUnseen(ctx, o)
 	}
 	switch {
-	case errors.Is(err, ErrUnnameable):
+	case errors.Is(err, storage.ErrUnnameable):
 		return reasonOf(err), g.wantedFiles(), nil
 	case err != nil:
 		return "", "", err
@@ -191,7 +194,7 @@ func (g Guard) checkPath(ctx context.Context, o *Overlay) (found, wanted string,
 		return "no such folder", wanted, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return "no such file", wanted, nil
-	case errors.Is(err, ErrUnnameable):
+	case errors.Is(err, storage.ErrUnnameable):
 		return reasonOf(err), wanted, nil
 	case err != nil:
 		return "", "", err
@@ -204,10 +207,10 @@ func (g Guard) checkPath(ctx context.Context, o *Overlay) (found, wanted string,
 }
 
 // someOf counts paths and names the first of them.
-func someOf(paths []string, n int) string {
+func someOf(found []string, n int) string {
 	names := make([]string, 0, 3)
-	for _, p := range paths[:min(3, len(paths))] {
-		names = append(names, quote(p))
+	for _, p := range found[:min(3, len(found))] {
+		names = append(names, paths.Quote(p))
 	}
 	s := plural(n, "file") + ": " + strings.Join(names, ", ")
 	if n > 3 {

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"strings"
 	"testing"
+
+	"perago/workspace/storage"
 )
 
 func TestGuards(t *testing.T) {
@@ -92,8 +94,8 @@ type downStore struct{ shelf }
 
 var errDown = errors.New("connection refused")
 
-func (*downStore) List(context.Context, string, string, string) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) { yield(Object{}, errDown) }
+func (*downStore) List(context.Context, string, string, string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) { yield(storage.Object{}, errDown) }
 }
 
 func TestGuardsOfAStoreThatIsDown(t *testing.T) {

@@ -7,21 +7,18 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // Errors that callers branch on. They come wrapped in *fs.PathError, beside
 // fs.ErrNotExist and fs.ErrExist, which mean what they mean in package os.
 var (
-	ErrReadOnly   = errors.New("the workspace is read-only")
-	ErrReserved   = errors.New("the name is reserved for perago and the server")
-	ErrIsFolder   = errors.New("is a folder")
-	ErrNotFolder  = errors.New("is a file, not a folder")
-	ErrUnnameable = errors.New("the store holds a name here that the file API cannot give")
-	ErrBound      = errors.New("a bound of the attempt is passed") // a *BoundError
+	ErrReadOnly = errors.New("the workspace is read-only")
+	ErrReserved = errors.New("the name is reserved for perago and the server")
+	ErrBound    = errors.New("a bound of the attempt is passed") // a *BoundError
 
-	// ErrUnknownRepository and ErrUnknownCommit: a retry would get the same answer.
-	ErrUnknownRepository = errors.New("no such repository")
-	ErrUnknownCommit     = errors.New("no such commit")
 )
 
 // Info describes one file or folder of a workspace.
@@ -34,19 +31,10 @@ type Info struct {
 
 // Change is one difference between the input commit and what the attempt leaves.
 type Change struct {
-	Op   Op     `json:"op"`
-	Path string `json:"path"` // relative to the workspace
-	Size int64  `json:"size"` // bytes of the new content; for Deleted, of the old
+	Op   storage.Op `json:"op"`
+	Path string     `json:"path"` // relative to the workspace
+	Size int64      `json:"size"` // bytes of the new content; for Deleted, of the old
 }
-
-// Op says what became of a path.
-type Op string
-
-const (
-	Added    Op = "A"
-	Modified Op = "M"
-	Deleted  Op = "D"
-)
 
 // Usage is what an attempt took from its workspace.
 type Usage struct {
@@ -104,13 +92,13 @@ func pathError(op, path string, err error) error {
 // meets it again. What is not known to be so may be a server, the network or
 // the disk.
 func Repeats(err error) bool {
-	for _, known := range []error{fs.ErrNotExist, fs.ErrExist, ErrReadOnly, ErrReserved, ErrIsFolder, ErrNotFolder, ErrUnnameable, ErrBound,
+	for _, known := range []error{fs.ErrNotExist, fs.ErrExist, ErrReadOnly, ErrReserved, storage.ErrIsFolder, storage.ErrNotFolder, storage.ErrUnnameable, ErrBound,
 		syscall.ENAMETOOLONG, syscall.EFBIG, syscall.ELOOP, syscall.ENOTDIR, syscall.EISDIR} {
 		if errors.Is(err, known) {
 			return true
 		}
 	}
-	var name *PathError
+	var name *paths.Error
 	var pattern *PatternError
 	return errors.As(err, &name) || errors.As(err, &pattern)
 }

@@ -7,6 +7,9 @@ import (
 	"iter"
 	"sort"
 	"strings"
+
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // This file holds what a commit has under one folder: paths with size, checksum
@@ -56,7 +59,7 @@ type place [16]byte
 
 // contentOf makes the content of an object. commit says which, for a store that
 // tells neither checksum nor address.
-func contentOf(o Object, commit string) content {
+func contentOf(o storage.Object, commit string) content {
 	c := content{path: o.Path, size: o.Size, checksum: o.Checksum}
 	if raw, err := hex.DecodeString(o.Checksum); o.Hashed && err == nil && len(raw) == md5.Size {
 		c.hashed = true
@@ -199,7 +202,7 @@ func (l *listing) leftOut(path string) (reason string, is bool) {
 		}
 		return found
 	}
-	for folder := range ancestors(path) {
+	for folder := range paths.Ancestors(path) {
 		if exact(folder) {
 			return reason, true
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"testing"
+
+	"perago/workspace/storage"
 )
 
 // seen is a commit of so many objects of ordinary names, seen through a listing.
@@ -48,9 +50,9 @@ func BenchmarkListing(b *testing.B) {
 		}
 	})
 	b.Run("build", func(b *testing.B) {
-		objects := make([]Object, n)
+		objects := make([]storage.Object, n)
 		for i := range objects {
-			objects[i] = Object{Path: fmt.Sprintf("raw/2026/01/plays-%06d.csv", i), Checksum: fmt.Sprintf("%032x", i), Hashed: true}
+			objects[i] = storage.Object{Path: fmt.Sprintf("raw/2026/01/plays-%06d.csv", i), Checksum: fmt.Sprintf("%032x", i), Hashed: true}
 		}
 		for b.Loop() {
 			lb := listingBuilder{commit: "c"}

@@ -15,10 +15,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // made is the listing of some objects.
-func made(t testing.TB, b *listingBuilder, objects iter.Seq[Object]) *listing {
+func made(t testing.TB, b *listingBuilder, objects iter.Seq[storage.Object]) *listing {
 	t.Helper()
 	for o := range objects {
 		if err := b.add(o); err != nil {
@@ -83,38 +86,38 @@ func TestListingIsASortedSlice(t *testing.T) {
 		names := randomNames(r)
 		isFile := map[string]bool{}
 		for _, name := range names {
-			isFile[name] = nameable(name)
+			isFile[name] = paths.Nameable(name)
 		}
 		out := map[string]bool{} // what is left out
 		for _, name := range names {
-			out[name] = !nameable(name)
-			for folder := range ancestors(name) {
+			out[name] = !paths.Nameable(name)
+			for folder := range paths.Ancestors(name) {
 				if isFile[folder] && isFile[name] {
 					out[folder] = true
 				}
 			}
 		}
 		plain := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-			for folder := range ancestors(name) {
+			for folder := range paths.Ancestors(name) {
 				if out[folder] {
 					return true
 				}
 			}
 			return out[name]
 		})
-		object := func(name string) Object {
-			o := Object{Path: name, Size: int64(len(name)), Checksum: fmt.Sprintf("%032x", len(name)), Hashed: true, Physical: "s3://" + name}
+		object := func(name string) storage.Object {
+			o := storage.Object{Path: name, Size: int64(len(name)), Checksum: fmt.Sprintf("%032x", len(name)), Hashed: true, Physical: "s3://" + name}
 			switch len(name) % 4 {
 			case 1:
 				o.Checksum, o.Hashed = "etag-7-"+name[:1], false
 			case 2:
 				o.Checksum = strings.ToUpper(o.Checksum)
 			case 3:
-				o.Size = NotMeasured
+				o.Size = storage.NotMeasured
 			}
 			return o
 		}
-		built := made(t, &listingBuilder{commit: "c"}, func(yield func(Object) bool) {
+		built := made(t, &listingBuilder{commit: "c"}, func(yield func(storage.Object) bool) {
 			for _, name := range names {
 				if !yield(object(name)) {
 					return
@@ -155,7 +158,7 @@ func TestListingIsASortedSlice(t *testing.T) {
 				first, last := l.span(name)
 				want := 0
 				for _, p := range plain {
-					if under(p, name) {
+					if paths.Under(p, name) {
 						want++
 					}
 				}
@@ -216,9 +219,9 @@ func TestListingMemory(t *testing.T) {
 				system = max(system, now)
 			}
 			look()
-			objects := func(yield func(Object) bool) {
+			objects := func(yield func(storage.Object) bool) {
 				for i := range n {
-					o := Object{Path: c.name(i), Size: int64(i), Checksum: fmt.Sprintf("%016x%016x", mix(uint64(i)), i), Hashed: true,
+					o := storage.Object{Path: c.name(i), Size: int64(i), Checksum: fmt.Sprintf("%016x%016x", mix(uint64(i)), i), Hashed: true,
 						Physical: fmt.Sprintf("s3://bucket/data/%016x/%016x", mix(uint64(i)), mix(uint64(i)+1))}
 					if i%20_000 == 0 {
 						look()
@@ -250,13 +253,13 @@ type noEnd struct {
 	cancel func()
 }
 
-func (s *noEnd) List(context.Context, string, string, string) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
+func (s *noEnd) List(context.Context, string, string, string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
 		for i := 0; ; i++ {
 			if i == s.after {
 				s.cancel()
 			}
-			if !yield(Object{Path: fmt.Sprintf("d/%012d", i)}, nil) {
+			if !yield(storage.Object{Path: fmt.Sprintf("d/%012d", i)}, nil) {
 				return
 			}
 		}
@@ -272,8 +275,8 @@ func TestListingEnds(t *testing.T) {
 		t.Errorf("a listing without end: got %v, want %v", err, over)
 	}
 	b := &listingBuilder{}
-	l := made(t, b, func(yield func(Object) bool) {
-		_ = yield(Object{Path: "a"}) && yield(Object{Path: "a/b"}) && yield(Object{Path: "c"})
+	l := made(t, b, func(yield func(storage.Object) bool) {
+		_ = yield(storage.Object{Path: "a"}) && yield(storage.Object{Path: "a/b"}) && yield(storage.Object{Path: "c"})
 	})
 	if _, err := b.finish(ctx, nil); !errors.Is(err, over) {
 		t.Errorf("names that are a file and a folder: got %v, want %v", err, over)
@@ -296,7 +299,7 @@ func TestListingIsBounded(t *testing.T) {
 		var err error
 		n := 0
 		for ; err == nil && n < 10_000; n++ {
-			err = b.add(Object{Path: fmt.Sprintf(name, n)})
+			err = b.add(storage.Object{Path: fmt.Sprintf(name, n)})
 		}
 		var bound *BoundError
 		if !errors.As(err, &bound) || n < 1000 {
@@ -311,10 +314,10 @@ type many struct {
 	n int
 }
 
-func (s *many) List(context.Context, string, string, string) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
+func (s *many) List(context.Context, string, string, string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
 		for i := range s.n {
-			if !yield(Object{Path: fmt.Sprintf("d/%08d%s", i, strings.Repeat("n", 990))}, nil) {
+			if !yield(storage.Object{Path: fmt.Sprintf("d/%08d%s", i, strings.Repeat("n", 990))}, nil) {
 				return
 			}
 		}

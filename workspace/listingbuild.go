@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // This file holds how a listing is made of what a store gives: what is left out
@@ -41,24 +44,24 @@ func (b *listingBuilder) hide(l *listing, path string) {
 
 // add takes the next object. Its error is a store that does not keep its order,
 // or too many names.
-func (b *listingBuilder) add(o Object) error {
+func (b *listingBuilder) add(o storage.Object) error {
 	name, ours := strings.CutPrefix(o.Path, b.workspace)
 	switch {
 	case !ours:
-		return fmt.Errorf("the store's listing of %s has %s", quote(b.workspace), quote(o.Path))
+		return fmt.Errorf("the store's listing of %s has %s", paths.Quote(b.workspace), paths.Quote(o.Path))
 	case o.Odd != "": // it may be a folder, which has a place of its own in the order
 	case o.Path <= b.last && b.l.total > 0:
-		return fmt.Errorf("the store's listing is out of order: %s came after %s", quote(o.Path), quote(b.last))
+		return fmt.Errorf("the store's listing is out of order: %s came after %s", paths.Quote(o.Path), paths.Quote(b.last))
 	default:
 		b.last = o.Path
 	}
 	b.l.total++
 	switch {
-	case isReserved(o.Path):
+	case paths.Reserved(o.Path):
 		return nil
 	case o.Odd != "":
 		b.leave(o.Path, o.Odd)
-	case !nameable(name):
+	case !paths.Nameable(name):
 		b.leave(o.Path, "has a control character in its name")
 	default:
 		b.take(contentOf(o, b.commit))
@@ -88,7 +91,7 @@ func (b *listingBuilder) take(c content) {
 }
 
 func (b *listingBuilder) isBoth(path string) {
-	if n := len(b.both); n > 0 && (b.both[n-1] == path || under(path, b.both[n-1])) {
+	if n := len(b.both); n > 0 && (b.both[n-1] == path || paths.Under(path, b.both[n-1])) {
 		return
 	}
 	b.names += leftOutCost + len(path)
@@ -110,7 +113,7 @@ const leftOutCost = 48
 // could ask for it.
 func (b *listingBuilder) leave(path, reason string) {
 	b.hide(&b.l, path)
-	if badPath(path[len(b.workspace):]) == "" {
+	if paths.Problem(path[len(b.workspace):]) == "" {
 		b.names += leftOutCost + len(path)
 		b.l.left = append(b.l.left, leftOut{Path: strings.Clone(path), Reason: reason})
 	}

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // This file holds the lower layer: what the input commit has, as far as anyone
@@ -26,7 +29,7 @@ const (
 const maxProbes = 1 << 14
 
 type lower struct {
-	store   Reader
+	store   storage.Reader
 	ref     Ref
 	root    string // what the paths of the workspace start with in the repository: "" or "a/b/"
 	cache   *Cache
@@ -34,18 +37,18 @@ type lower struct {
 
 	mu     sync.Mutex
 	lists  map[string]*listing // by folder of the workspace; none of them is below another
-	probes map[string]Probed
+	probes map[string]storage.Probed
 	asked  map[string]asked    // paths asked for one by one, by each folder they are in
 	found  map[string]struct{} // files that were found by asking for one path: no more than the store has
 	usage  Usage               // of listing
 	fresh  bool                // a listing came from the store
 }
 
-func newLower(store Reader, ref Ref, prefix string, cache *Cache) *lower {
+func newLower(store storage.Reader, ref Ref, prefix string, cache *Cache) *lower {
 	return &lower{
-		store: store, ref: ref, root: asPrefix(prefix), cache: cache,
+		store: store, ref: ref, root: paths.Prefix(prefix), cache: cache,
 		oneStep: make(chan struct{}, 1),
-		lists:   map[string]*listing{}, probes: map[string]Probed{}, asked: map[string]asked{}, found: map[string]struct{}{},
+		lists:   map[string]*listing{}, probes: map[string]storage.Probed{}, asked: map[string]asked{}, found: map[string]struct{}{},
 	}
 }
 
@@ -62,14 +65,14 @@ type fact struct {
 type oddError struct{ reason string }
 
 func (e *oddError) Error() string        { return e.reason }
-func (e *oddError) Is(target error) bool { return target == ErrUnnameable }
+func (e *oddError) Is(target error) bool { return target == storage.ErrUnnameable }
 
 // fact answers for one path. Its error is an ErrUnnameable or the store's.
 func (l *lower) fact(ctx context.Context, path string) (fact, error) {
 	if path == "" {
 		return fact{below: true}, nil
 	}
-	if isReserved(l.root + path) {
+	if paths.Reserved(l.root + path) {
 		return fact{}, nil
 	}
 	if ls, folder := l.covering(path); ls != nil && (folder != path || !ls.self) {
@@ -97,8 +100,8 @@ func (l *lower) measured(ctx context.Context, ls *listing, path string) (fact, e
 // measure asks for the size of an object that was listed without. One that is
 // gone by now is empty: opening it will tell.
 func (l *lower) measure(ctx context.Context, c *content) error {
-	local, is := l.store.(LocalOpener)
-	if c.size != NotMeasured || !is {
+	local, is := l.store.(storage.LocalOpener)
+	if c.size != storage.NotMeasured || !is {
 		return nil
 	}
 	p, err := local.Probe(ctx, l.ref.Repository, l.ref.Commit, c.path)
@@ -123,9 +126,9 @@ func (l *listing) fact(path string) (fact, error) {
 // probePath asks the store for one path, and for the folders it is in: where
 // one of them is a file too, neither can be named.
 func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
-	var file string                   // a folder of path that is a file
-	_, local := l.store.(LocalOpener) // may have below a folder what is no object, and in the way
-	for folder := range ancestors(path) {
+	var file string                           // a folder of path that is a file
+	_, local := l.store.(storage.LocalOpener) // may have below a folder what is no object, and in the way
+	for folder := range paths.Ancestors(path) {
 		p, err := l.probe(ctx, folder)
 		switch {
 		case err != nil:
@@ -161,7 +164,7 @@ func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
 	switch {
 	case file != "" && (p.File || below), p.File && below:
 		return fact{}, &oddError{reasonBoth}
-	case p.File && !nameable(path):
+	case p.File && !paths.Nameable(path):
 		return fact{}, &oddError{"has a control character in its name"}
 	case p.File:
 		c := contentOf(p.Object, l.ref.Commit)
@@ -172,11 +175,11 @@ func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
 
 // shown says whether the name of an object is one that the file API can give.
 func (l *lower) shown(path string) bool {
-	return nameable(path[len(l.root):]) && !isReserved(path)
+	return paths.Nameable(path[len(l.root):]) && !paths.Reserved(path)
 }
 
 // probe asks the store for one path, once.
-func (l *lower) probe(ctx context.Context, path string) (Probed, error) {
+func (l *lower) probe(ctx context.Context, path string) (storage.Probed, error) {
 	l.mu.Lock()
 	p, known := l.probes[path]
 	l.mu.Unlock()
@@ -185,7 +188,7 @@ func (l *lower) probe(ctx context.Context, path string) (Probed, error) {
 	}
 	var err error
 	start := time.Now()
-	if s, ok := l.store.(Prober); ok {
+	if s, ok := l.store.(storage.Prober); ok {
 		p, err = s.Probe(ctx, l.ref.Repository, l.ref.Commit, l.root+path)
 	} else {
 		p, err = probeByListing(ctx, l.store, l.ref, l.root+path)
@@ -195,14 +198,14 @@ func (l *lower) probe(ctx context.Context, path string) (Probed, error) {
 	l.usage.ListTime += time.Since(start)
 	l.fresh = true
 	if err != nil {
-		return Probed{}, fmt.Errorf("look up %s: %w", l.at(l.root+path), cause(ctx, err))
+		return storage.Probed{}, fmt.Errorf("look up %s: %w", l.at(l.root+path), cause(ctx, err))
 	}
 	if p.File {
 		l.found[path] = struct{}{}
 	}
 	// What is asked of a store on this machine is not bounded (manyAsked), and
 	// its files are asked for again as fast as they are found here.
-	if _, local := l.store.(LocalOpener); !local || !p.File {
+	if _, local := l.store.(storage.LocalOpener); !local || !p.File {
 		if len(l.probes) >= maxProbes {
 			clear(l.probes)
 		}
@@ -214,14 +217,14 @@ func (l *lower) probe(ctx context.Context, path string) (Probed, error) {
 // probeByListing is Probe for a store that has none. Names that only start like
 // path, "a.csv" for "a", may stand between it and what is below it; after a
 // page of them the listing starts again behind.
-func probeByListing(ctx context.Context, store Reader, ref Ref, path string) (Probed, error) {
-	var p Probed
+func probeByListing(ctx context.Context, store storage.Reader, ref Ref, path string) (storage.Probed, error) {
+	var p storage.Probed
 	below := path + "/"
 	seen := 0
 	for o, err := range store.List(ctx, ref.Repository, ref.Commit, path) {
 		switch {
 		case err != nil:
-			return Probed{}, err
+			return storage.Probed{}, err
 		case o.Path == path:
 			p.File, p.Object = true, o
 		case strings.HasPrefix(o.Path, below):
@@ -239,7 +242,7 @@ func probeByListing(ctx context.Context, store Reader, ref Ref, path string) (Pr
 	}
 	for o, err := range store.List(ctx, ref.Repository, ref.Commit, below) {
 		if err != nil {
-			return Probed{}, err
+			return storage.Probed{}, err
 		}
 		p.Below = o.Path
 		break
@@ -251,7 +254,7 @@ func probeByListing(ctx context.Context, store Reader, ref Ref, path string) (Pr
 // known, and says which folder is better listed. A store on this machine
 // answers faster than it lists.
 func (l *lower) manyAsked(path string) (folder string, many bool) {
-	if _, local := l.store.(LocalOpener); local {
+	if _, local := l.store.(storage.LocalOpener); local {
 		return "", false
 	}
 	l.mu.Lock()
@@ -262,8 +265,8 @@ func (l *lower) manyAsked(path string) (folder string, many bool) {
 	if len(l.asked) >= maxProbes {
 		clear(l.asked)
 	}
-	direct := parent(path)
-	for f := direct; ; f = parent(f) {
+	direct := paths.Parent(path)
+	for f := direct; ; f = paths.Parent(f) {
 		n := l.asked[f]
 		n.below++
 		if f == direct {
@@ -288,7 +291,7 @@ func (l *lower) covering(path string) (ls *listing, folder string) {
 }
 
 func (l *lower) coveringLocked(path string) (ls *listing, folder string) {
-	for f := path; ; f = parent(f) {
+	for f := path; ; f = paths.Parent(f) {
 		if ls := l.lists[f]; ls != nil {
 			return ls, f
 		}
@@ -320,7 +323,7 @@ func (l *lower) list(ctx context.Context, folder string) (*listing, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	maps.DeleteFunc(l.lists, func(f string, _ *listing) bool { return under(f, folder) })
+	maps.DeleteFunc(l.lists, func(f string, _ *listing) bool { return paths.Under(f, folder) })
 	l.lists[folder] = ls
 	l.fresh = l.fresh || fresh
 	l.usage.ListTime += time.Since(start)
@@ -332,7 +335,7 @@ func (l *lower) read(ctx context.Context, folder string) (*listing, error) {
 	b := listingBuilder{workspace: l.root, commit: l.ref.Commit}
 	var over []string
 	self := false
-	for f := range ancestors(asPrefix(folder)) {
+	for f := range paths.Ancestors(paths.Prefix(folder)) {
 		p, err := l.probe(ctx, f)
 		switch {
 		case err != nil:
@@ -344,7 +347,7 @@ func (l *lower) read(ctx context.Context, folder string) (*listing, error) {
 			self = f == folder
 		}
 	}
-	for o, err := range l.store.List(ctx, l.ref.Repository, l.ref.Commit, l.root+asPrefix(folder)) {
+	for o, err := range l.store.List(ctx, l.ref.Repository, l.ref.Commit, l.root+paths.Prefix(folder)) {
 		if err == nil {
 			err = b.add(o)
 		}
@@ -366,7 +369,7 @@ func (l *lower) read(ctx context.Context, folder string) (*listing, error) {
 // listingKey names a listing for all attempts on the same commit; "" is one
 // that is good for this attempt only.
 func (l *lower) listingKey(folder string) string {
-	if _, local := l.store.(LocalOpener); local || l.ref.Commit == "" {
+	if _, local := l.store.(storage.LocalOpener); local || l.ref.Commit == "" {
 		return ""
 	}
 	return l.cache.name("listing", l.ref.Repository, l.ref.Commit, l.root, folder)
@@ -403,7 +406,7 @@ func (l *lower) summary(u *Usage) (unnameable int) {
 		u.ObjectsListed += ls.total
 	}
 	for file := range l.found {
-		if ls, _ := l.coveringLocked(parent(file)); ls == nil {
+		if ls, _ := l.coveringLocked(paths.Parent(file)); ls == nil {
 			u.ObjectsListed++
 		}
 	}

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // oddNames is a commit with all that the file API cannot name.
@@ -52,8 +55,8 @@ func TestUnnameable(t *testing.T) {
 			_, openErr := o.Open(ctx, p)
 			_, writeErr := o.Create(ctx, p, Replace)
 			for _, err := range []error{statErr, openErr, o.Remove(ctx, p)} {
-				if !errors.Is(err, ErrUnnameable) {
-					t.Errorf("listed=%t, %q: got %v, want %v", listed, p, err, ErrUnnameable)
+				if !errors.Is(err, storage.ErrUnnameable) {
+					t.Errorf("listed=%t, %q: got %v, want %v", listed, p, err, storage.ErrUnnameable)
 				}
 			}
 			if writeErr == nil {
@@ -84,7 +87,7 @@ func TestUnnameable(t *testing.T) {
 	}
 	// A folder is listed by itself: what it is in may be a file too.
 	o := openOverlay(t, &shelf{files: oddNames}, Spec{})
-	if got, err := o.Glob(ctx, "", "both/*"); !errors.Is(err, ErrUnnameable) {
+	if got, err := o.Glob(ctx, "", "both/*"); !errors.Is(err, storage.ErrUnnameable) {
 		t.Errorf("glob in what is a file too: %q, %v", got, err)
 	}
 	// A prefix may be a reserved name deeper down, and names are counted below it alone.
@@ -102,7 +105,7 @@ func TestNamesThatCannotBeWritten(t *testing.T) {
 		strings.Repeat("x", 1025): "1024 bytes", strings.Repeat("x", 1021): "1024 bytes",
 	} {
 		err := tryWrite(o, path, "", Replace)
-		var bad *PathError
+		var bad *paths.Error
 		if !errors.As(err, &bad) || !strings.Contains(err.Error(), word) || len(err.Error()) > 250 {
 			t.Errorf("writing %q: got %v, want a word of %q", path, err, word)
 		}
@@ -198,7 +201,7 @@ func TestProbeByListing(t *testing.T) {
 		files[fmt.Sprintf("d!%04d", i)] = ""
 	}
 	s := &shelf{files: files}
-	for path, want := range map[string]Probed{
+	for path, want := range map[string]storage.Probed{
 		"b": {File: true}, "c": {Below: "c/x"}, "c/x": {File: true}, "d": {File: true}, "none": {}, "c!": {},
 	} {
 		got, err := probeByListing(context.Background(), s, Ref{}, path)
@@ -214,7 +217,7 @@ func TestProbeByListing(t *testing.T) {
 func TestListingFile(t *testing.T) {
 	b := listingBuilder{workspace: "p/", commit: "c"}
 	sum := strings.Repeat("0af9", 8)
-	objects := []Object{
+	objects := []storage.Object{
 		{Path: "p/", Size: 1},
 		{Path: "p/a", Size: 5, Checksum: sum, Hashed: true, Physical: "s3://x/1"},
 		{Path: "p/b\n", Size: 5},
@@ -243,7 +246,7 @@ func TestListingFile(t *testing.T) {
 		if l.len() != 4 || l.total != 6 || l.hidden != 2 {
 			t.Errorf("%d of %d objects, %d left out", l.len(), l.total, l.hidden)
 		}
-		for _, o := range []Object{objects[1], objects[3], objects[4], objects[5]} {
+		for _, o := range []storage.Object{objects[1], objects[3], objects[4], objects[5]} {
 			c, is := l.find(o.Path)
 			if !is || c.size != o.Size || c.checksum != o.Checksum || c.hashed != o.Hashed || c.sum != contentOf(o, "c").sum || c.place != contentOf(o, "c").place {
 				t.Errorf("%s is %+v (%t), want %+v", o.Path, c, is, o)
@@ -264,7 +267,7 @@ func TestListingFile(t *testing.T) {
 			t.Fatalf("cut at %d, and it is read", i)
 		}
 	}
-	if err := b.add(Object{Path: "p/a"}); err == nil {
+	if err := b.add(storage.Object{Path: "p/a"}); err == nil {
 		t.Error("objects out of order are taken")
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // model is what an Overlay is to do, written plainly: the whole tree in a map.
@@ -24,12 +27,12 @@ func (m *model) folder(p string) bool {
 		return true
 	}
 	for f := range m.files {
-		if under(f, p) {
+		if paths.Under(f, p) {
 			return true
 		}
 	}
 	for f := range m.made {
-		if under(f, p) {
+		if paths.Under(f, p) {
 			return true
 		}
 	}
@@ -43,9 +46,9 @@ func (m *model) room(p string) error {
 	if p == "" {
 		return errIsRoot
 	}
-	for f := range ancestors(p) {
+	for f := range paths.Ancestors(p) {
 		if m.isFile(f) {
-			return ErrNotFolder
+			return storage.ErrNotFolder
 		}
 	}
 	return nil
@@ -56,7 +59,7 @@ func (m *model) write(p, text string, mode WriteMode) error {
 		return err
 	}
 	if m.folder(p) {
-		return ErrIsFolder
+		return storage.ErrIsFolder
 	}
 	if mode == Append {
 		text = m.files[p] + text
@@ -68,7 +71,7 @@ func (m *model) write(p, text string, mode WriteMode) error {
 func (m *model) remove(p string) error {
 	switch {
 	case m.folder(p):
-		return ErrIsFolder
+		return storage.ErrIsFolder
 	case !m.isFile(p):
 		return fs.ErrNotExist
 	}
@@ -79,12 +82,12 @@ func (m *model) remove(p string) error {
 func (m *model) removeTree(p string) error {
 	switch {
 	case m.isFile(p):
-		return ErrNotFolder
+		return storage.ErrNotFolder
 	case !m.folder(p):
 		return fs.ErrNotExist
 	}
-	maps.DeleteFunc(m.files, func(f, _ string) bool { return under(f, p) })
-	maps.DeleteFunc(m.made, func(f string, _ bool) bool { return f == p || under(f, p) })
+	maps.DeleteFunc(m.files, func(f, _ string) bool { return paths.Under(f, p) })
+	maps.DeleteFunc(m.made, func(f string, _ bool) bool { return f == p || paths.Under(f, p) })
 	return nil
 }
 
@@ -109,7 +112,7 @@ func (m *model) transfer(from, to string, move bool) error {
 		return errIsRoot
 	case !folder && !m.isFile(from):
 		return fs.ErrNotExist
-	case folder && under(to, from):
+	case folder && paths.Under(to, from):
 		return errIntoItself
 	}
 	if err := m.room(to); err != nil {
@@ -119,9 +122,9 @@ func (m *model) transfer(from, to string, move bool) error {
 	case from == to:
 		return nil
 	case !folder && m.folder(to):
-		return ErrIsFolder
+		return storage.ErrIsFolder
 	case folder && m.isFile(to):
-		return ErrNotFolder
+		return storage.ErrNotFolder
 	case !folder:
 		m.files[to] = m.files[from]
 		if move {
@@ -130,18 +133,18 @@ func (m *model) transfer(from, to string, move bool) error {
 		return nil
 	}
 	for f := range m.files {
-		if under(f, to) {
+		if paths.Under(f, to) {
 			return fs.ErrExist
 		}
 	}
 	for f := range m.made {
-		if under(f, to) {
+		if paths.Under(f, to) {
 			return fs.ErrExist
 		}
 	}
 	files, made := maps.Clone(m.files), maps.Clone(m.made)
 	for f, text := range files {
-		if under(f, from) {
+		if paths.Under(f, from) {
 			m.files[to+f[len(from):]] = text
 			if move {
 				delete(m.files, f)
@@ -149,7 +152,7 @@ func (m *model) transfer(from, to string, move bool) error {
 		}
 	}
 	for f := range made {
-		if f == from || under(f, from) {
+		if f == from || paths.Under(f, from) {
 			m.made[to+f[len(from):]] = true
 			if move {
 				delete(m.made, f)

@@ -3,11 +3,13 @@ package workspace
 import (
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
 	"sync"
+
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // This file holds the view that one attempt has of a commit, and what it
@@ -29,7 +31,7 @@ type OverlayOptions struct {
 // are *fs.PathError around fs.ErrNotExist, fs.ErrExist, an error of this package
 // or the store's; a name that cannot be written is a *PathError.
 type Overlay struct {
-	store Reader
+	store storage.Reader
 	ref   Ref
 	opts  OverlayOptions
 	lower *lower
@@ -44,17 +46,8 @@ type Overlay struct {
 	reads  reads
 }
 
-// Staged is one path that the attempt leaves different from the input commit.
-type Staged struct {
-	Path string // in the repository, prefix included
-	Op   Op
-	Size int64                             // bytes; 0 for Deleted
-	Open func() (io.ReadSeekCloser, error) // the new content; nil for Deleted, and when From is set
-	From string                            // not "": the content is that of this unchanged object of the input commit (its path in the repository)
-}
-
 // NewOverlay makes the view; nothing is read before it is asked for.
-func NewOverlay(store Reader, ref Ref, o OverlayOptions) *Overlay {
+func NewOverlay(store storage.Reader, ref Ref, o OverlayOptions) *Overlay {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 16
 	}
@@ -102,7 +95,7 @@ func (o *Overlay) look(ctx context.Context, path string) (state, error) {
 	if path == "" {
 		return state{folder: true}, nil
 	}
-	if err := CheckPath(path); err != nil {
+	if err := paths.Check(path); err != nil {
 		return state{}, err
 	}
 	if s, known := o.lookUpper(path); known {
@@ -191,7 +184,7 @@ func (o *Overlay) ReadDir(ctx context.Context, path string) ([]Info, error) {
 	switch {
 	case err != nil:
 	case s.file():
-		err = ErrNotFolder
+		err = storage.ErrNotFolder
 	case !s.folder:
 		err = fs.ErrNotExist
 	}
@@ -242,8 +235,8 @@ func (o *Overlay) children(ctx context.Context, ls *listing, path string) ([]Inf
 		infos = append(infos, i)
 		return err == nil
 	}
-	prefix := o.lower.root + asPrefix(path)
-	start, end := ls.span(trimSlash(prefix))
+	prefix := o.lower.root + paths.Prefix(path)
+	start, end := ls.span(paths.TrimSlash(prefix))
 	for next := start; next < end && err == nil; {
 		for i, e := range ls.entries(next, end) {
 			next = i + 1
@@ -270,7 +263,7 @@ func (o *Overlay) children(ctx context.Context, ls *listing, path string) ([]Inf
 	}
 	for name, n := range dir.children {
 		if err == nil && n.live > 0 {
-			add(state{entry: n.entry}.info(Join(path, name)))
+			add(state{entry: n.entry}.info(paths.Join(path, name)))
 		}
 	}
 	if err != nil {
@@ -324,7 +317,7 @@ func (m *matched) tooLarge() error {
 func (o *Overlay) Glob(ctx context.Context, dir, pattern string) ([]string, error) {
 	found, of, err := o.glob(ctx, dir, pattern)
 	if err == nil && of.found > len(found) {
-		err = pathError("glob", Join(dir, pattern), of.tooLarge())
+		err = pathError("glob", paths.Join(dir, pattern), of.tooLarge())
 	}
 	if err != nil {
 		return nil, err
@@ -342,12 +335,12 @@ func (o *Overlay) glob(ctx context.Context, dir, pattern string) (found []string
 		return nil, of, err
 	}
 	if dir != "" {
-		if err := CheckPath(dir); err != nil {
+		if err := paths.Check(dir); err != nil {
 			return nil, of, pathError("glob", dir, err)
 		}
 	}
 	if p.literal {
-		path := Join(dir, pattern)
+		path := paths.Join(dir, pattern)
 		s, err := o.look(ctx, path)
 		if err != nil || !s.file() {
 			return nil, of, pathError("glob", path, err)
@@ -355,22 +348,22 @@ func (o *Overlay) glob(ctx context.Context, dir, pattern string) (found []string
 		of.holds(len(path))
 		return []string{path}, of, nil
 	}
-	ls, err := o.lower.list(ctx, Join(dir, p.LiteralPrefix()))
+	ls, err := o.lower.list(ctx, paths.Join(dir, p.LiteralPrefix()))
 	if err != nil {
-		return nil, of, pathError("glob", Join(dir, pattern), err)
+		return nil, of, pathError("glob", paths.Join(dir, pattern), err)
 	}
-	if reason, out := ls.leftOut(o.lower.root + Join(dir, p.LiteralPrefix())); out {
-		return nil, of, pathError("glob", Join(dir, p.LiteralPrefix()), &oddError{reason})
+	if reason, out := ls.leftOut(o.lower.root + paths.Join(dir, p.LiteralPrefix())); out {
+		return nil, of, pathError("glob", paths.Join(dir, p.LiteralPrefix()), &oddError{reason})
 	}
 	if found, of, err = o.matches(ctx, ls, dir, p); err != nil {
-		return nil, of, pathError("glob", Join(dir, pattern), err)
+		return nil, of, pathError("glob", paths.Join(dir, pattern), err)
 	}
 	return found, of, nil
 }
 
 // matches merges what both layers have under dir that matches.
 func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Pattern) (found []string, of matched, err error) {
-	folder := Join(dir, p.LiteralPrefix())
+	folder := paths.Join(dir, p.LiteralPrefix())
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	of.room = o.room
@@ -380,7 +373,7 @@ func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Patte
 			found = append(found, text.keep(path))
 		}
 	}
-	start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
+	start, end := ls.span(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
 	hides := o.upper.find(folder) != nil
 	look := stride{ctx: ctx, work: len(p.text)}
 	for _, e := range ls.entries(start, end) {
@@ -388,7 +381,7 @@ func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Patte
 		if err := look.at(path); err != nil {
 			return nil, of, err
 		}
-		if !p.Match(path[len(asPrefix(dir)):]) {
+		if !p.Match(path[len(paths.Prefix(dir)):]) {
 			continue
 		}
 		if hides {
@@ -400,7 +393,7 @@ func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Patte
 	}
 	lower := len(found)
 	o.upper.walk(folder, func(path string, n *node) bool {
-		if n.entry != nil && under(path, folder) && p.Match(path[len(asPrefix(dir)):]) {
+		if n.entry != nil && paths.Under(path, folder) && p.Match(path[len(paths.Prefix(dir)):]) {
 			add(path)
 		}
 		err = look.at(path)

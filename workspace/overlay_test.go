@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"perago/workspace/storage"
 )
 
 // shelf is a Reader over a map, for one commit; it counts what it is asked for.
@@ -30,8 +32,8 @@ type shelf struct {
 	opened []string
 }
 
-func (s *shelf) List(ctx context.Context, repo, commit, prefix string) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
+func (s *shelf) List(ctx context.Context, repo, commit, prefix string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
 		s.mu.Lock()
 		s.lists = append(s.lists, prefix)
 		s.mu.Unlock()
@@ -40,7 +42,7 @@ func (s *shelf) List(ctx context.Context, repo, commit, prefix string) iter.Seq2
 				continue
 			}
 			if ctx.Err() != nil {
-				yield(Object{}, ctx.Err())
+				yield(storage.Object{}, ctx.Err())
 				return
 			}
 			s.mu.Lock()
@@ -53,8 +55,8 @@ func (s *shelf) List(ctx context.Context, repo, commit, prefix string) iter.Seq2
 	}
 }
 
-func (s *shelf) object(p string) Object {
-	o := Object{Path: p, Size: int64(len(s.files[p])), Physical: "mem://" + p}
+func (s *shelf) object(p string) storage.Object {
+	o := storage.Object{Path: p, Size: int64(len(s.files[p])), Physical: "mem://" + p}
 	sum := md5.Sum([]byte(s.files[p]))
 	o.Checksum = hex.EncodeToString(sum[:])
 	if o.Hashed = s.hashed; !s.hashed {
@@ -78,7 +80,7 @@ func (s *shelf) Open(ctx context.Context, repo, commit, path string) (io.ReadClo
 }
 
 // openOverlay is a view of s with a cache and an upper layer of its own.
-func openOverlay(t *testing.T, s Reader, spec Spec) *Overlay {
+func openOverlay(t *testing.T, s storage.Reader, spec Spec) *Overlay {
 	t.Helper()
 	cache, err := OpenCache(t.TempDir(), nil)
 	if err != nil {
@@ -236,28 +238,28 @@ func TestOverlayOperations(t *testing.T) {
 		{"rename to itself", func(o *Overlay) error { return o.Rename(ctx, "raw", "raw") }, nil,
 			"raw/ raw/a.csv=3 raw/b.csv=2 raw/deep/ raw/deep/c.csv=1 raw.txt=7 top=1", ""},
 
-		{"write below a file", func(o *Overlay) error { return tryWrite(o, "top/x", "", Replace) }, ErrNotFolder, "", ""},
-		{"write on a folder", func(o *Overlay) error { return tryWrite(o, "raw", "", Replace) }, ErrIsFolder, "", ""},
+		{"write below a file", func(o *Overlay) error { return tryWrite(o, "top/x", "", Replace) }, storage.ErrNotFolder, "", ""},
+		{"write on a folder", func(o *Overlay) error { return tryWrite(o, "raw", "", Replace) }, storage.ErrIsFolder, "", ""},
 		{"write on the root", func(o *Overlay) error { return tryWrite(o, "", "", Replace) }, errIsRoot, "", ""},
 		{"remove nothing", func(o *Overlay) error { return o.Remove(ctx, "none") }, fs.ErrNotExist, "", ""},
 		{"remove twice", func(o *Overlay) error { o.Remove(ctx, "top"); return o.Remove(ctx, "top") }, fs.ErrNotExist, "", ""},
-		{"remove a folder", func(o *Overlay) error { return o.Remove(ctx, "raw") }, ErrIsFolder, "", ""},
-		{"remove the tree of a file", func(o *Overlay) error { return o.RemoveTree(ctx, "top") }, ErrNotFolder, "", ""},
+		{"remove a folder", func(o *Overlay) error { return o.Remove(ctx, "raw") }, storage.ErrIsFolder, "", ""},
+		{"remove the tree of a file", func(o *Overlay) error { return o.RemoveTree(ctx, "top") }, storage.ErrNotFolder, "", ""},
 		{"remove the tree of nothing", func(o *Overlay) error { return o.RemoveTree(ctx, "none") }, fs.ErrNotExist, "", ""},
 		{"mkdir on a file", func(o *Overlay) error { return o.Mkdir(ctx, "top") }, fs.ErrExist, "", ""},
-		{"mkdir below a file", func(o *Overlay) error { return o.Mkdir(ctx, "top/x") }, ErrNotFolder, "", ""},
+		{"mkdir below a file", func(o *Overlay) error { return o.Mkdir(ctx, "top/x") }, storage.ErrNotFolder, "", ""},
 		{"copy nothing", func(o *Overlay) error { return o.Copy(ctx, "none", "x") }, fs.ErrNotExist, "", ""},
-		{"copy on a folder", func(o *Overlay) error { return o.Copy(ctx, "top", "raw") }, ErrIsFolder, "", ""},
-		{"rename a folder on a file", func(o *Overlay) error { return o.Rename(ctx, "raw", "top") }, ErrNotFolder, "", ""},
+		{"copy on a folder", func(o *Overlay) error { return o.Copy(ctx, "top", "raw") }, storage.ErrIsFolder, "", ""},
+		{"rename a folder on a file", func(o *Overlay) error { return o.Rename(ctx, "raw", "top") }, storage.ErrNotFolder, "", ""},
 		{"rename a folder on a full one", func(o *Overlay) error { return errors.Join(tryWrite(o, "x/y", "", Replace), o.Rename(ctx, "raw", "x")) }, fs.ErrExist, "", ""},
 		{"rename a folder into itself", func(o *Overlay) error { return o.Rename(ctx, "raw", "raw/deep/x") }, errIntoItself, "", ""},
 		{"rename the root", func(o *Overlay) error { return o.Rename(ctx, "", "x") }, errIsRoot, "", ""},
 		{"write a reserved name", func(o *Overlay) error { return tryWrite(o, "_perago/x", "", Replace) }, ErrReserved, "", ""},
 		{"write the actions", func(o *Overlay) error { return tryWrite(o, "_lakefs_actions/x.yaml", "", Replace) }, ErrReserved, "", ""},
 		{"rename to a reserved name", func(o *Overlay) error { return o.Rename(ctx, "raw", "_perago") }, ErrReserved, "", ""},
-		{"list a file", func(o *Overlay) error { _, err := o.ReadDir(ctx, "top"); return err }, ErrNotFolder, "", ""},
+		{"list a file", func(o *Overlay) error { _, err := o.ReadDir(ctx, "top"); return err }, storage.ErrNotFolder, "", ""},
 		{"list nothing", func(o *Overlay) error { _, err := o.ReadDir(ctx, "none"); return err }, fs.ErrNotExist, "", ""},
-		{"open a folder", func(o *Overlay) error { _, err := o.Open(ctx, "raw"); return err }, ErrIsFolder, "", ""},
+		{"open a folder", func(o *Overlay) error { _, err := o.Open(ctx, "raw"); return err }, storage.ErrIsFolder, "", ""},
 		{"stat below a file", func(o *Overlay) error { _, err := o.Stat(ctx, "top/x"); return err }, fs.ErrNotExist, "", ""},
 	}
 	for _, c := range cases {

@@ -5,6 +5,9 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // fileBelow is one file of the view.
@@ -46,7 +49,7 @@ func (o *Overlay) filesBelow(ctx context.Context, ls *listing, folder string) ([
 		}
 		return err == nil
 	}
-	start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
+	start, end := ls.span(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
 	hides := o.upper.find(folder) != nil
 	for _, e := range ls.entries(start, end) {
 		if hides {
@@ -115,7 +118,7 @@ func (o *Overlay) transfer(ctx context.Context, from, to string, move bool) erro
 	case err != nil:
 	case from == "":
 		err = errIsRoot
-	case source.folder && under(to, from):
+	case source.folder && paths.Under(to, from):
 		err = errIntoItself
 	}
 	if err != nil {
@@ -126,9 +129,9 @@ func (o *Overlay) transfer(ctx context.Context, from, to string, move bool) erro
 	case err != nil || from == to:
 		return err
 	case source.file() && target.folder:
-		return ErrIsFolder
+		return storage.ErrIsFolder
 	case source.folder && target.file():
-		return ErrNotFolder
+		return storage.ErrNotFolder
 	case source.folder:
 		return o.transferFolder(ctx, from, to, move)
 	}
@@ -190,7 +193,7 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 	over := make([]*content, len(files))
 	for i, f := range files {
 		name := o.lower.root + to + f.path[len(from):]
-		if err := CheckNewName(name); err != nil {
+		if err := paths.CheckNew(name); err != nil {
 			return err
 		}
 		if c, is := there.find(name); is {
@@ -218,10 +221,10 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 // hasBelow says whether anything is below a folder. The caller holds the lock.
 func (o *Overlay) hasBelow(ls *listing, folder string) bool {
 	if n := o.upper.find(folder); n != nil {
-		start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
+		start, end := ls.span(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
 		return n.live > n.ownLive() || end-start > n.gone
 	}
-	start, end := ls.span(trimSlash(o.lower.root + asPrefix(folder)))
+	start, end := ls.span(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
 	return end > start
 }
 

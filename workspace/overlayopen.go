@@ -11,6 +11,9 @@ import (
 	"math"
 	"os"
 	"strconv"
+
+	"perago/workspace/localfile"
+	"perago/workspace/storage"
 )
 
 // reads counts what was opened of the lower layer.
@@ -55,7 +58,7 @@ func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File
 		switch {
 		case err != nil:
 		case s.folder:
-			err = ErrIsFolder
+			err = storage.ErrIsFolder
 		case !s.file():
 			err = fs.ErrNotExist
 		}
@@ -137,7 +140,7 @@ func (o *Overlay) fetchAhead(ctx context.Context, c content) (f *os.File, hit bo
 }
 
 func (o *Overlay) fetchAs(ctx context.Context, c content, ahead bool) (f *os.File, hit bool, err error) {
-	if local, ok := o.store.(LocalOpener); ok {
+	if local, ok := o.store.(storage.LocalOpener); ok {
 		f, err := local.OpenLocal(ctx, o.ref.Repository, o.ref.Commit, c.path)
 		return f, true, err
 	}
@@ -224,7 +227,7 @@ func (o *Overlay) downloadOnce(ctx context.Context, c content, to *arrival) erro
 	}
 	// One byte more than there should be tells of more.
 	from := &bodyReader{from: io.LimitReader(body, c.size+1)}
-	n, err := copyAll(ctx, out, from, c.size)
+	n, err := localfile.Copy(ctx, out, from, c.size)
 	switch {
 	case err != nil && from.err == nil:
 		return err // the disk's, or a cancel

@@ -7,6 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+
+	"perago/workspace/localfile"
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // This file holds what changes the upper layer. One operation runs at a time:
@@ -36,7 +40,7 @@ func (o *Overlay) alone(ctx context.Context) (done func(), err error) {
 func (o *Overlay) Create(ctx context.Context, path string, mode WriteMode) (*Draft, error) {
 	s, err := o.target(ctx, path)
 	if err == nil && s.folder {
-		err = ErrIsFolder
+		err = storage.ErrIsFolder
 	}
 	if err != nil {
 		return nil, writeError("write", path, err)
@@ -124,7 +128,7 @@ func (d *draft) copyPresent(ctx context.Context) error {
 		return err
 	}
 	defer from.Close()
-	_, err = copyAll(ctx, d.file, from, copyChunk)
+	_, err = localfile.Copy(ctx, d.file, from, localfile.CopyChunk)
 	return err
 }
 
@@ -169,7 +173,7 @@ func (o *Overlay) put(ctx context.Context, path string, e *entry) error {
 	defer done()
 	s, err := o.target(ctx, path)
 	if err == nil && s.folder {
-		err = ErrIsFolder
+		err = storage.ErrIsFolder
 	}
 	if err != nil {
 		return err
@@ -222,26 +226,26 @@ func (o *Overlay) target(ctx context.Context, path string) (state, error) {
 	if path == "" {
 		return state{}, errIsRoot
 	}
-	if err := CheckNewName(path); err != nil {
+	if err := paths.CheckNew(path); err != nil {
 		return state{}, err
 	}
 	switch full := o.lower.root + path; {
-	case isReserved(full):
+	case paths.Reserved(full):
 		return state{}, ErrReserved
-	case len(full) > maxName:
-		return state{}, &PathError{Path: path, Reason: "is longer than 1024 bytes, the prefix of the workspace included"}
+	case len(full) > paths.MaxLength:
+		return state{}, &paths.Error{Path: path, Reason: "is longer than 1024 bytes, the prefix of the workspace included"}
 	}
 	s, err := o.look(ctx, path)
 	if err != nil || s.file() || s.folder {
 		return s, err
 	}
-	for folder := range ancestors(path) {
+	for folder := range paths.Ancestors(path) {
 		above, err := o.look(ctx, folder)
 		if err != nil {
 			return state{}, pathError("", folder, err)
 		}
 		if above.file() {
-			return state{}, pathError("", folder, ErrNotFolder)
+			return state{}, pathError("", folder, storage.ErrNotFolder)
 		}
 	}
 	return state{}, nil
@@ -260,7 +264,7 @@ func (o *Overlay) remove(ctx context.Context, path string) error {
 	defer done()
 	s, err := o.present(ctx, path)
 	if err == nil && s.folder {
-		err = ErrIsFolder
+		err = storage.ErrIsFolder
 	}
 	if err != nil {
 		return err
@@ -285,7 +289,7 @@ func (o *Overlay) present(ctx context.Context, path string) (state, error) {
 	if o.opts.Spec.ReadOnly {
 		return state{}, ErrReadOnly
 	}
-	if isReserved(o.lower.root + path) {
+	if paths.Reserved(o.lower.root + path) {
 		return state{}, ErrReserved
 	}
 	s, err := o.look(ctx, path)
@@ -308,7 +312,7 @@ func (o *Overlay) removeTree(ctx context.Context, path string) error {
 	defer done()
 	s, err := o.present(ctx, path)
 	if err == nil && s.file() {
-		err = ErrNotFolder
+		err = storage.ErrNotFolder
 	}
 	if err != nil {
 		return err
@@ -376,7 +380,7 @@ func writeError(op, path string, err error) error {
 	if errors.As(err, &about) && about.Op == "" {
 		return pathError(op, about.Path, about.Err)
 	}
-	var bad *PathError
+	var bad *paths.Error
 	if errors.As(err, &bad) {
 		return fmt.Errorf("%s: %w", op, err) // it names the path itself
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"perago/panics"
+	"perago/workspace/storage"
 )
 
 // readAhead guesses what a body reads next. Two reads of consecutive files of
@@ -44,7 +47,7 @@ const (
 )
 
 func (r *readAhead) start(o *Overlay) {
-	if _, local := o.store.(LocalOpener); local || o.opts.Cache == nil {
+	if _, local := o.store.(storage.LocalOpener); local || o.opts.Cache == nil {
 		return
 	}
 	r.o = o
@@ -162,7 +165,7 @@ func (r *readAhead) fetchNext(g *guess) {
 			}
 			r.bytes += c.size
 			r.waiting[path] = c.size
-			Go(&r.done, func(error) {}, func() { r.fetch(c) }) // as an error of fetch
+			panics.Go(&r.done, func(error) {}, func() { r.fetch(c) }) // as an error of fetch
 		}
 		g.ahead++
 	}

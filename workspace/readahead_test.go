@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"perago/workspace/storage"
 )
 
 // manyFiles are n files of a folder, with content of the size given.
@@ -249,7 +251,7 @@ func TestDraft(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, o, "x/y", "")
-	if _, err := d.Commit(ctx); !errors.Is(err, ErrIsFolder) {
+	if _, err := d.Commit(ctx); !errors.Is(err, storage.ErrIsFolder) {
 		t.Errorf("commit over a folder: got %v", err)
 	}
 	// A reader keeps what it opened.

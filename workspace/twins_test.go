@@ -8,6 +8,8 @@ import (
 	"iter"
 	"strings"
 	"testing"
+
+	"perago/workspace/storage"
 )
 
 // twins are two contents with one MD5 (Wang and others, 2004).
@@ -31,11 +33,11 @@ func twins(t *testing.T) (a, b string) {
 // hashedShelf is one object, with the checksum that its content has.
 type hashedShelf struct{ text, physical string }
 
-func (s hashedShelf) List(_ context.Context, _, _, prefix string) iter.Seq2[Object, error] {
+func (s hashedShelf) List(_ context.Context, _, _, prefix string) iter.Seq2[storage.Object, error] {
 	sum := md5.Sum([]byte(s.text))
-	return func(yield func(Object, error) bool) {
+	return func(yield func(storage.Object, error) bool) {
 		if strings.HasPrefix("a", prefix) {
-			yield(Object{Path: "a", Size: int64(len(s.text)), Checksum: hex.EncodeToString(sum[:]), Hashed: true, Physical: s.physical}, nil)
+			yield(storage.Object{Path: "a", Size: int64(len(s.text)), Checksum: hex.EncodeToString(sum[:]), Hashed: true, Physical: s.physical}, nil)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+
+	"perago/workspace/paths"
 )
 
 // This file holds the upper layer in memory: a tree of what the attempt wrote,
@@ -299,7 +301,7 @@ func (n *node) walk(path string, visit func(path string, n *node) bool) bool {
 		return false
 	}
 	for name, child := range n.children {
-		if !child.walk(Join(path, name), visit) {
+		if !child.walk(paths.Join(path, name), visit) {
 			return false
 		}
 	}

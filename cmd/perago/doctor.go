@@ -13,6 +13,9 @@ import (
 	"perago/engine/isolate"
 	"perago/engine/module"
 	"perago/workspace"
+	"perago/workspace/attempts"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 func (a *app) doctorCommand() *ffcli.Command {
@@ -117,8 +120,8 @@ func (d *doctor) roots() {
 		}
 		d.say("ok", r.name, r.dir+" can be written", "")
 	}
-	root, err := d.cfg.openRoot(workspace.RootOptions{})
-	if errors.Is(err, workspace.ErrLocked) {
+	root, err := d.cfg.openRoot(attempts.RootOptions{})
+	if errors.Is(err, attempts.ErrLocked) {
 		d.say("note", "workspace root", err.Error(), "a second worker needs a root of its own")
 	} else if err == nil {
 		root.Close()
@@ -227,7 +230,7 @@ func (d *doctor) lake(ctx context.Context, on workspace.Ref) {
 }
 
 // fence runs the self-test that a worker trusts, and says what the branch holds.
-func (d *doctor) fence(ctx context.Context, store workspace.Store, on workspace.Ref) {
+func (d *doctor) fence(ctx context.Context, store storage.Store, on workspace.Ref) {
 	head, err := store.Head(ctx, on.Repository, on.Branch)
 	if err != nil {
 		d.fail("fence", err, "")
@@ -235,14 +238,14 @@ func (d *doctor) fence(ctx context.Context, store workspace.Store, on workspace.
 	}
 	err = d.selfTest(ctx, store, workspace.Ref{Repository: on.Repository, Commit: head})
 	switch {
-	case errors.Is(err, workspace.ErrNoFence) && d.cfg.Fence != "server":
+	case errors.Is(err, publish.ErrNoFence) && d.cfg.Fence != "server":
 		d.say("note", "fence", err.Error()+": publications fall back to the client level", "switch hooks on at the server: actions.enabled")
 		return
 	case err != nil:
 		d.fail("fence", err, "switch hooks on at the server: actions.enabled")
 		return
 	}
-	state, err := workspace.FenceStatus(ctx, store, on.Repository, on.Branch)
+	state, err := publish.FenceStatus(ctx, store, on.Repository, on.Branch)
 	if err != nil {
 		d.fail("fence", err, "")
 		return
@@ -252,18 +255,18 @@ func (d *doctor) fence(ctx context.Context, store workspace.Store, on workspace.
 
 // selfTest runs the test with its branches on record in the workspace root, so
 // that the next sweep removes them when this process is killed in the middle.
-func (d *doctor) selfTest(ctx context.Context, store workspace.Store, on workspace.Ref) error {
-	root, err := d.cfg.openRoot(workspace.RootOptions{Shared: true})
+func (d *doctor) selfTest(ctx context.Context, store storage.Store, on workspace.Ref) error {
+	root, err := d.cfg.openRoot(attempts.RootOptions{Shared: true})
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	dir, err := root.NewAttempt(workspace.AttemptRecord{Task: workspace.TaskKey{TaskID: "doctor"}})
+	dir, err := root.NewAttempt(attempts.Record{Task: attempts.TaskKey{TaskID: "doctor"}})
 	if err != nil {
 		return err
 	}
 	err = d.cfg.publisher(store, nil).SelfTest(ctx, on.Repository, on.Commit, dir)
-	return errors.Join(err, dir.Close(workspace.Drop))
+	return errors.Join(err, dir.Close(attempts.Drop))
 }
 
 // isolation says what holds a body in; what is missing is a failure where

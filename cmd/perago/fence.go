@@ -7,6 +7,8 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 
 	"perago/workspace"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 func (a *app) fenceCommand() *ffcli.Command {
@@ -27,7 +29,7 @@ it on a branch by hand only puts it there where people can see it.`,
 }
 
 // fenceDone is what an action says of one branch, in one line.
-type fenceDone func(ctx context.Context, store workspace.Store, repo, branch string) (string, error)
+type fenceDone func(ctx context.Context, store storage.Store, repo, branch string) (string, error)
 
 func (a *app) fenceAction(name, help string, do fenceDone) *ffcli.Command {
 	flags := newFlagSet(name)
@@ -67,30 +69,30 @@ func (a *app) fence(ctx context.Context, readConfig func() (*config, error), do 
 	return nil
 }
 
-func installFence(ctx context.Context, store workspace.Store, repo, branch string) (string, error) {
-	before, err := workspace.FenceStatus(ctx, store, repo, branch)
+func installFence(ctx context.Context, store storage.Store, repo, branch string) (string, error) {
+	before, err := publish.FenceStatus(ctx, store, repo, branch)
 	if err != nil {
 		return "", err
 	}
-	commit, err := workspace.InstallFence(ctx, store, repo, branch)
-	if err != nil || before == workspace.FenceInstalled {
+	commit, err := publish.InstallFence(ctx, store, repo, branch)
+	if err != nil || before == publish.FenceInstalled {
 		return "installed already", err
 	}
 	return "installed with " + commit, nil
 }
 
-func fenceStatus(ctx context.Context, store workspace.Store, repo, branch string) (string, error) {
-	state, err := workspace.FenceStatus(ctx, store, repo, branch)
+func fenceStatus(ctx context.Context, store storage.Store, repo, branch string) (string, error) {
+	state, err := publish.FenceStatus(ctx, store, repo, branch)
 	return string(state), err
 }
 
-func removeFence(ctx context.Context, store workspace.Store, repo, branch string) (string, error) {
-	before, err := workspace.FenceStatus(ctx, store, repo, branch)
+func removeFence(ctx context.Context, store storage.Store, repo, branch string) (string, error) {
+	before, err := publish.FenceStatus(ctx, store, repo, branch)
 	if err != nil {
 		return "", err
 	}
-	commit, err := workspace.RemoveFence(ctx, store, repo, branch)
-	if err != nil || before == workspace.FenceAbsent {
+	commit, err := publish.RemoveFence(ctx, store, repo, branch)
+	if err != nil || before == publish.FenceAbsent {
 		return "absent already", err
 	}
 	return "removed with " + commit, nil

@@ -10,8 +10,10 @@ import (
 	"perago/engine"
 	"perago/engine/module"
 	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/folder"
 	"perago/workspace/lakefs"
+	"perago/workspace/storage"
 )
 
 // bench is what one attempt of `perago run` needs around it.
@@ -34,7 +36,7 @@ func (a *app) openBench(ctx context.Context, m *module.Module, cfg *config, o *r
 	if m.Task.Workspace == nil {
 		return b, nil
 	}
-	root, err := cfg.openRoot(workspace.RootOptions{Shared: true})
+	root, err := cfg.openRoot(attempts.RootOptions{Shared: true})
 	if err != nil {
 		b.close()
 		return nil, err
@@ -66,8 +68,8 @@ func (b *bench) leave(l *leftovers, hooks *engine.Hooks) {
 
 // sweep removes what runs that were killed have left. Where something stays, the
 // next run or worker on this root tries again.
-func (b *bench) sweep(ctx context.Context, root *workspace.Root, cfg *config) {
-	o := workspace.SweepOptions{KeepFor: cfg.GCTTL}
+func (b *bench) sweep(ctx context.Context, root *attempts.Root, cfg *config) {
+	o := attempts.SweepOptions{KeepFor: cfg.GCTTL}
 	if lake, ok := b.runner.Store.(meteredLake); ok {
 		o.DropBranch = lake.DeleteBranch
 	}
@@ -117,7 +119,7 @@ type meteredFolder struct {
 	shown *meter
 }
 
-// OpenLocal implements workspace.LocalOpener.
+// OpenLocal implements storage.LocalOpener.
 func (m meteredFolder) OpenLocal(ctx context.Context, repo, commit, path string) (*os.File, error) {
 	f, err := m.Store.OpenLocal(ctx, repo, commit, path)
 	if err == nil {
@@ -134,7 +136,7 @@ type meteredLake struct {
 	shown *meter
 }
 
-// Open implements workspace.Reader.
+// Open implements storage.Reader.
 func (m meteredLake) Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error) {
 	r, err := m.Store.Open(ctx, repo, commit, path)
 	if err != nil {
@@ -143,8 +145,8 @@ func (m meteredLake) Open(ctx context.Context, repo, commit, path string) (io.Re
 	return meteredReader{r, m.shown}, nil
 }
 
-// Put implements workspace.Writer.
-func (m meteredLake) Put(ctx context.Context, repo, branch, path string, body workspace.Content) (workspace.Object, error) {
+// Put implements storage.Writer.
+func (m meteredLake) Put(ctx context.Context, repo, branch, path string, body storage.Content) (storage.Object, error) {
 	object, err := m.Store.Put(ctx, repo, branch, path, body)
 	if err == nil {
 		m.shown.moved(body.Size)

@@ -14,6 +14,7 @@ import (
 
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // This file is --diff: every changed file in the way that tells most of it. The
@@ -32,8 +33,8 @@ const (
 
 // fileDiff is what --diff tells of one changed file.
 type fileDiff struct {
-	Op   workspace.Op `json:"op"`
-	Path string       `json:"path"`
+	Op   storage.Op `json:"op"`
+	Path string     `json:"path"`
 	// Kind is "text", "csv", or "binary" for what is told by size and checksum.
 	Kind  string    `json:"kind"`
 	Lines []string  `json:"lines,omitempty"` // as they are shown, without colours
@@ -85,12 +86,12 @@ func (w written) diff(ctx context.Context, c workspace.Change) (fileDiff, error)
 	d := fileDiff{Op: c.Op, Path: c.Path}
 	var before, after *side
 	var err error
-	if c.Op != workspace.Added {
+	if c.Op != storage.Added {
 		if before, err = readSide(func() (io.ReadCloser, error) { return w.before(ctx, c.Path) }); err != nil {
 			return d, fmt.Errorf("compare %s: %w", c.Path, err)
 		}
 	}
-	if c.Op != workspace.Deleted {
+	if c.Op != storage.Deleted {
 		if after, err = readSide(func() (io.ReadCloser, error) { return w.after(ctx, c.Path) }); err != nil {
 			return d, fmt.Errorf("compare %s: %w", c.Path, err)
 		}

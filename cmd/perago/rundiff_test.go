@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // compared is what --diff tells of one file; a nil text is a file that is not there.
@@ -99,16 +100,16 @@ func TestDiffIsBounded(t *testing.T) {
 }
 
 // inMemory is a store of the old side.
-type inMemory struct{ workspace.Reader }
+type inMemory struct{ storage.Reader }
 
 func (inMemory) Open(context.Context, string, string, string) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader("old\n")), nil
 }
 
 func TestManyDiffsAreBounded(t *testing.T) {
-	w := written{store: inMemory{}, staged: map[string]workspace.Staged{}}
+	w := written{store: inMemory{}, staged: map[string]storage.Staged{}}
 	for i := range maxDiffFiles + 5 {
-		w.changes = append(w.changes, workspace.Change{Op: workspace.Deleted, Path: fmt.Sprintf("%03d.txt", i), Size: 4})
+		w.changes = append(w.changes, workspace.Change{Op: storage.Deleted, Path: fmt.Sprintf("%03d.txt", i), Size: 4})
 	}
 	diffs, err := diffOf(t.Context(), w)
 	if err != nil || len(diffs) != maxDiffFiles {

@@ -19,6 +19,7 @@ import (
 	"perago/engine/module"
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // This file makes the folders of --out and --keep: what an attempt wrote, each
@@ -139,7 +140,7 @@ func (f *resultFolder) written() map[string]bool {
 	}
 	files := map[string]bool{}
 	for _, c := range report.Changes {
-		if c.Op != workspace.Deleted {
+		if c.Op != storage.Deleted {
 			files[c.Path] = true
 		}
 	}
@@ -219,7 +220,7 @@ func (f *resultFolder) fill(ctx context.Context, what written, most int64) (err 
 	}
 	left := most
 	for _, c := range what.changes {
-		if c.Op == workspace.Deleted {
+		if c.Op == storage.Deleted {
 			continue
 		}
 		if left -= c.Size; most > 0 && left < 0 {
@@ -297,7 +298,7 @@ func (f *resultFolder) place(m *module.Module, r engine.Result, changes []worksp
 func (f *resultFolder) sentence(changes []workspace.Change) string {
 	files := 0
 	for _, c := range changes {
-		if c.Op != workspace.Deleted {
+		if c.Op != storage.Deleted {
 			files++
 		}
 	}

@@ -8,20 +8,23 @@ import (
 	"perago/engine"
 	"perago/engine/module"
 	"perago/workspace"
+	"perago/workspace/paths"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // written is what an attempt has written, while its folder is there.
 type written struct {
 	changes []workspace.Change // sorted by path
-	staged  map[string]workspace.Staged
-	store   workspace.Reader
+	staged  map[string]storage.Staged
+	store   storage.Reader
 	ref     workspace.Ref
 	prefix  string // of the workspace in the repository: "" or "in/"
 }
 
-func writtenBy(ctx context.Context, store workspace.Reader, ref workspace.Ref, spec *workspace.Spec, o *workspace.Overlay) (written, error) {
-	w := written{store: store, ref: ref, staged: map[string]workspace.Staged{}}
-	if prefix := workspace.Join(spec.Prefix, "x"); len(prefix) > 1 {
+func writtenBy(ctx context.Context, store storage.Reader, ref workspace.Ref, spec *workspace.Spec, o *workspace.Overlay) (written, error) {
+	w := written{store: store, ref: ref, staged: map[string]storage.Staged{}}
+	if prefix := paths.Join(spec.Prefix, "x"); len(prefix) > 1 {
 		w.prefix = prefix[:len(prefix)-1]
 	}
 	staged, err := o.Staged(ctx)
@@ -57,7 +60,7 @@ func (w written) after(ctx context.Context, path string) (io.ReadCloser, error) 
 // without it: --apply changes the folder that is compared with.
 type leftovers struct {
 	next   engine.Publisher // nil: nothing is published
-	store  workspace.Reader
+	store  storage.Reader
 	module *module.Module
 	most   int64 // bytes that are copied; 0 is no bound
 
@@ -70,7 +73,7 @@ type leftovers struct {
 }
 
 // Prepare implements engine.Publisher.
-func (l *leftovers) Prepare(ctx context.Context, p workspace.Publication) (*workspace.Published, error) {
+func (l *leftovers) Prepare(ctx context.Context, p publish.Publication) (*publish.Published, error) {
 	if l.next == nil {
 		return nil, nil
 	}
@@ -78,12 +81,12 @@ func (l *leftovers) Prepare(ctx context.Context, p workspace.Publication) (*work
 }
 
 // Publish implements engine.Publisher.
-func (l *leftovers) Publish(ctx context.Context, p workspace.Publication) (workspace.Published, error) {
+func (l *leftovers) Publish(ctx context.Context, p publish.Publication) (publish.Published, error) {
 	if err := l.take(ctx, p.Ref, p.Overlay, l.out); err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
 	if l.next == nil {
-		return workspace.Published{Commit: p.Ref.Commit}, nil
+		return publish.Published{Commit: p.Ref.Commit}, nil
 	}
 	return l.next.Publish(ctx, p)
 }

@@ -17,7 +17,10 @@ import (
 	"perago/engine/worker"
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/lakefs"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // conductorClient makes the client of the configured Conductor; it calls nobody.
@@ -65,9 +68,9 @@ func lakeHint(err error) string {
 		return "LAKECTL_SERVER_ENDPOINT_URL is the address of lakeFS, as in http://localhost:8000"
 	case errors.Is(err, lakefs.ErrHost):
 		return "where that is the block store of this lakeFS, name it in PERAGO_OBJECT_STORE_HOSTS"
-	case errors.Is(err, workspace.ErrUnknownRepository):
+	case errors.Is(err, storage.ErrUnknownRepository):
 		return "look at the name: this lakeFS has no such repository"
-	case errors.Is(err, workspace.ErrUnknownBranch):
+	case errors.Is(err, storage.ErrUnknownBranch):
 		return "name a branch that the repository has: --branch NAME"
 	case errors.Is(err, lakefs.ErrUnreachable):
 		return "is lakeFS running, and is LAKECTL_SERVER_ENDPOINT_URL right?"
@@ -133,8 +136,8 @@ func (c *config) lakeStore() (*lakefs.Store, error) {
 }
 
 // publisher publishes to store at the configured level.
-func (c *config) publisher(store workspace.Store, events func(workspace.Event)) *workspace.Publisher {
-	return &workspace.Publisher{Store: store, Level: workspace.FenceLevel(c.Fence), Concurrency: c.TransferConcurrency, Events: events}
+func (c *config) publisher(store storage.Store, events func(publish.Event)) *publish.Publisher {
+	return &publish.Publisher{Store: store, Level: publish.FenceLevel(c.Fence), Concurrency: c.TransferConcurrency, Events: events}
 }
 
 // bodies runs the bodies of a worker, so many at once, as the execution mode says; what it
@@ -164,13 +167,13 @@ func (c *config) ceiling() engine.Limits {
 }
 
 // openRoot opens the folder of attempts.
-func (c *config) openRoot(o workspace.RootOptions) (*workspace.Root, error) {
+func (c *config) openRoot(o attempts.RootOptions) (*attempts.Root, error) {
 	if c.WorkspaceRoot == "" {
 		return nil, environmentError("set PERAGO_WORKSPACE_ROOT", "there is no folder for the workspaces: this user has none")
 	}
 	o.Server = c.LakeFS.URL
-	root, err := workspace.OpenRoot(c.WorkspaceRoot, &o)
-	if errors.Is(err, workspace.ErrLocked) {
+	root, err := attempts.OpenRoot(c.WorkspaceRoot, &o)
+	if errors.Is(err, attempts.ErrLocked) {
 		return nil, environmentError("give every worker a root of its own: --workspace-root DIR", "%w", err)
 	}
 	if err != nil {

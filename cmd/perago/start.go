@@ -21,7 +21,7 @@ import (
 	"perago/engine/logs"
 	"perago/engine/module"
 	"perago/engine/worker"
-	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/lakefs"
 )
 
@@ -103,7 +103,7 @@ func (a *app) start(ctx context.Context, cfg *config, files []string, o startOpt
 type service struct {
 	modules []*module.Module
 	runner  *engine.Runner
-	root    *workspace.Root
+	root    *attempts.Root
 	logs    *logs.Files
 	log     *slog.Logger
 	screen  *screen
@@ -134,7 +134,7 @@ func (a *app) openService(cfg *config, modules []*module.Module, slots int, work
 	if err := s.openLogs(a, cfg, workerID); err != nil {
 		return nil, err
 	}
-	root, err := cfg.openRoot(workspace.RootOptions{})
+	root, err := cfg.openRoot(attempts.RootOptions{})
 	if err != nil {
 		s.close()
 		return nil, err
@@ -146,7 +146,7 @@ func (a *app) openService(cfg *config, modules []*module.Module, slots int, work
 	s.runner = &engine.Runner{Body: body, Ceiling: cfg.ceiling(), ReasonMax: cfg.ReasonMax,
 		Transfers: cfg.TransferConcurrency, Log: s.log}
 	if cfg.KeepFailed {
-		s.runner.Keep = workspace.KeepFiles
+		s.runner.Keep = attempts.KeepFiles
 	}
 	if hasWorkspace(modules) {
 		if err := s.openLake(cfg); err != nil {
@@ -248,7 +248,7 @@ func (s *service) worker(client *conductor.Client, cfg *config, slots int) *work
 
 // sweep removes what dead attempts left, here and on the server, and old logs.
 func (s *service) sweep(ctx context.Context, cfg *config) {
-	o := workspace.SweepOptions{KeepFor: cfg.GCTTL}
+	o := attempts.SweepOptions{KeepFor: cfg.GCTTL}
 	if s.lake != nil {
 		o.DropBranch = s.lake.DeleteBranch
 	}

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"perago/engine/worker"
-	"perago/workspace"
+	"perago/workspace/attempts"
 )
 
 const plainTask = `task(name = "start.example", owner_email = "a@example.com", params = schema(forever = field(bool, default = False)))
@@ -128,7 +128,7 @@ func TestStartRefusals(t *testing.T) {
 	s.mustSay(t, exitEnvironment, "start files.star", "LAKECTL_SERVER_ENDPOINT_URL is missing, and the task has a workspace")
 	s.mustSay(t, exitUsage, "start plain.star --http-addr 127.0.0.1:99999", "want HOST:PORT or :PORT")
 
-	root, err := workspace.OpenRoot(filepath.Join(s.caches, "perago", "workspaces"), nil)
+	root, err := attempts.OpenRoot(filepath.Join(s.caches, "perago", "workspaces"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,9 +18,9 @@ import (
 	"perago/engine"
 	"perago/engine/isolate"
 	"perago/engine/tasktest"
+	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
-	"perago/workspace"
 )
 
 const (
@@ -67,7 +67,7 @@ func testRole() isolate.Role { return isolate.Role{Argument: testArgument, Live:
 // system that does not end it then.
 func testProcess(order string) int {
 	var gone sync.WaitGroup
-	workspace.Go(&gone, func(error) {}, func() {
+	panics.Go(&gone, func(error) {}, func() {
 		os.Stdin.Read(make([]byte, 1))
 		os.Exit(exitEnvironment)
 	})

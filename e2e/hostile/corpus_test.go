@@ -23,7 +23,7 @@ import (
 	"perago/engine/module"
 	"perago/engine/queue"
 	"perago/engine/worker"
-	"perago/workspace"
+	"perago/workspace/attempts"
 )
 
 // fakeQueue hands out attempts by task.
@@ -140,7 +140,7 @@ func capMemory(t *testing.T) {
 // runCorpus runs tasks and good ones on a worker, and returns by how many bytes
 // its memory grew, without and with garbage.
 func runCorpus(t *testing.T, tasks []*task, body engine.Body) (grown, peak int64) {
-	root, err := workspace.OpenRoot(t.TempDir(), nil)
+	root, err := attempts.OpenRoot(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

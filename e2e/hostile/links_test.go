@@ -17,6 +17,7 @@ import (
 	"perago/engine/module"
 	"perago/engine/queue"
 	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/folder"
 )
 
@@ -120,7 +121,7 @@ func swapWhile(t *testing.T, pairs [][2]string, do func() []string) []string {
 // readAll runs the reader on a folder once.
 func readAll(t *testing.T, dir string, body engine.Body) []string {
 	t.Helper()
-	root, err := workspace.OpenRoot(t.TempDir(), nil)
+	root, err := attempts.OpenRoot(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"perago/engine"
 	"perago/engine/isolate"
 	"perago/engine/queue"
-	"perago/workspace"
+	"perago/workspace/attempts"
 )
 
 // bombs are bodies that make much of little, in bytes of the task.
@@ -83,7 +83,7 @@ func TestMemoryOfBombs(t *testing.T) {
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
 		t.Fatal(err)
 	}
-	root, err := workspace.OpenRoot(t.TempDir(), nil)
+	root, err := attempts.OpenRoot(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

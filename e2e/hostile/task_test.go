@@ -17,6 +17,7 @@ import (
 	"perago/engine/module"
 	"perago/starlib"
 	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/folder"
 )
 
@@ -86,7 +87,7 @@ func readTask(t *testing.T, file string) *task {
 }
 
 // prepare makes the workspace of a task and loads it.
-func (h *task) prepare(t *testing.T, root *workspace.Root, body engine.Body) {
+func (h *task) prepare(t *testing.T, root *attempts.Root, body engine.Body) {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range h.data {

@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"perago"
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // A Go program that embeds perago runs a task on a commit, and publishes.
 func TestEmbedded(t *testing.T) {
 	repo := newRepository(t)
 	data := []byte("song\nSo What\n")
-	content := workspace.Content{Size: int64(len(data)), Open: func() (io.ReadSeekCloser, error) { return held{bytes.NewReader(data)}, nil }}
+	content := storage.Content{Size: int64(len(data)), Open: func() (io.ReadSeekCloser, error) { return held{bytes.NewReader(data)}, nil }}
 	if _, err := server.store.Put(t.Context(), repo, "main", "raw.csv", content); err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"perago/e2e/servers"
-	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/lakefs"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 const kills = 30
@@ -35,7 +37,7 @@ func TestServerKilledInTheMiddleOfAMerge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	root, err := workspace.OpenRoot(t.TempDir(), nil)
+	root, err := attempts.OpenRoot(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +49,7 @@ func TestServerKilledInTheMiddleOfAMerge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		task := workspace.TaskKey{Name: "kill", WorkflowID: fmt.Sprint(i), Reference: "r", TaskID: fmt.Sprintf("%d-0", i)}
+		task := attempts.TaskKey{Name: "kill", WorkflowID: fmt.Sprint(i), Reference: "r", TaskID: fmt.Sprintf("%d-0", i)}
 		// Every fifth time the server stays away until the attempt has given up.
 		over := make(chan struct{})
 		if i%5 != 4 {
@@ -55,8 +57,8 @@ func TestServerKilledInTheMiddleOfAMerge(t *testing.T) {
 		}
 		var killing sync.WaitGroup
 		var merges atomic.Int64
-		pub := &workspace.Publisher{Store: store, Level: workspace.FenceServer, Events: func(e workspace.Event) {
-			if e.Kind == workspace.EventMerging && merges.Add(1) == 1 {
+		pub := &publish.Publisher{Store: store, Level: publish.FenceServer, Events: func(e publish.Event) {
+			if e.Kind == publish.EventMerging && merges.Add(1) == 1 {
 				killing.Go(func() { killAndRestart(t, l, time.Duration(i)*500*time.Microsecond, over) })
 			}
 		}}
@@ -81,7 +83,7 @@ func TestServerKilledInTheMiddleOfAMerge(t *testing.T) {
 			t.Logf("kill %d: %v", i, err)
 		}
 		task.Retry, task.TaskID = 1, fmt.Sprintf("%d-1", i)
-		done, err = f.attempt(&workspace.Publisher{Store: store, Level: workspace.FenceServer}, input, task)
+		done, err = f.attempt(&publish.Publisher{Store: store, Level: publish.FenceServer}, input, task)
 		if err != nil {
 			t.Fatalf("kill %d: the retry failed: %v", i, err)
 		}
@@ -93,7 +95,7 @@ func TestServerKilledInTheMiddleOfAMerge(t *testing.T) {
 			t.Errorf("kill %d: the retry reports %.8s, main has %d commits", i, done.Commit, len(landed))
 		}
 	}
-	swept, err := root.Sweep(ctx, workspace.SweepOptions{DropBranch: store.DeleteBranch})
+	swept, err := root.Sweep(ctx, attempts.SweepOptions{DropBranch: store.DeleteBranch})
 	if err != nil || swept.Err != nil {
 		t.Error(err, swept.Err)
 	}
@@ -118,7 +120,7 @@ func killAndRestart(t *testing.T, l *servers.LakeFS, after time.Duration, over <
 }
 
 // mergesAfter are the commits on main above the input; each must be whole.
-func mergesAfter(t *testing.T, store *lakefs.Store, input string) (commits []workspace.Commit) {
+func mergesAfter(t *testing.T, store *lakefs.Store, input string) (commits []storage.Commit) {
 	t.Helper()
 	ctx := t.Context()
 	head, err := store.Head(ctx, "songs", "main")

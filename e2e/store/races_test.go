@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"perago/workspace"
+	"perago/workspace/attempts"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 	"perago/workspace/storetest"
 )
 
@@ -28,15 +31,15 @@ const (
 // field is a repository in which attempts and other people race.
 type field struct {
 	t     *testing.T
-	store workspace.Store // as the publishers see it
+	store storage.Store // as the publishers see it
 	repo  string
-	root  *workspace.Root
+	root  *attempts.Root
 }
 
-func newField(t *testing.T, store workspace.Store) *field {
+func newField(t *testing.T, store storage.Store) *field {
 	t.Helper()
 	f := &field{t: t, store: store, repo: newRepository(t)}
-	root, err := workspace.OpenRoot(t.TempDir(), nil)
+	root, err := attempts.OpenRoot(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,32 +58,32 @@ func (f *field) head() string {
 }
 
 // attempt runs one whole attempt that writes one file of its own.
-func (f *field) attempt(pub *workspace.Publisher, input string, task workspace.TaskKey) (workspace.Published, error) {
+func (f *field) attempt(pub *publish.Publisher, input string, task attempts.TaskKey) (publish.Published, error) {
 	ctx := f.t.Context()
-	dir, err := f.root.NewAttempt(workspace.AttemptRecord{Task: task})
+	dir, err := f.root.NewAttempt(attempts.Record{Task: task})
 	if err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
-	defer dir.Close(workspace.Drop)
-	p := workspace.Publication{Task: task, Dir: dir, Ref: workspace.Ref{Repository: f.repo, Branch: "main", Commit: input}}
+	defer dir.Close(attempts.Drop)
+	p := publish.Publication{Task: task, Dir: dir, Ref: workspace.Ref{Repository: f.repo, Branch: "main", Commit: input}}
 	p.Overlay = workspace.NewOverlay(f.store, p.Ref, workspace.OverlayOptions{Dir: dir.Files()})
 	defer p.Overlay.Close()
 	earlier, err := pub.Prepare(ctx, p)
 	if err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
 	if earlier != nil {
 		return *earlier, nil
 	}
 	d, err := p.Overlay.Create(ctx, "out/"+task.WorkflowID+".txt", workspace.Replace)
 	if err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
 	if _, err = d.File.WriteString(task.WorkflowID); err == nil {
 		_, err = d.Commit(ctx)
 	}
 	if err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
 	p.Result = json.RawMessage(fmt.Sprintf(`{"retry": %d}`, task.Retry))
 	return pub.Publish(ctx, p)
@@ -109,7 +112,7 @@ func (f *field) tryForeign(ctx context.Context, branch, name string, commit *str
 		return err
 	}
 	defer server.store.DeleteBranch(ctx, f.repo, branch)
-	body := workspace.Content{Size: int64(len(name)), Open: func() (io.ReadSeekCloser, error) {
+	body := storage.Content{Size: int64(len(name)), Open: func() (io.ReadSeekCloser, error) {
 		return struct {
 			io.ReadSeeker
 			io.Closer
@@ -121,14 +124,14 @@ func (f *field) tryForeign(ctx context.Context, branch, name string, commit *str
 	if _, err := server.store.CommitBranch(ctx, f.repo, branch, "by hand: "+name, nil); err != nil {
 		return err
 	}
-	*commit, err = server.store.Merge(ctx, f.repo, workspace.Merge{Source: branch, Target: "main", Message: "by hand: " + name})
+	*commit, err = server.store.Merge(ctx, f.repo, storage.Merge{Source: branch, Target: "main", Message: "by hand: " + name})
 	return err
 }
 
 // history is main, newest first.
-func (f *field) history() (commits []workspace.Commit, at map[string]workspace.Commit) {
+func (f *field) history() (commits []storage.Commit, at map[string]storage.Commit) {
 	f.t.Helper()
-	at = make(map[string]workspace.Commit)
+	at = make(map[string]storage.Commit)
 	for c, err := range server.store.FirstParents(f.t.Context(), f.repo, f.head()) {
 		if err != nil {
 			f.t.Fatal(err)
@@ -173,9 +176,9 @@ type figures struct {
 
 // race lets publishers of different tasks start from one input commit, round
 // after round, while people commit to the same branch.
-func race(t *testing.T, store workspace.Store, level workspace.FenceLevel, rounds int) figures {
+func race(t *testing.T, store storage.Store, level publish.FenceLevel, rounds int) figures {
 	f := newField(t, store)
-	pub := &workspace.Publisher{Store: store, Level: level}
+	pub := &publish.Publisher{Store: store, Level: level}
 	var total figures
 	reported := make(map[string]string)   // commit -> the file it brought
 	publishing := make(map[string]string) // the same, of people
@@ -187,11 +190,11 @@ func race(t *testing.T, store workspace.Store, level workspace.FenceLevel, round
 		for i := range publishers {
 			all.Go(func() {
 				id := fmt.Sprintf("%d-%d", round, i)
-				done, err := f.attempt(pub, input, workspace.TaskKey{Name: "race", WorkflowID: id, Reference: "r", TaskID: id})
+				done, err := f.attempt(pub, input, attempts.TaskKey{Name: "race", WorkflowID: id, Reference: "r", TaskID: id})
 				mu.Lock()
 				defer mu.Unlock()
-				var moved *workspace.MovedError
-				var lost *workspace.LostRaceError
+				var moved *publish.MovedError
+				var lost *publish.LostRaceError
 				switch {
 				case err == nil:
 					total.completed++
@@ -249,7 +252,7 @@ func race(t *testing.T, store workspace.Store, level workspace.FenceLevel, round
 
 func TestRaceFenced(t *testing.T) {
 	t.Parallel()
-	got := race(t, server.store, workspace.FenceServer, raceRounds)
+	got := race(t, server.store, publish.FenceServer, raceRounds)
 	if got.rounds != 0 || got.astray != 0 || got.lost != 0 || got.gone != 0 {
 		t.Errorf("with the fence: %+v, want no round with two winners, nothing astray, nothing lost", got)
 	}
@@ -260,7 +263,7 @@ func TestRaceFenced(t *testing.T) {
 
 func TestRaceClientLevel(t *testing.T) {
 	t.Parallel()
-	got := race(t, server.store, workspace.FenceClient, raceRounds)
+	got := race(t, server.store, publish.FenceClient, raceRounds)
 	// A lost race can happen; it is never reported as completed, and undoes nothing.
 	if got.gone != 0 {
 		t.Errorf("without the fence: %d acknowledged commits are gone, want 0", got.gone)
@@ -274,7 +277,7 @@ func TestRaceClientLevel(t *testing.T) {
 // taken out: it has to show what the fence prevents.
 func TestRaceControl(t *testing.T) {
 	t.Parallel()
-	got := race(t, storetest.Neutered{Store: server.store}, workspace.FenceServer, controlRounds)
+	got := race(t, storetest.Neutered{Store: server.store}, publish.FenceServer, controlRounds)
 	if got.astray == 0 {
 		t.Errorf("the control shows no violation: %+v", got)
 	}
@@ -285,8 +288,8 @@ func TestRaceControl(t *testing.T) {
 func TestRetriesOfOneTask(t *testing.T) {
 	t.Parallel()
 	f := newField(t, server.store)
-	pub := &workspace.Publisher{Store: server.store, Level: workspace.FenceServer}
-	var attempts atomic.Int64
+	pub := &publish.Publisher{Store: server.store, Level: publish.FenceServer}
+	var tries atomic.Int64
 	commits := 0
 	for round := range retryRounds {
 		input := f.head()
@@ -300,9 +303,9 @@ func TestRetriesOfOneTask(t *testing.T) {
 				var err error
 				for range 100 {
 					n := int(retry.Add(1)) - 1
-					attempts.Add(1)
-					var done workspace.Published
-					done, err = f.attempt(pub, input, workspace.TaskKey{Name: "retry", WorkflowID: fmt.Sprint(round), Reference: "r",
+					tries.Add(1)
+					var done publish.Published
+					done, err = f.attempt(pub, input, attempts.TaskKey{Name: "retry", WorkflowID: fmt.Sprint(round), Reference: "r",
 						TaskID: fmt.Sprintf("%d-%d", round, n), Retry: n})
 					if err == nil {
 						reports[i] = done.Commit
@@ -331,5 +334,5 @@ func TestRetriesOfOneTask(t *testing.T) {
 	}
 	f.noDebris()
 	t.Logf("%d rounds of %d workers at one task: %d attempts, %.2f commits a round, all reports agree",
-		retryRounds, retriers, attempts.Load(), float64(commits)/retryRounds)
+		retryRounds, retriers, tries.Load(), float64(commits)/retryRounds)
 }

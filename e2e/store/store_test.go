@@ -16,8 +16,8 @@ import (
 	"perago"
 	"perago/e2e/servers"
 	"perago/secret"
-	"perago/workspace"
 	"perago/workspace/lakefs"
+	"perago/workspace/storage"
 	"perago/workspace/storetest"
 )
 
@@ -109,7 +109,7 @@ func protect(t *testing.T, repo, branch string) {
 	}
 }
 
-func subject(store workspace.Store) storetest.Subject {
+func subject(store storage.Store) storetest.Subject {
 	return storetest.Subject{Store: store, NewRepository: newRepository, Protect: protect}
 }
 

@@ -20,7 +20,7 @@ import (
 
 	"perago/e2e/servers"
 	"perago/e2e/wire"
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // Every row of the table of what becomes of an attempt (docs/architecture.md),
@@ -240,7 +240,7 @@ func (p *played) deleteBranch() {
 
 // put uploads to the branch.
 func (p *played) put(path, text string) {
-	_, err := site.store.Put(p.t.Context(), p.name, p.branch, path, workspace.Content{Size: int64(len(text)),
+	_, err := site.store.Put(p.t.Context(), p.name, p.branch, path, storage.Content{Size: int64(len(text)),
 		Open: func() (io.ReadSeekCloser, error) { return nopCloser{strings.NewReader(text)}, nil }})
 	must(p.t, err)
 }

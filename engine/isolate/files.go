@@ -10,8 +10,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"perago/panics"
 	"perago/starlib"
 	"perago/workspace"
+	"perago/workspace/paths"
 )
 
 const (
@@ -105,7 +107,7 @@ func (s *server) handle(k kind, payload []byte) error {
 	case <-s.ctx.Done():
 		return nil
 	}
-	workspace.Go(&s.busy, s.fault, func() {
+	panics.Go(&s.busy, s.fault, func() {
 		defer func() { <-s.slots }()
 		// A send that fails is a child that is gone, which its session sees.
 		s.answer(m)
@@ -136,18 +138,18 @@ func (s *server) check(m callMessage) error {
 		}
 		var errs []error
 		for _, p := range m.Paths {
-			errs = append(errs, workspace.CheckPath(string(p)))
+			errs = append(errs, paths.Check(string(p)))
 		}
 		return checked(errors.Join(errs...))
 	case opOpen, opRemove, opMkdir:
-		return checked(workspace.CheckPath(string(m.Path)))
+		return checked(paths.Check(string(m.Path)))
 	case opCreate:
 		if m.Mode != workspace.Replace && m.Mode != workspace.Append {
 			return fmt.Errorf("%w: write mode %d", errProtocol, m.Mode)
 		}
-		return checked(workspace.CheckPath(string(m.Path)))
+		return checked(paths.Check(string(m.Path)))
 	case opCopy, opRename:
-		return checked(errors.Join(workspace.CheckPath(string(m.Path)), workspace.CheckPath(string(m.Other))))
+		return checked(errors.Join(paths.Check(string(m.Path)), paths.Check(string(m.Other))))
 	case opCommit, opDiscard:
 		return nil
 	}
@@ -191,7 +193,7 @@ func rootOr(p text) error {
 	if p == "" {
 		return nil
 	}
-	return checked(workspace.CheckPath(string(p)))
+	return checked(paths.Check(string(p)))
 }
 
 func checked(err error) error {

@@ -16,6 +16,7 @@ import (
 	"perago/engine"
 	"perago/engine/queue"
 	"perago/workspace"
+	"perago/workspace/publish"
 )
 
 // This file holds what a body that had taken over its process would try with
@@ -115,7 +116,7 @@ func TestDraftsAreWhatWasCommitted(t *testing.T) {
 	g := newGround(t, map[string]string{"kept": "9876543210", "same": "0123456789"})
 	m := loaded(t, bodyOf(true, "keep kept", "keep same", "sparse sparse"))
 	runner := g.runner(probing(t))
-	runner.Publisher = &workspace.Publisher{Store: g.store}
+	runner.Publisher = &publish.Publisher{Store: g.store}
 	res := runner.Run(t.Context(), m, g.attempt("{}"), engine.Hooks{})
 	if res.Status != queue.Completed {
 		t.Fatalf("got %s: %s", res.Status, res.Reason)

@@ -16,6 +16,8 @@ import (
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // loadMessage is the module that the child is to load.
@@ -170,7 +172,7 @@ type fileError struct {
 	Path   text   `json:",omitempty"`
 	Text   string
 	Kinds  []string `json:",omitempty"` // names in errorKinds: what errors.Is finds
-	Type   string   `json:",omitempty"` // "name" has a *workspace.PathError in it, "pattern" a *workspace.PatternError
+	Type   string   `json:",omitempty"` // "name" has a *paths.Error in it, "pattern" a *workspace.PatternError
 	Name   text     `json:",omitempty"` // of these: the path, or the pattern
 	Reason string   `json:",omitempty"` // of these
 	Offset int      `json:",omitempty"` // of the latter
@@ -187,9 +189,9 @@ func errorKinds() []errorKind {
 	return []errorKind{
 		{"not exist", fs.ErrNotExist}, {"exist", fs.ErrExist}, {"permission", fs.ErrPermission},
 		{"read-only", workspace.ErrReadOnly}, {"reserved", workspace.ErrReserved},
-		{"is folder", workspace.ErrIsFolder}, {"not folder", workspace.ErrNotFolder},
-		{"unnameable", workspace.ErrUnnameable}, {"bound", workspace.ErrBound},
-		{"unknown repository", workspace.ErrUnknownRepository}, {"unknown commit", workspace.ErrUnknownCommit},
+		{"is folder", storage.ErrIsFolder}, {"not folder", storage.ErrNotFolder},
+		{"unnameable", storage.ErrUnnameable}, {"bound", workspace.ErrBound},
+		{"unknown repository", storage.ErrUnknownRepository}, {"unknown commit", storage.ErrUnknownCommit},
 	}
 }
 
@@ -208,7 +210,7 @@ func encodeError(err error) *fileError {
 			e.Kinds = append(e.Kinds, k.name)
 		}
 	}
-	var name *workspace.PathError
+	var name *paths.Error
 	var pattern *workspace.PatternError
 	switch {
 	case errors.As(err, &name):
@@ -227,7 +229,7 @@ func (e *fileError) err() error {
 	inner := &remoteError{text: e.Text}
 	switch e.Type {
 	case "name":
-		inner.within = append(inner.within, &workspace.PathError{Path: string(e.Name), Reason: e.Reason})
+		inner.within = append(inner.within, &paths.Error{Path: string(e.Name), Reason: e.Reason})
 	case "pattern":
 		inner.within = append(inner.within, &workspace.PatternError{Pattern: string(e.Name), Reason: e.Reason, Offset: e.Offset})
 	}

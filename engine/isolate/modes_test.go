@@ -15,13 +15,14 @@ import (
 	"perago/engine/queue"
 	"perago/starlib"
 	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/memory"
 )
 
 // ground is a store with one commit, and what an attempt on it needs.
 type ground struct {
 	store *memory.Store
-	root  *workspace.Root
+	root  *attempts.Root
 	cache *workspace.Cache
 	input string
 }
@@ -35,7 +36,7 @@ func newGround(t testing.TB, files map[string]string) *ground {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := workspace.OpenRoot(filepath.Join(dir, "root"), nil)
+	root, err := attempts.OpenRoot(filepath.Join(dir, "root"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"perago/engine/module"
-	"perago/workspace"
+	"perago/panics"
 )
 
 // Options of Processes; the zero value is what `perago start` and `run` use.
@@ -227,7 +227,7 @@ func (p *Processes) beside(do func()) bool {
 	if p.closed {
 		return false
 	}
-	workspace.Go(&p.busy, p.failed, do)
+	panics.Go(&p.busy, p.failed, do)
 	return true
 }
 
@@ -256,7 +256,7 @@ func (p *Processes) refill(m *module.Module) {
 	if len(p.waiting) == p.spares && p.spares > 0 && !slices.ContainsFunc(p.waiting, suits) {
 		oldest := p.waiting[0]
 		p.waiting = slices.Delete(p.waiting, 0, 1)
-		workspace.Go(&p.busy, p.failed, oldest.drop)
+		panics.Go(&p.busy, p.failed, oldest.drop)
 	}
 	for !p.closed && len(p.waiting) < p.spares {
 		s, err := p.start(wants)
@@ -274,7 +274,7 @@ func (p *Processes) start(m *module.Module) (*spare, error) {
 		return nil, err
 	}
 	child.required = p.required
-	workspace.Go(&p.busy, p.failed, func() { child.prepare(p.ctx, m) })
+	panics.Go(&p.busy, p.failed, func() { child.prepare(p.ctx, m) })
 	return &spare{process: child, wants: m}, nil
 }
 
@@ -288,7 +288,7 @@ func (p *Processes) spawn() (child *process, err error) {
 	done := make(chan struct{})
 	p.starter <- func() {
 		defer close(done)
-		err = workspace.Caught(func() (err error) {
+		err = panics.ToError(func() (err error) {
 			c := p.command
 			if c == nil {
 				if err := Guarded(); err != nil {

@@ -18,7 +18,8 @@ import (
 	"perago/engine"
 	"perago/engine/module"
 	"perago/engine/queue"
-	"perago/workspace"
+	"perago/workspace/attempts"
+	"perago/workspace/publish"
 )
 
 // childPIDs are the processes that this one has started.
@@ -58,7 +59,7 @@ def run(workspace, params):
 `)
 	p := New(Options{Spares: 2})
 	r := g.runner(p)
-	r.Publisher = &workspace.Publisher{Store: g.store}
+	r.Publisher = &publish.Publisher{Store: g.store}
 	before := openFiles(t)
 	outcomes := map[queue.Status]int{}
 	for round := range 40 {
@@ -108,7 +109,7 @@ def run(workspace, params):
 	}
 	noChildren(t)
 	g.root.Close()
-	again, err := workspace.OpenRoot(g.root.Path, nil)
+	again, err := attempts.OpenRoot(g.root.Path, nil)
 	if err != nil {
 		t.Fatalf("somebody holds the lock: %v", err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"perago/engine"
 	"perago/engine/module"
-	"perago/workspace"
+	"perago/panics"
 )
 
 const (
@@ -117,11 +117,11 @@ func (p *process) spawn(path string, args []string, socket *os.File) error {
 		return fmt.Errorf("start the body's process: %w", err)
 	}
 	end := func(error) { p.proc.Kill() }
-	workspace.Go(&p.reader, end, func() {
+	panics.Go(&p.reader, end, func() {
 		defer r.Close()
 		io.Copy(p.stderr, r)
 	})
-	workspace.Go(&p.reader, end, func() {
+	panics.Go(&p.reader, end, func() {
 		defer close(p.gone)
 		p.state, _ = p.proc.Wait()
 	})
@@ -147,7 +147,7 @@ func (p *process) within(ctx context.Context, do func() error) error {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { p.proc.Kill() })
 	defer stop()
-	err := workspace.Caught(do)()
+	err := panics.ToError(do)()
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

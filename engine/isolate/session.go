@@ -17,6 +17,7 @@ import (
 
 	"perago/engine"
 	"perago/engine/module"
+	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
@@ -104,8 +105,8 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	over := make(chan struct{})
 	defer close(over)
 	// Before the child is told anything: it may not read.
-	workspace.Go(&watching, s.failed, func() { s.watch(ctx, over) })
-	workspace.Go(&watching, s.failed, func() { s.watchGrowth(over) })
+	panics.Go(&watching, s.failed, func() { s.watch(ctx, over) })
+	panics.Go(&watching, s.failed, func() { s.watchGrowth(over) })
 	start := runMessage{Params: s.call.Params.JSON(), Workspace: s.call.Files != nil, Limits: s.call.Limits}
 	if err := s.child.conn.send(kindRun, start, nil); err != nil {
 		return done, err

@@ -6,31 +6,31 @@ import (
 	"time"
 
 	"perago/engine/queue"
-	"perago/workspace"
+	"perago/workspace/publish"
 )
 
 // Events is a Publisher's Events: it logs each step of a publication.
-func Events(log *slog.Logger) func(workspace.Event) {
-	return func(e workspace.Event) { logEvent(log, e) }
+func Events(log *slog.Logger) func(publish.Event) {
+	return func(e publish.Event) { logEvent(log, e) }
 }
 
-func logEvent(log *slog.Logger, e workspace.Event) {
+func logEvent(log *slog.Logger, e publish.Event) {
 	level := slog.LevelInfo
 	switch e.Kind {
-	case workspace.EventBranched, workspace.EventMerging:
+	case publish.EventBranched, publish.EventMerging:
 		level = slog.LevelDebug
-	case workspace.EventUnfenced, workspace.EventLeft:
+	case publish.EventUnfenced, publish.EventLeft:
 		level = slog.LevelWarn
-	case workspace.EventLost:
+	case publish.EventLost:
 		level = slog.LevelError
 	}
 	attempt := queue.Attempt{Task: e.Task.Name, WorkflowID: e.Task.WorkflowID, TaskID: e.Task.TaskID, Retry: e.Task.Retry}
 	attrs := append(attempt.LogAttrs(), "repository", e.Ref.Repository, "branch", e.Ref.Branch, "staging", e.Branch)
-	if e.Kind == workspace.EventStaged {
+	if e.Kind == publish.EventStaged {
 		attrs = append(attrs, "commit", e.Commit, "puts", e.Puts, "copies", e.Copies, "deletes", e.Drops, "bytes", e.Bytes)
 	}
 	switch e.Kind {
-	case workspace.EventPublished, workspace.EventAdopted, workspace.EventLost:
+	case publish.EventPublished, publish.EventAdopted, publish.EventLost:
 		attrs = append(attrs, "from", e.Ref.Commit, "to", e.Commit)
 	}
 	if e.Took > 0 {

@@ -24,6 +24,9 @@ import (
 	"perago/workspace"
 	"perago/workspace/folder"
 	"perago/workspace/memory"
+	"perago/workspace/paths"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 const inOperator = syntax.IN
@@ -172,7 +175,7 @@ func literalFiles(v starlark.Value) (map[string]string, error) {
 		if !isText {
 			return nil, misuse("t.run", fmt.Errorf("workspace: got the key %s, want a path", item[0]))
 		}
-		if err := workspace.CheckNewName(path); err != nil {
+		if err := paths.CheckNew(path); err != nil {
 			return nil, misuse("t.run", fmt.Errorf("workspace: %w", err))
 		}
 		switch content := item[1].(type) {
@@ -188,36 +191,36 @@ func literalFiles(v starlark.Value) (map[string]string, error) {
 }
 
 // Prepare implements engine.Publisher.
-func (p *place) Prepare(context.Context, workspace.Publication) (*workspace.Published, error) {
+func (p *place) Prepare(context.Context, publish.Publication) (*publish.Published, error) {
 	return nil, nil
 }
 
 // Publish implements engine.Publisher: it keeps what was written.
-func (p *place) Publish(ctx context.Context, pub workspace.Publication) (workspace.Published, error) {
+func (p *place) Publish(ctx context.Context, pub publish.Publication) (publish.Published, error) {
 	var err error
 	if p.files, err = pub.Overlay.Glob(ctx, "", "**"); err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
 	changes, err := pub.Overlay.Changes(ctx)
 	if err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
 	left := int64(maxKept)
 	for _, c := range changes {
-		if left -= c.Size; c.Op == workspace.Deleted || left < 0 {
+		if left -= c.Size; c.Op == storage.Deleted || left < 0 {
 			continue
 		}
 		f, err := pub.Overlay.Open(ctx, c.Path)
 		if err != nil {
-			return workspace.Published{}, err
+			return publish.Published{}, err
 		}
 		data, err := io.ReadAll(f)
 		if err = errors.Join(err, f.Close()); err != nil {
-			return workspace.Published{}, err
+			return publish.Published{}, err
 		}
 		p.kept[c.Path] = data
 	}
-	return workspace.Published{Commit: pub.Ref.Commit}, nil
+	return publish.Published{Commit: pub.Ref.Commit}, nil
 }
 
 // outcome is what t.run returns. It notes that a test looks at it, so that a

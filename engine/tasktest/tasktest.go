@@ -18,7 +18,7 @@ import (
 	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
-	"perago/workspace"
+	"perago/workspace/attempts"
 )
 
 // Suffix is how the name of a test file ends.
@@ -102,7 +102,7 @@ func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 		return fmt.Errorf("folder for the tests: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	root, err := workspace.OpenRoot(dir, &workspace.RootOptions{Shared: true})
+	root, err := attempts.OpenRoot(dir, &attempts.RootOptions{Shared: true})
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 type suite struct {
 	file   string
 	module *module.Module
-	root   *workspace.Root
+	root   *attempts.Root
 	o      Options
 	tasks  map[string]*module.Module // loaded task files, by path
 }

@@ -10,7 +10,7 @@ import (
 
 	"perago/engine/logs"
 	"perago/engine/queue"
-	"perago/workspace"
+	"perago/panics"
 )
 
 const (
@@ -58,7 +58,7 @@ func (l *life) keepLease(ctx context.Context, a queue.Attempt, lines *logs.Serve
 		log: l.log.With(a.LogAttrs()...), force: l.work.Done(), over: make(chan struct{}), kept: time.Now()}
 	go func() {
 		defer close(k.over)
-		if err := workspace.Caught(func() error { k.keep(ctx); return nil })(); err != nil {
+		if err := panics.ToError(func() error { k.keep(ctx); return nil })(); err != nil {
 			lose(err) // nobody keeps the lease any more
 		}
 	}()

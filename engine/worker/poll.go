@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"perago/engine/queue"
-	"perago/workspace"
+	"perago/panics"
 )
 
 const (
@@ -158,7 +158,7 @@ func (l *life) ask(s *source, wait time.Duration) bool {
 	for _, a := range attempts {
 		l.log.Info("task polled", a.LogAttrs()...)
 		l.slots.take()
-		workspace.Go(&l.group, l.givenUp(a), func() {
+		panics.Go(&l.group, l.givenUp(a), func() {
 			defer l.slots.give()
 			l.serve(a)
 		})

@@ -14,6 +14,7 @@ import (
 	"perago/engine"
 	"perago/engine/queue"
 	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // Fifty idle tasks: what comes in does not wait long, and the server is not asked
@@ -115,7 +116,7 @@ func TestStoreAwayPausesItsTasks(t *testing.T) {
 			if a.Task == "lake" && down.Load() {
 				failed.Add(1)
 				pass(3 * time.Second)
-				return engine.Result{Attempt: a, Status: queue.Failed, Reason: "read ***", Err: fmt.Errorf("read hunter2: %w", workspace.ErrUnreachable)}
+				return engine.Result{Attempt: a, Status: queue.Failed, Reason: "read ***", Err: fmt.Errorf("read hunter2: %w", storage.ErrUnreachable)}
 			}
 			return done(ctx, a, h)
 		}, "lake", "free")
@@ -123,7 +124,7 @@ func TestStoreAwayPausesItsTasks(t *testing.T) {
 		s.ProbeStore = func(context.Context) error {
 			probes.Add(1)
 			if down.Load() {
-				return workspace.ErrUnreachable
+				return storage.ErrUnreachable
 			}
 			return nil
 		}

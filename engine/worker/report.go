@@ -8,7 +8,7 @@ import (
 	"perago/engine"
 	"perago/engine/logs"
 	"perago/engine/queue"
-	"perago/workspace"
+	"perago/panics"
 )
 
 const (
@@ -39,7 +39,7 @@ func (l *life) deliver(res engine.Result, lease *lease, lines *logs.ServerLog, s
 		l.log.Info("task polled", next.LogAttrs()...)
 	}
 	if lease.doubtful() {
-		workspace.Go(&l.group, l.givenUp(res.Attempt), func() { l.lookAfter(res, lease) })
+		panics.Go(&l.group, l.givenUp(res.Attempt), func() { l.lookAfter(res, lease) })
 	}
 	return next
 }

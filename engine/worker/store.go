@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"perago/engine"
-	"perago/workspace"
+	"perago/panics"
+	"perago/workspace/storage"
 )
 
 const (
@@ -56,7 +57,7 @@ func (l *life) noteStore(res engine.Result) {
 	}
 	w.gone = true
 	l.log.Warn("tasks with a workspace are not polled until lakeFS answers again", "attempts", w.failed, "error", res.Reason) // not Err, which may quote a secret
-	workspace.Go(&l.group, func(err error) {
+	panics.Go(&l.group, func(err error) {
 		l.log.Error("lakeFS is not probed any more", "error", err.Error())
 		w.back()
 	}, l.probeStore)
@@ -77,5 +78,5 @@ func (l *life) probeStore() {
 // storeFailed says whether an attempt failed because the store did not answer,
 // or answered that it cannot now.
 func storeFailed(err error) bool {
-	return errors.Is(err, workspace.ErrUnreachable) || errors.Is(err, workspace.ErrBusy)
+	return errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrBusy)
 }

@@ -10,6 +10,7 @@ import (
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/paths"
 )
 
 // sure finds what cannot but fail when it runs.
@@ -518,7 +519,7 @@ func hintOf(err error) string {
 }
 
 func (f *inference) checkPath(text string, at syntax.Expr) {
-	if err := workspace.CheckPath(text); err != nil {
+	if err := paths.Check(text); err != nil {
 		f.fail(syntax.Start(at), "P5021", err.Error(), "")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/paths"
 )
 
 // body is the def run of the file, nil when there is none.
@@ -321,10 +322,10 @@ func (l *linter) guards() {
 // unnameable says why no file can have the name that a guard wants.
 func unnameable(g workspace.Guard) error {
 	if g.Path != "" {
-		return workspace.CheckNewName(g.Path)
+		return paths.CheckNew(g.Path)
 	}
 	if g.Pattern != nil && g.Min > 0 && g.Pattern.LiteralPrefix() != "" {
-		return workspace.CheckNewName(g.Pattern.LiteralPrefix())
+		return paths.CheckNew(g.Pattern.LiteralPrefix())
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perago/workspace"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // This file makes a folder as an overlay says, all or nothing: a process that is
@@ -36,20 +38,20 @@ type Applier struct {
 }
 
 // Prepare never finds an earlier publication: a folder keeps no history.
-func (a *Applier) Prepare(context.Context, workspace.Publication) (*workspace.Published, error) {
+func (a *Applier) Prepare(context.Context, publish.Publication) (*publish.Published, error) {
 	return nil, nil
 }
 
 // Publish makes the folder as the overlay says. The commit it names is the input
 // commit: a plain folder has no other.
-func (a *Applier) Publish(ctx context.Context, p workspace.Publication) (workspace.Published, error) {
+func (a *Applier) Publish(ctx context.Context, p publish.Publication) (publish.Published, error) {
 	if p.ReadOnly {
-		return workspace.Published{Commit: p.Ref.Commit}, nil
+		return publish.Published{Commit: p.Ref.Commit}, nil
 	}
 	if err := a.apply(ctx, p.Overlay); err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
-	return workspace.Published{Commit: p.Ref.Commit}, nil
+	return publish.Published{Commit: p.Ref.Commit}, nil
 }
 
 // Apply makes the folder dir as the overlay says, all or nothing. It may be
@@ -86,7 +88,7 @@ type site struct {
 	sync    func(f *os.File, how func(*os.File) error) error
 }
 
-func (a *Applier) replace(ctx context.Context, staged []workspace.Staged, made []string) error {
+func (a *Applier) replace(ctx context.Context, staged []storage.Staged, made []string) error {
 	s, err := a.openSite()
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perago/workspace"
+	"perago/workspace/publish"
 )
 
 // snapshot is a folder as lines: "path mode content".
@@ -265,11 +266,11 @@ func TestApplyRefuses(t *testing.T) {
 
 func TestPublishReadOnly(t *testing.T) {
 	a := &Applier{Dir: "/does/not/exist"}
-	p, err := a.Publish(context.Background(), workspace.Publication{ReadOnly: true, Ref: workspace.Ref{Commit: "c"}})
+	p, err := a.Publish(context.Background(), publish.Publication{ReadOnly: true, Ref: workspace.Ref{Commit: "c"}})
 	if err != nil || p.Commit != "c" {
 		t.Errorf("got %+v, %v", p, err)
 	}
-	if p, err := a.Prepare(context.Background(), workspace.Publication{}); p != nil || err != nil {
+	if p, err := a.Prepare(context.Background(), publish.Publication{}); p != nil || err != nil {
 		t.Errorf("Prepare gives %+v, %v", p, err)
 	}
 }
@@ -312,7 +313,7 @@ func killedChild(dir, step string) error {
 			select {}
 		}
 	}}
-	_, err = a.Publish(context.Background(), workspace.Publication{Overlay: o})
+	_, err = a.Publish(context.Background(), publish.Publication{Overlay: o})
 	return err
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // builder builds "new" in the staging folder: what is to be at the target.
@@ -277,7 +277,7 @@ func (b *builder) create(folder *os.File, name string) (*os.File, error) {
 
 // file writes a file that is new or changed. One that replaces a file keeps its
 // mode; old is the folder that it is in now, nil when there is none.
-func (b *builder) file(old *os.File, name string, s *workspace.Staged, fresh *os.File, as string) error {
+func (b *builder) file(old *os.File, name string, s *storage.Staged, fresh *os.File, as string) error {
 	if s.From != "" && b.moves[s.From] {
 		folder, fromName := split(s.From)
 		from, err := b.folder(folder)
@@ -319,7 +319,7 @@ func (b *builder) file(old *os.File, name string, s *workspace.Staged, fresh *os
 	return nil
 }
 
-func (b *builder) open(s *workspace.Staged) (io.ReadCloser, error) {
+func (b *builder) open(s *storage.Staged) (io.ReadCloser, error) {
 	if s.From != "" {
 		return openFile(b.files, s.From)
 	}

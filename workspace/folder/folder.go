@@ -19,7 +19,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"perago/workspace"
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // Store is a plain folder as a workspace.Reader. It has one state, the present
@@ -30,9 +31,9 @@ type Store struct {
 }
 
 var (
-	_ workspace.Reader      = (*Store)(nil)
-	_ workspace.Prober      = (*Store)(nil)
-	_ workspace.LocalOpener = (*Store)(nil)
+	_ storage.Reader      = (*Store)(nil)
+	_ storage.Prober      = (*Store)(nil)
+	_ storage.LocalOpener = (*Store)(nil)
 )
 
 // Open opens a folder. Nothing in it is read before it is asked for.
@@ -54,7 +55,7 @@ func folderError(dir string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("there is no such folder: %w", fs.ErrNotExist)
 	case isFile(dir):
-		err = workspace.ErrNotFolder
+		err = storage.ErrNotFolder
 	case errors.As(err, &pathErr):
 		err = pathErr.Err
 	}
@@ -70,33 +71,33 @@ func isFile(path string) bool {
 type notAFile struct{ reason string }
 
 func (e *notAFile) Error() string        { return e.reason }
-func (e *notAFile) Is(target error) bool { return target == workspace.ErrUnnameable }
+func (e *notAFile) Is(target error) bool { return target == storage.ErrUnnameable }
 
 // Probe tells what is at one path.
-func (s *Store) Probe(ctx context.Context, _, _, path string) (workspace.Probed, error) {
-	if workspace.CheckPath(path) != nil || !s.inRealFolders(path) {
-		return workspace.Probed{}, nil
+func (s *Store) Probe(ctx context.Context, _, _, path string) (storage.Probed, error) {
+	if paths.Check(path) != nil || !s.inRealFolders(path) {
+		return storage.Probed{}, nil
 	}
 	info, err := s.root.Lstat(path)
 	switch {
 	case missing(err):
-		return workspace.Probed{}, nil
+		return storage.Probed{}, nil
 	case err != nil:
-		return workspace.Probed{}, err
+		return storage.Probed{}, err
 	case !info.IsDir():
-		o := workspace.Object{Path: path}
+		o := storage.Object{Path: path}
 		o.Size, o.Odd = s.sizeOf(path, info.Mode(), info.Size())
-		return workspace.Probed{File: true, Object: o}, nil
+		return storage.Probed{File: true, Object: o}, nil
 	}
 	dir, err := s.openFolder(path)
 	if err != nil {
 		if missing(err) {
 			err = nil
 		}
-		return workspace.Probed{}, err
+		return storage.Probed{}, err
 	}
 	below, err := s.anyBelow(ctx, dir, path, 0)
-	return workspace.Probed{Below: below}, err
+	return storage.Probed{Below: below}, err
 }
 
 // inRealFolders says whether all folders above path are folders and no links.
@@ -165,7 +166,7 @@ func (s *Store) Open(ctx context.Context, repo, commit, path string) (io.ReadClo
 // count: it is looked at again, and once more when it is open, since it may be
 // another thing by then.
 func (s *Store) OpenLocal(_ context.Context, _, _, path string) (*os.File, error) {
-	if workspace.CheckPath(path) != nil || !s.inRealFolders(path) {
+	if paths.Check(path) != nil || !s.inRealFolders(path) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 	}
 	return openFile(s.root, path)
@@ -187,7 +188,7 @@ func openFile(root *os.Root, path string) (*os.File, error) {
 	if err == nil {
 		info, err = f.Stat()
 		if err == nil && info.IsDir() {
-			err = workspace.ErrIsFolder
+			err = storage.ErrIsFolder
 		} else if err == nil && oddMode(info.Mode()) != "" {
 			err = &notAFile{oddMode(info.Mode())}
 		}
@@ -263,5 +264,5 @@ func (s *Store) anyBelow(ctx context.Context, dir *os.File, path string, depth i
 // shown says whether a workspace can show a name; what it cannot show does not
 // make a folder.
 func shown(name string) bool {
-	return workspace.CheckPath(name) == nil && !strings.ContainsFunc(name, isControl)
+	return paths.Check(name) == nil && !strings.ContainsFunc(name, isControl)
 }

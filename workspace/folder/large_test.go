@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // grown runs do and says by how many bytes the heap grew at its largest: what it
@@ -71,9 +72,9 @@ func TestLargeFile(t *testing.T) {
 // farAway is a store somewhere else that holds one object of zeros.
 type farAway struct{ size int64 }
 
-func (s farAway) List(context.Context, string, string, string) iter.Seq2[workspace.Object, error] {
-	return func(yield func(workspace.Object, error) bool) {
-		yield(workspace.Object{Path: "large", Size: s.size}, nil)
+func (s farAway) List(context.Context, string, string, string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
+		yield(storage.Object{Path: "large", Size: s.size}, nil)
 	}
 }
 

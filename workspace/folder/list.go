@@ -13,7 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"perago/workspace"
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // maxDepth is how deep folders may be nested: each level of a walk keeps one
@@ -24,19 +25,19 @@ func isControl(r rune) bool { return unicode.IsControl(r) }
 
 // List yields the files whose path starts with prefix, sorted by bytes. Folders
 // are read as the walk comes to them, and those that no path can be in are not.
-func (s *Store) List(ctx context.Context, _, _, prefix string) iter.Seq2[workspace.Object, error] {
-	return func(yield func(workspace.Object, error) bool) {
+func (s *Store) List(ctx context.Context, _, _, prefix string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
 		folder, start := "", prefix
 		if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 			folder, start = prefix[:i], prefix[i+1:]
-			if workspace.CheckPath(folder) != nil || !s.inRealFolders(prefix) {
+			if paths.Check(folder) != nil || !s.inRealFolders(prefix) {
 				return
 			}
 		}
 		dir, err := s.openFolder(folder)
 		if err != nil {
 			if !missing(err) {
-				yield(workspace.Object{}, listError(folder, err))
+				yield(storage.Object{}, listError(folder, err))
 			}
 			return
 		}
@@ -70,7 +71,7 @@ func listError(folder string, err error) error {
 type walk struct {
 	store *Store
 	ctx   context.Context
-	yield func(workspace.Object, error) bool
+	yield func(storage.Object, error) bool
 }
 
 // folder yields what is below an open folder and has a name that starts with
@@ -79,7 +80,7 @@ func (w *walk) folder(dir *os.File, path, start string, depth int) bool {
 	defer dir.Close()
 	read, err := dir.ReadDir(-1)
 	if err != nil {
-		return w.yield(workspace.Object{}, listError(path, err))
+		return w.yield(storage.Object{}, listError(path, err))
 	}
 	entries := make([]entry, 0, len(read))
 	for _, e := range read {
@@ -95,7 +96,7 @@ func (w *walk) folder(dir *os.File, path, start string, depth int) bool {
 	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	for i, e := range entries {
 		if i%1024 == 0 && w.ctx.Err() != nil {
-			w.yield(workspace.Object{}, context.Cause(w.ctx))
+			w.yield(storage.Object{}, context.Cause(w.ctx))
 			return false
 		}
 		full := e.key
@@ -118,23 +119,23 @@ type entry struct {
 
 func (w *walk) entry(dir *os.File, path string, e entry, depth int) bool {
 	if e.mode.IsRegular() {
-		return w.yield(workspace.Object{Path: path, Size: workspace.NotMeasured}, nil)
+		return w.yield(storage.Object{Path: path, Size: storage.NotMeasured}, nil)
 	}
 	if !e.mode.IsDir() {
-		o := workspace.Object{Path: path}
+		o := storage.Object{Path: path}
 		o.Size, o.Odd = w.store.sizeOf(path, e.mode, 0)
 		return w.yield(o, nil)
 	}
 	path = strings.TrimSuffix(path, "/")
 	if depth == maxDepth {
-		return w.yield(workspace.Object{Path: path, Odd: "is nested too deep"}, nil)
+		return w.yield(storage.Object{Path: path, Odd: "is nested too deep"}, nil)
 	}
 	sub, err := openFolder(dir, strings.TrimSuffix(e.key, "/"))
 	switch {
 	case missing(err): // it went meanwhile
 		return true
 	case err != nil:
-		return w.yield(workspace.Object{}, listError(path, err))
+		return w.yield(storage.Object{}, listError(path, err))
 	}
 	return w.folder(sub, path, "", depth+1)
 }

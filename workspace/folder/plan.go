@@ -11,26 +11,28 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"perago/workspace"
+	"perago/workspace/localfile"
+	"perago/workspace/paths"
+	"perago/workspace/storage"
 )
 
 // changes is one name of the tree of what changes.
 type changes struct {
 	below   map[string]*changes
-	put     *workspace.Staged // a file is to be here
-	deleted bool              // the file that is here goes
-	made    bool              // a folder is to be here, even with nothing in it
-	gone    bool              // a folder of which nothing is left: it goes, with the empty folders in it
+	put     *storage.Staged // a file is to be here
+	deleted bool            // the file that is here goes
+	made    bool            // a folder is to be here, even with nothing in it
+	gone    bool            // a folder of which nothing is left: it goes, with the empty folders in it
 }
 
 // newChanges makes the tree; the root is dir itself.
-func newChanges(staged []workspace.Staged, made []string) (*changes, error) {
+func newChanges(staged []storage.Staged, made []string) (*changes, error) {
 	root := &changes{}
 	for i, s := range staged {
-		if err := workspace.CheckPath(s.Path); err != nil {
+		if err := paths.Check(s.Path); err != nil {
 			return nil, err
 		}
-		if s.Op == workspace.Deleted {
+		if s.Op == storage.Deleted {
 			root.at(s.Path).deleted = true
 		} else {
 			root.at(s.Path).put = &staged[i]
@@ -257,7 +259,7 @@ func (s *site) carryOut(ctx context.Context, c *changes, p *plan) error {
 		if err := unix.Renameat(int(parent.Fd()), name, int(s.staging.Fd()), "old"); err != nil {
 			return placeError(err)
 		}
-		return s.sync(parent, workspace.Sync)
+		return s.sync(parent, localfile.Sync)
 	}
 	b := builder{site: s, ctx: ctx, root: c, moves: c.moves()}
 	if err := b.build(p.target, c.find(p.target)); err != nil {
@@ -279,7 +281,7 @@ func (s *site) carryOut(ctx context.Context, c *changes, p *plan) error {
 		return placeError(err)
 	}
 	s.step()
-	return s.sync(parent, workspace.Sync)
+	return s.sync(parent, localfile.Sync)
 }
 
 // placeError words what may be wrong with the one step.

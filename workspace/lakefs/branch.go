@@ -10,7 +10,7 @@ import (
 
 	"github.com/treeverse/lakefs/pkg/api/apigen"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // CreateBranch makes a branch. It is sent once.
@@ -21,9 +21,9 @@ func (s *Store) CreateBranch(ctx context.Context, repo, branch, commit string) e
 		}})
 	switch status(err) {
 	case http.StatusNotFound:
-		return s.missing(ctx, repo, fmt.Errorf("commit %s of %s: %w", commit, repo, workspace.ErrUnknownCommit))
+		return s.missing(ctx, repo, fmt.Errorf("commit %s of %s: %w", commit, repo, storage.ErrUnknownCommit))
 	case http.StatusConflict:
-		return fmt.Errorf("branch %s of %s: %w", branch, repo, workspace.ErrBranchExists)
+		return fmt.Errorf("branch %s of %s: %w", branch, repo, storage.ErrBranchExists)
 	}
 	return s.branchError(ctx, repo, branch, err)
 }
@@ -34,7 +34,7 @@ func (s *Store) DeleteBranch(ctx context.Context, repo, branch string) error {
 		send: func(ctx context.Context) (*http.Response, error) {
 			return s.api.DeleteBranch(ctx, repo, branch, &apigen.DeleteBranchParams{})
 		}})
-	if err := s.branchError(ctx, repo, branch, err); !errors.Is(err, workspace.ErrUnknownBranch) {
+	if err := s.branchError(ctx, repo, branch, err); !errors.Is(err, storage.ErrUnknownBranch) {
 		return err
 	}
 	return nil // gone is gone
@@ -52,7 +52,7 @@ func (s *Store) Branches(ctx context.Context, repo, prefix string) iter.Seq2[str
 						Prefix: &pre, After: &from, Amount: &amount, ShowHidden: &hidden})
 				}})
 			if status(err) == http.StatusNotFound {
-				err = fmt.Errorf("repository %s: %w", repo, workspace.ErrUnknownRepository)
+				err = fmt.Errorf("repository %s: %w", repo, storage.ErrUnknownRepository)
 			}
 			var page apigen.RefList
 			if err == nil {
@@ -93,29 +93,29 @@ func (s *Store) Head(ctx context.Context, repo, branch string) (string, error) {
 }
 
 // Lookup reads one commit, by its whole id.
-func (s *Store) Lookup(ctx context.Context, repo, id string) (workspace.Commit, error) {
-	unknown := fmt.Errorf("commit %s of %s: %w", id, repo, workspace.ErrUnknownCommit)
+func (s *Store) Lookup(ctx context.Context, repo, id string) (storage.Commit, error) {
+	unknown := fmt.Errorf("commit %s of %s: %w", id, repo, storage.ErrUnknownCommit)
 	a, err := s.call(ctx, request{what: "read commit " + id, repeat: true,
 		send: func(ctx context.Context) (*http.Response, error) { return s.api.GetCommit(ctx, repo, id) }})
 	switch status(err) {
 	case http.StatusNotFound, http.StatusBadRequest: // 400: the id is none
-		return workspace.Commit{}, s.missing(ctx, repo, unknown)
+		return storage.Commit{}, s.missing(ctx, repo, unknown)
 	}
 	if err != nil {
-		return workspace.Commit{}, err
+		return storage.Commit{}, err
 	}
 	c, err := decode[apigen.Commit](a)
 	if err != nil {
-		return workspace.Commit{}, err
+		return storage.Commit{}, err
 	}
 	if c.Id != id { // the name of a branch or a tag, or a short id
-		return workspace.Commit{}, unknown
+		return storage.Commit{}, unknown
 	}
 	return commitOf(c), nil
 }
 
-func commitOf(c apigen.Commit) workspace.Commit {
-	out := workspace.Commit{
+func commitOf(c apigen.Commit) storage.Commit {
+	out := storage.Commit{
 		ID: c.Id, Parents: c.Parents, Tree: c.MetaRangeId, Message: c.Message,
 		Created: time.Unix(c.CreationDate, 0).UTC(),
 	}
@@ -127,8 +127,8 @@ func commitOf(c apigen.Commit) workspace.Commit {
 
 // FirstParents walks back from a commit, a page at a time. The first pages are
 // small: what is looked for is mostly near.
-func (s *Store) FirstParents(ctx context.Context, repo, commit string) iter.Seq2[workspace.Commit, error] {
-	return func(yield func(workspace.Commit, error) bool) {
+func (s *Store) FirstParents(ctx context.Context, repo, commit string) iter.Seq2[storage.Commit, error] {
+	return func(yield func(storage.Commit, error) bool) {
 		after, size, first := "", 10, true
 		for {
 			amount, from := apigen.PaginationAmount(size), apigen.PaginationAfter(after)
@@ -141,14 +141,14 @@ func (s *Store) FirstParents(ctx context.Context, repo, commit string) iter.Seq2
 					return s.api.LogCommits(ctx, repo, commit, p)
 				}})
 			if status(err) == http.StatusNotFound {
-				err = s.missing(ctx, repo, fmt.Errorf("commit %s of %s: %w", commit, repo, workspace.ErrUnknownCommit))
+				err = s.missing(ctx, repo, fmt.Errorf("commit %s of %s: %w", commit, repo, storage.ErrUnknownCommit))
 			}
 			var page apigen.CommitList
 			if err == nil {
 				page, err = decode[apigen.CommitList](a)
 			}
 			if err != nil {
-				yield(workspace.Commit{}, err)
+				yield(storage.Commit{}, err)
 				return
 			}
 			for _, c := range page.Results {
@@ -183,7 +183,7 @@ func (s *Store) Uncommitted(ctx context.Context, repo, branch string, max int) (
 }
 
 // CommitBranch commits what is uncommitted on a branch. It is sent once.
-func (s *Store) CommitBranch(ctx context.Context, repo, branch, message string, metadata map[string]string) (workspace.Commit, error) {
+func (s *Store) CommitBranch(ctx context.Context, repo, branch, message string, metadata map[string]string) (storage.Commit, error) {
 	a, err := s.call(ctx, request{what: "commit branch " + branch, long: true,
 		send: func(ctx context.Context) (*http.Response, error) {
 			return s.api.Commit(ctx, repo, branch, &apigen.CommitParams{}, apigen.CommitJSONRequestBody{
@@ -191,18 +191,18 @@ func (s *Store) CommitBranch(ctx context.Context, repo, branch, message string, 
 		}})
 	if status(err) == http.StatusBadRequest {
 		if paths, listErr := s.Uncommitted(ctx, repo, branch, 1); listErr == nil && len(paths) == 0 {
-			return workspace.Commit{}, fmt.Errorf("commit branch %s: %w", branch, workspace.ErrNoChanges)
+			return storage.Commit{}, fmt.Errorf("commit branch %s: %w", branch, storage.ErrNoChanges)
 		}
 	}
 	if err := s.branchError(ctx, repo, branch, err); err != nil {
-		return workspace.Commit{}, err
+		return storage.Commit{}, err
 	}
 	c, err := decode[apigen.Commit](a)
 	return commitOf(c), err
 }
 
 // Merge merges one branch into another. It is sent once.
-func (s *Store) Merge(ctx context.Context, repo string, m workspace.Merge) (string, error) {
+func (s *Store) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	what := fmt.Sprintf("merge %s into %s", m.Source, m.Target)
 	a, err := s.call(ctx, request{what: what, long: true,
 		send: func(ctx context.Context) (*http.Response, error) {
@@ -216,9 +216,9 @@ func (s *Store) Merge(ctx context.Context, repo string, m workspace.Merge) (stri
 		case listErr != nil:
 			return "", err
 		case len(paths) > 0:
-			return "", fmt.Errorf("%w: %w", workspace.ErrDirty, err)
+			return "", fmt.Errorf("%w: %w", storage.ErrDirty, err)
 		}
-		return "", fmt.Errorf("%w: %w", workspace.ErrNoChanges, err)
+		return "", fmt.Errorf("%w: %w", storage.ErrNoChanges, err)
 	}
 	if err := s.branchError(ctx, repo, m.Target, err); err != nil {
 		return "", err

@@ -17,7 +17,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/treeverse/lakefs/pkg/api/apigen"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // tries bounds how often a request that may be repeated is sent: 100 ms after the
@@ -60,7 +60,7 @@ func (e *StatusError) Error() string {
 
 // Is says what callers may know of an answer that may be another one later.
 func (e *StatusError) Is(target error) bool {
-	return target == workspace.ErrBusy && (e.Status == http.StatusTooManyRequests || e.Status >= 500)
+	return target == storage.ErrBusy && (e.Status == http.StatusTooManyRequests || e.Status >= 500)
 }
 
 // status is the HTTP status in an error; 0 when it has none.

@@ -20,7 +20,7 @@ import (
 	"github.com/treeverse/lakefs/pkg/api/apigen"
 
 	"perago/secret"
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // Options say where the server is.
@@ -46,17 +46,17 @@ type Store struct {
 	http *http.Client
 
 	mu         sync.Mutex
-	storage    *storage          // nil until it was asked
+	storage    *blockStorage     // nil until it was asked
 	namespaces map[string]string // repository -> storage namespace
 }
 
-var _ workspace.Store = (*Store)(nil)
+var _ storage.Store = (*Store)(nil)
 
 // Errors of a server that cannot be worked with.
 var (
 	ErrDenied      = errors.New("the server does not accept this access key for this")
 	ErrNotLakeFS   = errors.New("does not answer as lakeFS does; is the URL right?")
-	ErrUnreachable = workspace.ErrUnreachable // the error says why
+	ErrUnreachable = storage.ErrUnreachable // the error says why
 )
 
 // New makes a Store; it sends nothing.
@@ -175,13 +175,13 @@ func (s *Store) check(ctx context.Context) (Server, error) {
 	return server, nil
 }
 
-// storage is what matters of the server's block store.
-type storage struct {
+// blockStorage is what matters of the server's block store.
+type blockStorage struct {
 	blockstore string
 	preSigned  bool // and, as Store keeps it, some host of it is allowed
 }
 
-func storageOf(c apigen.Config) storage {
+func storageOf(c apigen.Config) blockStorage {
 	sc := c.StorageConfig
 	if sc == nil && c.StorageConfigList != nil && len(*c.StorageConfigList) == 1 {
 		sc = &(*c.StorageConfigList)[0]
@@ -189,13 +189,13 @@ func storageOf(c apigen.Config) storage {
 	if sc == nil {
 		// Several block stores: which one a repository is on is not said, so
 		// objects go through the server, which works for each of them.
-		return storage{}
+		return blockStorage{}
 	}
-	return storage{blockstore: sc.BlockstoreType, preSigned: sc.PreSignSupport}
+	return blockStorage{blockstore: sc.BlockstoreType, preSigned: sc.PreSignSupport}
 }
 
 // storageConfig asks once.
-func (s *Store) storageConfig(ctx context.Context) (storage, error) {
+func (s *Store) storageConfig(ctx context.Context) (blockStorage, error) {
 	s.mu.Lock()
 	known := s.storage
 	s.mu.Unlock()
@@ -205,11 +205,11 @@ func (s *Store) storageConfig(ctx context.Context) (storage, error) {
 	a, err := s.call(ctx, request{what: "read the configuration", repeat: true,
 		send: func(ctx context.Context) (*http.Response, error) { return s.api.GetConfig(ctx) }})
 	if err != nil {
-		return storage{}, err
+		return blockStorage{}, err
 	}
 	config, err := decode[apigen.Config](a)
 	if err != nil {
-		return storage{}, err
+		return blockStorage{}, err
 	}
 	st := storageOf(config)
 	st.preSigned = st.preSigned && len(s.opts.ObjectHosts) > 0
@@ -224,7 +224,7 @@ func (s *Store) repository(ctx context.Context, repo string) (apigen.Repository,
 	a, err := s.call(ctx, request{what: "read repository " + repo, repeat: true,
 		send: func(ctx context.Context) (*http.Response, error) { return s.api.GetRepository(ctx, repo) }})
 	if status(err) == http.StatusNotFound || status(err) == http.StatusGone {
-		return apigen.Repository{}, fmt.Errorf("repository %s: %w", repo, workspace.ErrUnknownRepository)
+		return apigen.Repository{}, fmt.Errorf("repository %s: %w", repo, storage.ErrUnknownRepository)
 	}
 	if err != nil {
 		return apigen.Repository{}, err

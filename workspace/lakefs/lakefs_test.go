@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"perago/secret"
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 const (
@@ -124,8 +124,8 @@ func open(t *testing.T, url string) *Store {
 	return s
 }
 
-func content(data string) workspace.Content {
-	return workspace.Content{Size: int64(len(data)), Open: func() (io.ReadSeekCloser, error) {
+func content(data string) storage.Content {
+	return storage.Content{Size: int64(len(data)), Open: func() (io.ReadSeekCloser, error) {
 		return nopCloser{strings.NewReader(data)}, nil
 	}}
 }
@@ -199,11 +199,11 @@ func TestBadServers(t *testing.T) {
 			http.Redirect(w, r, "https://elsewhere.example.com/x?signature=hush", http.StatusMovedPermanently)
 		}}, ErrNotLakeFS, "redirects to https://elsewhere.example.com/x)"},
 		{"a wrong key", map[string]http.HandlerFunc{branch: reply(401, `{"message": "error authenticating request"}`)}, ErrDenied, "authenticating"},
-		{"no such branch", nil, workspace.ErrUnknownBranch, "branch main of songs"},
-		{"no such repository", map[string]http.HandlerFunc{"GET /repositories/songs": reply(404, `{"message": "repository not found"}`)}, workspace.ErrUnknownRepository, "repository songs"},
-		{"a repository that is being deleted", map[string]http.HandlerFunc{branch: reply(410, `{"message": "repository in deletion"}`)}, workspace.ErrUnknownRepository, "songs"},
-		{"always busy", map[string]http.HandlerFunc{branch: reply(503, `{"message": "slow down"}`)}, workspace.ErrBusy, "slow down"},
-		{"a gateway's page", map[string]http.HandlerFunc{branch: page(502)}, workspace.ErrBusy, "502"},
+		{"no such branch", nil, storage.ErrUnknownBranch, "branch main of songs"},
+		{"no such repository", map[string]http.HandlerFunc{"GET /repositories/songs": reply(404, `{"message": "repository not found"}`)}, storage.ErrUnknownRepository, "repository songs"},
+		{"a repository that is being deleted", map[string]http.HandlerFunc{branch: reply(410, `{"message": "repository in deletion"}`)}, storage.ErrUnknownRepository, "songs"},
+		{"always busy", map[string]http.HandlerFunc{branch: reply(503, `{"message": "slow down"}`)}, storage.ErrBusy, "slow down"},
+		{"a gateway's page", map[string]http.HandlerFunc{branch: page(502)}, storage.ErrBusy, "502"},
 		{"nothing", map[string]http.HandlerFunc{branch: hangUp}, io.EOF, "lakeFS at http://127.0.0.1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -242,7 +242,7 @@ func TestRequestsAreRepeatedForSeconds(t *testing.T) {
 			sent++
 			return s.unreachable(t.Context(), "read branch main", io.ErrUnexpectedEOF)
 		})
-		if took := time.Since(begin); !errors.Is(err, workspace.ErrUnreachable) || took < 2400*time.Millisecond || took > 3600*time.Millisecond || sent != tries {
+		if took := time.Since(begin); !errors.Is(err, storage.ErrUnreachable) || took < 2400*time.Millisecond || took > 3600*time.Millisecond || sent != tries {
 			t.Errorf("got %v after %d requests in %v, want %d in about 3 s", err, sent, took, tries)
 		}
 	})
@@ -303,11 +303,11 @@ func TestRepeats(t *testing.T) {
 	if _, err := s.CommitBranch(ctx, "songs", "main", "m", nil); err == nil {
 		t.Error("CommitBranch without an answer succeeded: it was sent again")
 	}
-	if _, err := s.Merge(ctx, "songs", workspace.Merge{Source: "s", Target: "main"}); err == nil {
+	if _, err := s.Merge(ctx, "songs", storage.Merge{Source: "s", Target: "main"}); err == nil {
 		t.Error("Merge without an answer succeeded: it was sent again")
 	}
-	if _, err := s.Merge(ctx, "songs", workspace.Merge{Source: "s2", Target: "main"}); !errors.Is(err, workspace.ErrBusy) {
-		t.Errorf("Merge on a busy server: error %v, want %q", err, workspace.ErrBusy)
+	if _, err := s.Merge(ctx, "songs", storage.Merge{Source: "s2", Target: "main"}); !errors.Is(err, storage.ErrBusy) {
+		t.Errorf("Merge on a busy server: error %v, want %q", err, storage.ErrBusy)
 	}
 	for _, once := range []string{"POST /repositories/songs/branches", "POST " + b + "/commits", "POST /repositories/songs/refs/s/merge/main", "POST /repositories/songs/refs/s2/merge/main"} {
 		if n := f.count(once); n != 1 {
@@ -355,7 +355,7 @@ func TestTimeOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	_, err = s.Merge(t.Context(), "songs", workspace.Merge{Source: "s", Target: "main"})
+	_, err = s.Merge(t.Context(), "songs", storage.Merge{Source: "s", Target: "main"})
 	if err == nil || !strings.Contains(err.Error(), "no answer in 50ms") {
 		t.Errorf("a merge that hangs: error %v, want that there was no answer in time", err)
 	}
@@ -395,26 +395,26 @@ func TestMergeAnswers(t *testing.T) {
 		uncommitted string
 		want        error
 	}{
-		{"a hook's refusal", reply(412, `{"message": "perago-fence: at X"}`), "", workspace.ErrRefused},
-		{"an action file that cannot be read", reply(500, `{"message": "pre-merge hook aborted, run id '4o': invalid action: perago-fence: at X"}`), "", workspace.ErrRefused},
-		{"a conflict", reply(409, `{"reference": ""}`), "", workspace.ErrConflict},
-		{"no changes", reply(400, `{"message": "no changes"}`), "", workspace.ErrNoChanges},
-		{"dirty", reply(400, `{"message": "uncommitted changes (dirty branch)"}`), `{"path": "x", "type": "added", "path_type": "object"}`, workspace.ErrDirty},
-		{"protected", reply(403, `{"message": "protected branch"}`), "", workspace.ErrProtected},
-		{"too many tries", reply(429, `{"message": "try again later"}`), "", workspace.ErrBusy},
-		{"no branch", reply(404, `{"message": "not found"}`), "", workspace.ErrUnknownBranch},
+		{"a hook's refusal", reply(412, `{"message": "perago-fence: at X"}`), "", storage.ErrRefused},
+		{"an action file that cannot be read", reply(500, `{"message": "pre-merge hook aborted, run id '4o': invalid action: perago-fence: at X"}`), "", storage.ErrRefused},
+		{"a conflict", reply(409, `{"reference": ""}`), "", storage.ErrConflict},
+		{"no changes", reply(400, `{"message": "no changes"}`), "", storage.ErrNoChanges},
+		{"dirty", reply(400, `{"message": "uncommitted changes (dirty branch)"}`), `{"path": "x", "type": "added", "path_type": "object"}`, storage.ErrDirty},
+		{"protected", reply(403, `{"message": "protected branch"}`), "", storage.ErrProtected},
+		{"too many tries", reply(429, `{"message": "try again later"}`), "", storage.ErrBusy},
+		{"no branch", reply(404, `{"message": "not found"}`), "", storage.ErrUnknownBranch},
 		{"no right", reply(401, `{"message": "User does not have the required permissions"}`), "", ErrDenied},
 	} {
 		f := serve(t, map[string]http.HandlerFunc{
 			"POST /repositories/songs/refs/s/merge/main": c.answer,
 			"GET /repositories/songs/branches/main/diff": reply(200, `{"pagination": {}, "results": [`+c.uncommitted+`]}`),
 		})
-		_, err := open(t, f.URL).Merge(t.Context(), "songs", workspace.Merge{Source: "s", Target: "main"})
+		_, err := open(t, f.URL).Merge(t.Context(), "songs", storage.Merge{Source: "s", Target: "main"})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}
-		var refused *workspace.RefusedError
-		if c.want == workspace.ErrRefused && (!errors.As(err, &refused) || !strings.HasSuffix(refused.Hook, "perago-fence: at X")) {
+		var refused *storage.RefusedError
+		if c.want == storage.ErrRefused && (!errors.As(err, &refused) || !strings.HasSuffix(refused.Hook, "perago-fence: at X")) {
 			t.Errorf("%s: error %v, want the hook's text", c.name, err)
 		}
 	}

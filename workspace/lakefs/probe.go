@@ -4,15 +4,15 @@ import (
 	"context"
 	"strings"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
-var _ workspace.Prober = (*Store)(nil)
+var _ storage.Prober = (*Store)(nil)
 
 // Probe asks for one path. The object comes first of all whose names start with
 // the path, and what is below it mostly next; only where other names come in
 // between, "a.csv" for "a", is a second request needed.
-func (s *Store) Probe(ctx context.Context, repo, commit, path string) (p workspace.Probed, err error) {
+func (s *Store) Probe(ctx context.Context, repo, commit, path string) (p storage.Probed, err error) {
 	namespace, err := s.namespace(ctx, repo)
 	if err != nil {
 		return p, err
@@ -21,7 +21,7 @@ func (s *Store) Probe(ctx context.Context, repo, commit, path string) (p workspa
 	for _, prefix := range []string{path, below} {
 		page, err := s.page(ctx, repo, commit, span{prefix: prefix, most: 2})
 		if err != nil {
-			return workspace.Probed{}, err
+			return storage.Probed{}, err
 		}
 		for _, o := range page.Results {
 			switch {

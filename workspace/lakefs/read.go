@@ -14,24 +14,24 @@ import (
 
 	"github.com/treeverse/lakefs/pkg/api/apigen"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // pageSize is the most the server gives at once.
 const pageSize = 1000
 
 // List yields the objects of a commit, a page at a time.
-func (s *Store) List(ctx context.Context, repo, commit, prefix string) iter.Seq2[workspace.Object, error] {
-	return func(yield func(workspace.Object, error) bool) {
+func (s *Store) List(ctx context.Context, repo, commit, prefix string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
 		namespace, err := s.namespace(ctx, repo)
 		if err != nil {
-			yield(workspace.Object{}, err)
+			yield(storage.Object{}, err)
 			return
 		}
 		for after := ""; ; {
 			page, err := s.page(ctx, repo, commit, span{prefix: prefix, after: after, most: pageSize})
 			if err != nil {
-				yield(workspace.Object{}, err)
+				yield(storage.Object{}, err)
 				return
 			}
 			for _, o := range page.Results {
@@ -44,7 +44,7 @@ func (s *Store) List(ctx context.Context, repo, commit, prefix string) iter.Seq2
 			}
 			// A page that does not get on would be asked for for ever.
 			if page.Pagination.NextOffset <= after {
-				yield(workspace.Object{}, fmt.Errorf("list %s: %w (the next page is not further on)", commit, ErrNotLakeFS))
+				yield(storage.Object{}, fmt.Errorf("list %s: %w (the next page is not further on)", commit, ErrNotLakeFS))
 				return
 			}
 			after = page.Pagination.NextOffset
@@ -68,7 +68,7 @@ func (s *Store) page(ctx context.Context, repo, commit string, from span) (apige
 				After: &after, Amount: &amount, Prefix: &prefix, UserMetadata: &no, Presign: &no})
 		}})
 	if status(err) == http.StatusNotFound {
-		err = s.missing(ctx, repo, fmt.Errorf("commit %s of %s: %w", commit, repo, workspace.ErrUnknownCommit))
+		err = s.missing(ctx, repo, fmt.Errorf("commit %s of %s: %w", commit, repo, storage.ErrUnknownCommit))
 	}
 	if err != nil {
 		return apigen.ObjectStatsList{}, err
@@ -79,8 +79,8 @@ func (s *Store) page(ctx context.Context, repo, commit string, from span) (apige
 // object says what the server says of one. Its checksum is a hash of the bytes
 // for what was written through the server; one that was imported has whatever
 // the block store calls it by.
-func object(o apigen.ObjectStats, namespace string) workspace.Object {
-	obj := workspace.Object{Path: o.Path, Checksum: o.Checksum, Physical: o.PhysicalAddress}
+func object(o apigen.ObjectStats, namespace string) storage.Object {
+	obj := storage.Object{Path: o.Path, Checksum: o.Checksum, Physical: o.PhysicalAddress}
 	if o.SizeBytes != nil {
 		obj.Size = *o.SizeBytes
 	}

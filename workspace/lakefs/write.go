@@ -18,7 +18,7 @@ import (
 
 	"github.com/treeverse/lakefs/pkg/api/apigen"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 const contentType = "application/octet-stream"
@@ -29,14 +29,14 @@ const preSignedMax = 5 << 30
 
 // Put uploads one object. It is repeated from its start when the connection
 // breaks: the same bytes to the same path of a branch that is not committed yet.
-func (s *Store) Put(ctx context.Context, repo, branch, path string, body workspace.Content) (workspace.Object, error) {
+func (s *Store) Put(ctx context.Context, repo, branch, path string, body storage.Content) (storage.Object, error) {
 	st, err := s.storageConfig(ctx)
 	if err != nil {
-		return workspace.Object{}, err
+		return storage.Object{}, err
 	}
 	namespace, err := s.namespace(ctx, repo)
 	if err != nil {
-		return workspace.Object{}, err
+		return storage.Object{}, err
 	}
 	u := upload{store: s, repo: repo, branch: branch, path: path, content: body, what: "upload " + path}
 	send := u.throughServer
@@ -50,12 +50,12 @@ func (s *Store) Put(ctx context.Context, repo, branch, path string, body workspa
 	})
 	switch {
 	case status(err) == http.StatusNotFound:
-		err = s.missing(ctx, repo, fmt.Errorf("branch %s of %s: %w", branch, repo, workspace.ErrUnknownBranch))
+		err = s.missing(ctx, repo, fmt.Errorf("branch %s of %s: %w", branch, repo, storage.ErrUnknownBranch))
 	case status(err) == http.StatusForbidden:
-		err = fmt.Errorf("branch %s: %w: %w", branch, workspace.ErrProtected, err)
+		err = fmt.Errorf("branch %s: %w: %w", branch, storage.ErrProtected, err)
 	}
 	if err != nil {
-		return workspace.Object{}, err
+		return storage.Object{}, err
 	}
 	return object(stats, namespace), nil
 }
@@ -64,7 +64,7 @@ func (s *Store) Put(ctx context.Context, repo, branch, path string, body workspa
 type upload struct {
 	store              *Store
 	repo, branch, path string
-	content            workspace.Content
+	content            storage.Content
 	what               string
 }
 
@@ -294,7 +294,7 @@ func (s *Store) Remove(ctx context.Context, repo, branch string, paths []string)
 }
 
 // Copy has the server copy an object of a commit.
-func (s *Store) Copy(ctx context.Context, repo, branch string, c workspace.CopyRequest) error {
+func (s *Store) Copy(ctx context.Context, repo, branch string, c storage.CopyRequest) error {
 	_, err := s.call(ctx, request{what: "copy " + c.From, repeat: true, long: true,
 		send: func(ctx context.Context) (*http.Response, error) {
 			return s.api.CopyObject(ctx, repo, branch, &apigen.CopyObjectParams{DestPath: c.To},
@@ -323,26 +323,26 @@ const (
 func (s *Store) branchError(ctx context.Context, repo, branch string, err error) error {
 	switch status(err) {
 	case http.StatusNotFound:
-		return s.missing(ctx, repo, fmt.Errorf("branch %s of %s: %w", branch, repo, workspace.ErrUnknownBranch))
+		return s.missing(ctx, repo, fmt.Errorf("branch %s of %s: %w", branch, repo, storage.ErrUnknownBranch))
 	case http.StatusGone:
-		return fmt.Errorf("repository %s is being deleted: %w", repo, workspace.ErrUnknownRepository)
+		return fmt.Errorf("repository %s is being deleted: %w", repo, storage.ErrUnknownRepository)
 	case http.StatusForbidden:
-		return fmt.Errorf("branch %s: %w: %w", branch, workspace.ErrProtected, err)
+		return fmt.Errorf("branch %s: %w: %w", branch, storage.ErrProtected, err)
 	case http.StatusPreconditionFailed:
 		var e *StatusError
 		errors.As(err, &e)
-		return &workspace.RefusedError{Hook: e.Message}
+		return &storage.RefusedError{Hook: e.Message}
 	case http.StatusConflict:
-		return fmt.Errorf("branch %s: %w", branch, workspace.ErrConflict)
+		return fmt.Errorf("branch %s: %w", branch, storage.ErrConflict)
 	}
 	var e *StatusError
 	if errors.As(err, &e) && strings.Contains(e.Message, hookAborted) && strings.Contains(e.Message, badAction) {
 		// Answered as a fault of the server, but it is the repository that has to
 		// be repaired.
-		return &workspace.RefusedError{Hook: e.Message}
+		return &storage.RefusedError{Hook: e.Message}
 	}
 	if code := status(err); code == http.StatusTooManyRequests || code >= 500 {
-		return fmt.Errorf("%w: %w", workspace.ErrBusy, err)
+		return fmt.Errorf("%w: %w", storage.ErrBusy, err)
 	}
 	return err
 }

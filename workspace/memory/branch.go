@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // CreateBranch makes a branch at a commit.
@@ -24,7 +24,7 @@ func (s *Store) CreateBranch(ctx context.Context, repo, name, id string) error {
 	}
 	r := s.repos[repo]
 	if r.branches[name] != nil {
-		return fmt.Errorf("branch %s: %w", name, workspace.ErrBranchExists)
+		return fmt.Errorf("branch %s: %w", name, storage.ErrBranchExists)
 	}
 	r.branches[name] = &branch{head: c.ID, staged: tree{}}
 	return nil
@@ -42,7 +42,7 @@ func (s *Store) DeleteBranch(ctx context.Context, repo, name string) error {
 		return err
 	}
 	if name == r.main || r.protected[name] {
-		return fmt.Errorf("delete branch %s: %w", name, workspace.ErrProtected)
+		return fmt.Errorf("delete branch %s: %w", name, storage.ErrProtected)
 	}
 	delete(r.branches, name)
 	return nil
@@ -96,22 +96,22 @@ func (s *Store) Head(ctx context.Context, repo, name string) (string, error) {
 }
 
 // Lookup reads one commit.
-func (s *Store) Lookup(ctx context.Context, repo, id string) (workspace.Commit, error) {
+func (s *Store) Lookup(ctx context.Context, repo, id string) (storage.Commit, error) {
 	if ctx.Err() != nil {
-		return workspace.Commit{}, context.Cause(ctx)
+		return storage.Commit{}, context.Cause(ctx)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, err := s.commit(repo, id)
 	if err != nil {
-		return workspace.Commit{}, err
+		return storage.Commit{}, err
 	}
 	return c.Commit, nil
 }
 
 // FirstParents walks back from a commit.
-func (s *Store) FirstParents(ctx context.Context, repo, id string) iter.Seq2[workspace.Commit, error] {
-	return func(yield func(workspace.Commit, error) bool) {
+func (s *Store) FirstParents(ctx context.Context, repo, id string) iter.Seq2[storage.Commit, error] {
+	return func(yield func(storage.Commit, error) bool) {
 		for next := id; next != ""; {
 			c, err := s.Lookup(ctx, repo, next)
 			if !yield(c, err) || err != nil {
@@ -138,18 +138,18 @@ func (s *Store) Uncommitted(ctx context.Context, repo, name string, max int) ([]
 }
 
 // CommitBranch commits what is uncommitted on a branch.
-func (s *Store) CommitBranch(ctx context.Context, repo, name, message string, metadata map[string]string) (workspace.Commit, error) {
+func (s *Store) CommitBranch(ctx context.Context, repo, name, message string, metadata map[string]string) (storage.Commit, error) {
 	if ctx.Err() != nil {
-		return workspace.Commit{}, context.Cause(ctx)
+		return storage.Commit{}, context.Cause(ctx)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, b, err := s.branch(repo, name)
 	switch {
 	case err != nil:
-		return workspace.Commit{}, err
+		return storage.Commit{}, err
 	case r.protected[name]:
-		return workspace.Commit{}, fmt.Errorf("commit to branch %s: %w", name, workspace.ErrProtected)
+		return storage.Commit{}, fmt.Errorf("commit to branch %s: %w", name, storage.ErrProtected)
 	}
 	old := r.commits[b.head]
 	next := maps.Clone(old.tree)
@@ -161,9 +161,9 @@ func (s *Store) CommitBranch(ctx context.Context, repo, name, message string, me
 		}
 	}
 	if next.id() == old.Tree {
-		return workspace.Commit{}, fmt.Errorf("commit branch %s: %w", name, workspace.ErrNoChanges)
+		return storage.Commit{}, fmt.Errorf("commit branch %s: %w", name, storage.ErrNoChanges)
 	}
-	c := s.addCommit(r, &commit{tree: next, Commit: workspace.Commit{
+	c := s.addCommit(r, &commit{tree: next, Commit: storage.Commit{
 		Parents: []string{b.head}, Message: message, Metadata: maps.Clone(metadata)}})
 	b.head, b.staged = c.ID, tree{}
 	b.token++

@@ -21,7 +21,7 @@ import (
 	"sync"
 	"time"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // Options are how a Store differs from a server with its usual settings.
@@ -31,7 +31,7 @@ type Options struct {
 
 	// InFlight is called in the middle of a merge: the request is accepted and
 	// its source is read, the branch is not yet updated. nil: nothing.
-	InFlight func(workspace.Merge)
+	InFlight func(storage.Merge)
 }
 
 // Store is a workspace.Store in memory. It is safe for concurrent use.
@@ -48,11 +48,11 @@ type repository struct {
 	branches  map[string]*branch
 	main      string
 	protected map[string]bool
-	hook      func(workspace.Commit) error
+	hook      func(storage.Commit) error
 }
 
 type commit struct {
-	workspace.Commit
+	storage.Commit
 	tree       tree
 	generation int // 1 + the highest of its parents
 }
@@ -61,7 +61,7 @@ type commit struct {
 type tree map[string]*object
 
 type object struct {
-	workspace.Object
+	storage.Object
 	data []byte
 }
 
@@ -71,7 +71,7 @@ type branch struct {
 	token  int  // grows with each update; a merge that finds another one starts anew
 }
 
-var _ workspace.Store = (*Store)(nil)
+var _ storage.Store = (*Store)(nil)
 
 // New makes an empty store. o may be nil.
 func New(o *Options) *Store {
@@ -93,7 +93,7 @@ func (s *Store) CreateRepository(name string) string {
 		main:      "main",
 	}
 	s.repos[name] = r
-	first := s.addCommit(r, &commit{Commit: workspace.Commit{Message: "Repository created"}, tree: tree{}})
+	first := s.addCommit(r, &commit{Commit: storage.Commit{Message: "Repository created"}, tree: tree{}})
 	r.branches[r.main] = &branch{head: first.ID, staged: tree{}}
 	return first.ID
 }
@@ -110,7 +110,7 @@ func (s *Store) Seed(repo, name string, files map[string]string) (string, error)
 	for path, data := range files {
 		next[path] = newObject(path, []byte(data))
 	}
-	c := s.addCommit(r, &commit{Commit: workspace.Commit{Parents: []string{b.head}, Message: "seed"}, tree: next})
+	c := s.addCommit(r, &commit{Commit: storage.Commit{Parents: []string{b.head}, Message: "seed"}, tree: next})
 	b.head = c.ID
 	b.token++
 	return c.ID, nil
@@ -125,7 +125,7 @@ func (s *Store) Protect(repo, name string) {
 
 // SetHook installs a hook of the repository's owner: it sees each merge commit
 // before the branch is updated, and its error refuses the merge.
-func (s *Store) SetHook(repo string, hook func(workspace.Commit) error) {
+func (s *Store) SetHook(repo string, hook func(storage.Commit) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.repos[repo].hook = hook
@@ -134,7 +134,7 @@ func (s *Store) SetHook(repo string, hook func(workspace.Commit) error) {
 func (s *Store) repository(name string) (*repository, error) {
 	r := s.repos[name]
 	if r == nil {
-		return nil, fmt.Errorf("repository %s: %w", name, workspace.ErrUnknownRepository)
+		return nil, fmt.Errorf("repository %s: %w", name, storage.ErrUnknownRepository)
 	}
 	return r, nil
 }
@@ -146,7 +146,7 @@ func (s *Store) branch(repo, name string) (*repository, *branch, error) {
 	}
 	b := r.branches[name]
 	if b == nil {
-		return nil, nil, fmt.Errorf("branch %s of %s: %w", name, repo, workspace.ErrUnknownBranch)
+		return nil, nil, fmt.Errorf("branch %s of %s: %w", name, repo, storage.ErrUnknownBranch)
 	}
 	return r, b, nil
 }
@@ -158,7 +158,7 @@ func (s *Store) commit(repo, id string) (*commit, error) {
 	}
 	c := r.commits[id]
 	if c == nil {
-		return nil, fmt.Errorf("commit %s of %s: %w", id, repo, workspace.ErrUnknownCommit)
+		return nil, fmt.Errorf("commit %s of %s: %w", id, repo, storage.ErrUnknownCommit)
 	}
 	return c, nil
 }
@@ -172,7 +172,7 @@ func (s *Store) addCommit(r *repository, c *commit) *commit {
 		c.generation = max(c.generation, r.commits[p].generation+1)
 	}
 	body, err := json.Marshal(struct {
-		workspace.Commit
+		storage.Commit
 		Clock int64
 	}{c.Commit, s.clock})
 	if err != nil {
@@ -196,7 +196,7 @@ func (t tree) id() string {
 func newObject(path string, data []byte) *object {
 	sum := md5.Sum(data)
 	sha := sha256.Sum256(data)
-	return &object{data: data, Object: workspace.Object{
+	return &object{data: data, Object: storage.Object{
 		Path:     path,
 		Size:     int64(len(data)),
 		Checksum: hex.EncodeToString(sum[:]),
@@ -206,18 +206,18 @@ func newObject(path string, data []byte) *object {
 }
 
 // List yields what a commit holds.
-func (s *Store) List(ctx context.Context, repo, id, prefix string) iter.Seq2[workspace.Object, error] {
-	return func(yield func(workspace.Object, error) bool) {
+func (s *Store) List(ctx context.Context, repo, id, prefix string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
 		s.mu.Lock()
 		c, err := s.commit(repo, id)
 		s.mu.Unlock()
 		if err != nil {
-			yield(workspace.Object{}, err)
+			yield(storage.Object{}, err)
 			return
 		}
 		for _, path := range slices.Sorted(maps.Keys(c.tree)) {
 			if ctx.Err() != nil {
-				yield(workspace.Object{}, context.Cause(ctx))
+				yield(storage.Object{}, context.Cause(ctx))
 				return
 			}
 			if strings.HasPrefix(path, prefix) && !yield(c.tree[path].Object, nil) {
@@ -246,17 +246,17 @@ func (s *Store) Open(ctx context.Context, repo, id, path string) (io.ReadCloser,
 }
 
 // Put uploads one object.
-func (s *Store) Put(ctx context.Context, repo, name, path string, body workspace.Content) (workspace.Object, error) {
+func (s *Store) Put(ctx context.Context, repo, name, path string, body storage.Content) (storage.Object, error) {
 	f, err := body.Open()
 	if err != nil {
-		return workspace.Object{}, fmt.Errorf("upload %s: %w", path, err)
+		return storage.Object{}, fmt.Errorf("upload %s: %w", path, err)
 	}
 	data, err := io.ReadAll(f)
 	if err = cmp.Or(err, f.Close(), context.Cause(ctx)); err != nil {
-		return workspace.Object{}, fmt.Errorf("upload %s: %w", path, err)
+		return storage.Object{}, fmt.Errorf("upload %s: %w", path, err)
 	}
 	if int64(len(data)) != body.Size {
-		return workspace.Object{}, fmt.Errorf("upload %s: %d bytes, not the %d that were announced", path, len(data), body.Size)
+		return storage.Object{}, fmt.Errorf("upload %s: %d bytes, not the %d that were announced", path, len(data), body.Size)
 	}
 	o := newObject(path, data)
 	return o.Object, s.write(repo, name, map[string]*object{path: o})
@@ -275,7 +275,7 @@ func (s *Store) Remove(ctx context.Context, repo, name string, paths []string) e
 }
 
 // Copy makes an object out of one of a commit.
-func (s *Store) Copy(ctx context.Context, repo, name string, c workspace.CopyRequest) error {
+func (s *Store) Copy(ctx context.Context, repo, name string, c storage.CopyRequest) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -303,7 +303,7 @@ func (s *Store) write(repo, name string, changes map[string]*object) error {
 		return err
 	}
 	if r.protected[name] {
-		return fmt.Errorf("write to branch %s: %w", name, workspace.ErrProtected)
+		return fmt.Errorf("write to branch %s: %w", name, storage.ErrProtected)
 	}
 	held := r.commits[b.head].tree
 	for path, o := range changes {

@@ -10,7 +10,10 @@ import (
 	"testing/synctest"
 
 	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/memory"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 	"perago/workspace/storetest"
 )
 
@@ -45,7 +48,7 @@ type hung struct {
 	ended   sync.WaitGroup
 }
 
-func (h *hung) Merge(ctx context.Context, repo string, m workspace.Merge) (string, error) {
+func (h *hung) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	if m.Target != "main" || !strings.HasPrefix(m.Source, "perago-") || strings.HasPrefix(m.Source, "perago-none-") {
 		return h.Store.Merge(ctx, repo, m)
 	}
@@ -67,7 +70,7 @@ func TestMergeInFlight(t *testing.T) {
 func testMergeInFlight(t *testing.T, givesUp bool) {
 	ctx := t.Context()
 	arrived, release := make(chan struct{}), make(chan struct{})
-	m := memory.New(&memory.Options{InFlight: func(m workspace.Merge) {
+	m := memory.New(&memory.Options{InFlight: func(m storage.Merge) {
 		select {
 		case <-release: // a second look at the branch: it goes through
 		default:
@@ -92,8 +95,8 @@ func testMergeInFlight(t *testing.T, givesUp bool) {
 		t.Fatal(err)
 	}
 	// The client level: no hook stands behind the token.
-	p := workspace.Publication{Ref: ref, Overlay: over, Task: workspace.TaskKey{Name: "t", WorkflowID: "w", Reference: "r", TaskID: "1"}}
-	var store workspace.Store = far
+	p := publish.Publication{Ref: ref, Overlay: over, Task: attempts.TaskKey{Name: "t", WorkflowID: "w", Reference: "r", TaskID: "1"}}
+	var store storage.Store = far
 	if !givesUp {
 		merges := 0
 		store = &storetest.Faulty{Store: far, Plan: func(_ int, name string) storetest.Fault {
@@ -105,12 +108,12 @@ func testMergeInFlight(t *testing.T, givesUp bool) {
 			return storetest.None
 		}}
 	}
-	if _, err := (&workspace.Publisher{Store: store, Level: workspace.FenceClient}).Publish(ctx, p); err == nil {
+	if _, err := (&publish.Publisher{Store: store, Level: publish.FenceClient}).Publish(ctx, p); err == nil {
 		t.Fatal("an attempt without an answer succeeded")
 	}
 	if !givesUp {
 		p.Task.TaskID, p.Task.Retry = "2", 1
-		if done, err := (&workspace.Publisher{Store: m, Level: workspace.FenceClient}).Prepare(ctx, p); done != nil || err != nil {
+		if done, err := (&publish.Publisher{Store: m, Level: publish.FenceClient}).Prepare(ctx, p); done != nil || err != nil {
 			t.Fatalf("Prepare = %v, %v, want nothing", done, err)
 		}
 	}

@@ -7,7 +7,8 @@ import (
 	"maps"
 	"strings"
 
-	"perago/workspace"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // mergeTries bounds how often a merge that finds its branch changed starts anew.
@@ -16,7 +17,7 @@ const mergeTries = 10
 // Merge merges one branch into another. As on a server, it first marks the
 // branch with a new token, then works without a lock, and updates the branch
 // only when nobody else has: else it starts anew, and reads its source anew.
-func (s *Store) Merge(ctx context.Context, repo string, m workspace.Merge) (string, error) {
+func (s *Store) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
@@ -29,7 +30,7 @@ func (s *Store) Merge(ctx context.Context, repo string, m workspace.Merge) (stri
 			return id, err
 		}
 	}
-	return "", fmt.Errorf("merge into %s: %w", m.Target, workspace.ErrBusy)
+	return "", fmt.Errorf("merge into %s: %w", m.Target, storage.ErrBusy)
 }
 
 // errChanged: somebody else updated the branch.
@@ -44,13 +45,13 @@ func (s *Store) touch(repo, target string) error {
 		return err
 	}
 	if len(b.staged) > 0 {
-		return workspace.ErrDirty
+		return storage.ErrDirty
 	}
 	b.token++
 	return nil
 }
 
-func (s *Store) tryMerge(repo string, m workspace.Merge) (string, error) {
+func (s *Store) tryMerge(repo string, m storage.Merge) (string, error) {
 	c, token, err := s.prepareMerge(repo, m)
 	if err != nil {
 		return "", fmt.Errorf("merge into %s: %w", m.Target, err)
@@ -73,7 +74,7 @@ func (s *Store) tryMerge(repo string, m workspace.Merge) (string, error) {
 }
 
 // prepareMerge makes the merge commit and runs the hooks on it.
-func (s *Store) prepareMerge(repo string, m workspace.Merge) (c *commit, token int, err error) {
+func (s *Store) prepareMerge(repo string, m storage.Merge) (c *commit, token int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, target, err := s.branch(repo, m.Target)
@@ -87,13 +88,13 @@ func (s *Store) prepareMerge(repo string, m workspace.Merge) (c *commit, token i
 	ours, theirs := r.commits[target.head], r.commits[source.head]
 	base := r.base(ours, theirs)
 	if theirs.Tree == base.Tree {
-		return nil, 0, workspace.ErrNoChanges
+		return nil, 0, storage.ErrNoChanges
 	}
 	merged, conflict := mergeTrees(base.tree, ours.tree, theirs.tree)
 	if conflict != "" {
-		return nil, 0, fmt.Errorf("%s: %w", conflict, workspace.ErrConflict)
+		return nil, 0, fmt.Errorf("%s: %w", conflict, storage.ErrConflict)
 	}
-	c = s.addCommit(r, &commit{tree: merged, Commit: workspace.Commit{
+	c = s.addCommit(r, &commit{tree: merged, Commit: storage.Commit{
 		Parents: []string{ours.ID, theirs.ID}, Message: m.Message, Metadata: maps.Clone(m.Metadata)}})
 	return c, target.token, s.runHooks(r, c, theirs)
 }
@@ -103,21 +104,21 @@ func (s *Store) runHooks(r *repository, c, source *commit) error {
 	if s.opts.NoActions {
 		return nil
 	}
-	if file := source.tree[workspace.FencePath]; file != nil && string(file.data) == workspace.FenceFile {
+	if file := source.tree[publish.FencePath]; file != nil && string(file.data) == publish.FenceFile {
 		if err := fence(c.Commit); err != nil {
 			return err
 		}
 	}
 	if r.hook != nil {
 		if err := r.hook(c.Commit); err != nil {
-			return &workspace.RefusedError{Hook: err.Error()}
+			return &storage.RefusedError{Hook: err.Error()}
 		}
 	}
 	return nil
 }
 
 // fence is workspace.FenceFile in Go.
-func fence(c workspace.Commit) error {
+func fence(c storage.Commit) error {
 	expect, fenced := c.Metadata["perago.expect"]
 	staged, named := c.Metadata["perago.commit"]
 	var found, wanted string
@@ -129,7 +130,7 @@ func fence(c workspace.Commit) error {
 	default:
 		return nil
 	}
-	return &workspace.RefusedError{Hook: strings.Join([]string{workspace.FenceMark + ": at", found, "not at", wanted}, " ")}
+	return &storage.RefusedError{Hook: strings.Join([]string{publish.FenceMark + ": at", found, "not at", wanted}, " ")}
 }
 
 // base is the youngest commit that both stand on. The first commit of a

@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"perago/workspace"
+	"perago/workspace/attempts"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // TestPublication runs the protocol of docs/publication.md. What is asserted is
@@ -78,24 +81,24 @@ func testPublishes(t *testing.T, w world) {
 	if c.Metadata["perago.result"] != a.result {
 		t.Errorf("perago.result = %q, want %q", c.Metadata["perago.result"], a.result)
 	}
-	if got := w.read(m.ID, workspace.FencePath); got != workspace.FenceFile {
+	if got := w.read(m.ID, publish.FencePath); got != publish.FenceFile {
 		t.Errorf("the hook at the publication = %.60q…, want ours", got)
 	}
 	for _, e := range a.events {
-		if e.Kind == workspace.EventStaged && (e.Puts != 2 || e.Copies != 1 || e.Drops != 1 || e.Bytes != int64(len("written")+len("changed")) || e.Commit != c.ID) {
+		if e.Kind == publish.EventStaged && (e.Puts != 2 || e.Copies != 1 || e.Drops != 1 || e.Bytes != int64(len("written")+len("changed")) || e.Commit != c.ID) {
 			t.Errorf("staged event = %+v, want 2 puts of 14 bytes, a copy, a deletion, and the commit", e)
 		}
 	}
-	if n := a.saw(workspace.EventStaged) + a.saw(workspace.EventPublished); n != 2 {
+	if n := a.saw(publish.EventStaged) + a.saw(publish.EventPublished); n != 2 {
 		t.Errorf("%d events of staging and publishing, want one each", n)
 	}
 	w.noDebris()
 }
 
 func testUnchanged(t *testing.T, w world) {
-	publish := func(id string) (workspace.Published, error) {
+	publish := func(id string) (publish.Published, error) {
 		a := w.attempt(w.Store, id, 0)
-		defer a.dir.Close(workspace.Drop)
+		defer a.dir.Close(attempts.Drop)
 		return a.pub.Publish(t.Context(), a.publication())
 	}
 	done, err := publish("none")
@@ -112,7 +115,7 @@ func testUnchanged(t *testing.T, w world) {
 	_, err = d.Commit(t.Context())
 	w.must(err)
 	done, err = a.pub.Publish(t.Context(), a.publication())
-	w.must(errors.Join(err, a.dir.Close(workspace.Drop)))
+	w.must(errors.Join(err, a.dir.Close(attempts.Drop)))
 	if done.Commit != w.input || w.head("main") != w.input {
 		t.Errorf("a rewrite with the same bytes: Published = %.8s, main at %.8s, want the input %.8s", done.Commit, w.head("main"), w.input)
 	}
@@ -124,7 +127,7 @@ func testUnchanged(t *testing.T, w world) {
 // wantsMoved ends the test unless err names both commits.
 func (w world) wantsMoved(err error, head string) {
 	w.t.Helper()
-	var e *workspace.MovedError
+	var e *publish.MovedError
 	if !errors.As(err, &e) || e.Head != head || e.Input != w.input {
 		w.t.Errorf("error %v, want one that says that main moved to %.8s", err, head)
 		return
@@ -136,7 +139,7 @@ func (w world) wantsMoved(err error, head string) {
 
 func testReadOnly(t *testing.T, w world) {
 	a := w.attempt(w.Store, "ro", 3)
-	defer a.dir.Close(workspace.Drop)
+	defer a.dir.Close(attempts.Drop)
 	p := a.publication()
 	p.ReadOnly, p.Ref.Branch = true, "no-such-branch"
 	if earlier, err := a.pub.Prepare(t.Context(), p); earlier != nil || err != nil {
@@ -159,22 +162,22 @@ func testMoved(t *testing.T, w world) {
 	moved := w.foreign("theirs")
 	_, err = a.pub.Publish(t.Context(), a.publication())
 	w.wantsMoved(err, moved)
-	w.must(a.dir.Close(workspace.Drop))
+	w.must(a.dir.Close(attempts.Drop))
 
 	b := w.attempt(w.Store, "before", 0)
 	_, err = b.pub.Prepare(t.Context(), b.publication())
 	w.wantsMoved(err, moved)
-	w.must(b.dir.Close(workspace.Drop))
+	w.must(b.dir.Close(attempts.Drop))
 
 	// Only an attempt that is current may end the task for good.
 	late := w.attempt(w.Store, "late", 0)
 	gone := errors.New("the task is not IN_PROGRESS")
 	late.current = func(context.Context) error { return gone }
 	_, err = late.pub.Prepare(t.Context(), late.publication())
-	if !errors.Is(err, workspace.ErrNotCurrent) || !errors.Is(err, gone) || errors.As(err, new(*workspace.MovedError)) {
-		t.Errorf("an attempt that is not current: error %v, want %q", err, workspace.ErrNotCurrent)
+	if !errors.Is(err, publish.ErrNotCurrent) || !errors.Is(err, gone) || errors.As(err, new(*publish.MovedError)) {
+		t.Errorf("an attempt that is not current: error %v, want %q", err, publish.ErrNotCurrent)
 	}
-	w.must(late.dir.Close(workspace.Drop))
+	w.must(late.dir.Close(attempts.Drop))
 	if w.head("main") != moved {
 		t.Error("main is not where someone left it")
 	}
@@ -195,8 +198,8 @@ func testAdopts(t *testing.T, w world) {
 	if w.head("main") != later {
 		t.Error("adopting moved the branch")
 	}
-	if a.saw(workspace.EventAdopted) != 1 {
-		t.Errorf("%d adopted events, want 1", a.saw(workspace.EventAdopted))
+	if a.saw(publish.EventAdopted) != 1 {
+		t.Errorf("%d adopted events, want 1", a.saw(publish.EventAdopted))
 	}
 	w.noDebris()
 }
@@ -274,8 +277,8 @@ func testNotCurrent(t *testing.T, w world) {
 	a := w.attempt(w.Store, "one", 0)
 	a.current = func(context.Context) error { return gone }
 	_, err := a.run(t.Context())
-	if !errors.Is(err, workspace.ErrNotCurrent) || !errors.Is(err, gone) {
-		t.Errorf("error %v, want %q around %q", err, workspace.ErrNotCurrent, gone)
+	if !errors.Is(err, publish.ErrNotCurrent) || !errors.Is(err, gone) {
+		t.Errorf("error %v, want %q around %q", err, publish.ErrNotCurrent, gone)
 	}
 	if w.head("main") != w.input {
 		t.Error("it was published all the same")
@@ -323,11 +326,11 @@ func testForeignHook(t *testing.T, w world) {
 	f := &Faulty{Store: policy{w.Store}}
 	a := w.attempt(f, "one", 0)
 	_, err := a.run(t.Context())
-	var hook *workspace.HookError
+	var hook *publish.HookError
 	if !errors.As(err, &hook) || !strings.Contains(hook.Error(), "policy: no csv on main") {
 		t.Errorf("error %v, want the hook's own text", err)
 	}
-	if n := a.saw(workspace.EventMerging); n != 1 {
+	if n := a.saw(publish.EventMerging); n != 1 {
 		t.Errorf("%d merges were sent, want 1: a refusal by another hook is final", n)
 	}
 	if w.head("main") != w.input {
@@ -340,7 +343,7 @@ func testForeignHook(t *testing.T, w world) {
 func testNoBranch(t *testing.T, w world) {
 	f := &unbranched{Store: w.Store}
 	_, err := w.attempt(f, "one", 0).run(t.Context())
-	var hook *workspace.HookError
+	var hook *publish.HookError
 	if !errors.As(err, &hook) || !strings.Contains(hook.Error(), "policy: no branches") || f.asked != 1 {
 		t.Errorf("error %v after %d tries, want the hook's own text after one", err, f.asked)
 	}
@@ -349,7 +352,7 @@ func testNoBranch(t *testing.T, w world) {
 
 // unbranched is a store with a hook of the repository's owner on new staging branches.
 type unbranched struct {
-	workspace.Store
+	storage.Store
 	asked int
 }
 
@@ -358,15 +361,15 @@ func (u *unbranched) CreateBranch(ctx context.Context, repo, branch, commit stri
 		return u.Store.CreateBranch(ctx, repo, branch, commit)
 	}
 	u.asked++
-	return &workspace.RefusedError{Hook: "policy: no branches"}
+	return &storage.RefusedError{Hook: "policy: no branches"}
 }
 
 // policy is a store with a hook of the repository's owner on main.
-type policy struct{ workspace.Store }
+type policy struct{ storage.Store }
 
-func (p policy) Merge(ctx context.Context, repo string, m workspace.Merge) (string, error) {
+func (p policy) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	if m.Target == "main" {
-		return "", &workspace.RefusedError{Hook: "policy: no csv on main"}
+		return "", &storage.RefusedError{Hook: "policy: no csv on main"}
 	}
 	return p.Store.Merge(ctx, repo, m)
 }
@@ -374,7 +377,7 @@ func (p policy) Merge(ctx context.Context, repo string, m workspace.Merge) (stri
 func testDirtyTarget(t *testing.T, w world) {
 	w.put("main", "left behind", "x")
 	_, err := w.attempt(w.Store, "one", 0).run(t.Context())
-	var dirty *workspace.DirtyError
+	var dirty *publish.DirtyError
 	if !errors.As(err, &dirty) || dirty.Path != "left behind" {
 		t.Errorf("error %v, want one that names what is uncommitted", err)
 	}
@@ -403,18 +406,18 @@ func testProtectedTarget(t *testing.T, w world) {
 
 func testHookPutBack(t *testing.T, w world) {
 	for what, change := range map[string]func(world){
-		"edited":  func(w world) { w.put("main", workspace.FencePath, "name: nothing\non:\n  pre-merge:\nhooks: []\n") },
-		"longer":  func(w world) { w.put("main", workspace.FencePath, workspace.FenceFile+"# and more\n") },
-		"removed": func(w world) { w.must(w.Store.Remove(t.Context(), w.name, "main", []string{workspace.FencePath})) },
+		"edited":  func(w world) { w.put("main", publish.FencePath, "name: nothing\non:\n  pre-merge:\nhooks: []\n") },
+		"longer":  func(w world) { w.put("main", publish.FencePath, publish.FenceFile+"# and more\n") },
+		"removed": func(w world) { w.must(w.Store.Remove(t.Context(), w.name, "main", []string{publish.FencePath})) },
 	} {
 		w := newWorld(t, w.Subject)
-		_, err := workspace.InstallFence(t.Context(), w.Store, w.name, "main")
+		_, err := publish.InstallFence(t.Context(), w.Store, w.name, "main")
 		w.must(err)
 		change(w)
 		w.input = w.commit("main", nil).ID
 		done, err := w.attempt(w.Store, "one", 0).run(t.Context())
 		w.must(err)
-		if got := w.read(done.Commit, workspace.FencePath); got != workspace.FenceFile {
+		if got := w.read(done.Commit, publish.FencePath); got != publish.FenceFile {
 			t.Errorf("%s: the hook at the publication = %.60q…, want ours", what, got)
 		}
 	}
@@ -422,28 +425,28 @@ func testHookPutBack(t *testing.T, w world) {
 
 func testFenceByHand(t *testing.T, w world) {
 	ctx := t.Context()
-	status := func(want workspace.FenceState) {
+	status := func(want publish.FenceState) {
 		t.Helper()
-		got, err := workspace.FenceStatus(ctx, w.Store, w.name, "main")
+		got, err := publish.FenceStatus(ctx, w.Store, w.name, "main")
 		if err != nil || got != want {
 			t.Errorf("FenceStatus = %q, %v, want %q", got, err, want)
 		}
 	}
-	status(workspace.FenceAbsent)
-	at, err := workspace.InstallFence(ctx, w.Store, w.name, "main")
+	status(publish.FenceAbsent)
+	at, err := publish.InstallFence(ctx, w.Store, w.name, "main")
 	w.must(err)
-	status(workspace.FenceInstalled)
-	again, err := workspace.InstallFence(ctx, w.Store, w.name, "main")
+	status(publish.FenceInstalled)
+	again, err := publish.InstallFence(ctx, w.Store, w.name, "main")
 	w.must(err)
 	if again != at || w.head("main") != at {
 		t.Errorf("installed twice: %.8s, then %.8s, want one commit", at, again)
 	}
-	_, err = workspace.RemoveFence(ctx, w.Store, w.name, "main")
+	_, err = publish.RemoveFence(ctx, w.Store, w.name, "main")
 	w.must(err)
-	status(workspace.FenceAbsent)
-	w.put("main", workspace.FencePath, "edited")
+	status(publish.FenceAbsent)
+	w.put("main", publish.FencePath, "edited")
 	w.commit("main", nil)
-	status(workspace.FenceDiffers)
+	status(publish.FenceDiffers)
 	w.sameFiles(w.head("main"), seedFiles)
 	w.noDebris()
 }

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"testing"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // Link is a store on the far side of a connection that breaks as planned.
 type Link interface {
-	workspace.Store
+	storage.Store
 	Calls() []string // the names of all calls so far
 	Release()        // does the late calls
 	Crashed() bool   // the near side's process is dead
@@ -31,7 +31,7 @@ func TestLink(t *testing.T, s Subject, open func(t *testing.T, plan func(n int, 
 // faultCases are those of TestPublication, on the store itself: there the
 // process can die as well, and the connection can stay broken.
 func faultCases() []publicationCase {
-	open := func(_ *testing.T, s workspace.Store, plan func(int, string) Fault) Link {
+	open := func(_ *testing.T, s storage.Store, plan func(int, string) Fault) Link {
 		return &Faulty{Store: s, Plan: plan}
 	}
 	var cases []publicationCase

@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"perago/workspace"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // doubtCases are about what must be looked at again, and what must be looked at
@@ -46,8 +47,8 @@ func testFindsItsOwn(t *testing.T, w world) {
 	done, err := a.run(t.Context())
 	w.must(err)
 	w.onePublication(outcome{done, nil})
-	if done.Adopted || done.Result != nil || a.saw(workspace.EventMerging) != 1 {
-		t.Errorf("Published = %+v after %d merges, want its own, after one", done, a.saw(workspace.EventMerging))
+	if done.Adopted || done.Result != nil || a.saw(publish.EventMerging) != 1 {
+		t.Errorf("Published = %+v after %d merges, want its own, after one", done, a.saw(publish.EventMerging))
 	}
 }
 
@@ -62,8 +63,8 @@ func testCurrentAgain(t *testing.T, w world) {
 		return nil
 	}
 	_, err := a.run(t.Context())
-	if !errors.Is(err, workspace.ErrNotCurrent) || !errors.Is(err, gone) {
-		t.Errorf("error %v, want %q", err, workspace.ErrNotCurrent)
+	if !errors.Is(err, publish.ErrNotCurrent) || !errors.Is(err, gone) {
+		t.Errorf("error %v, want %q", err, publish.ErrNotCurrent)
 	}
 	if w.head("main") != w.input {
 		t.Error("it was published all the same")
@@ -89,14 +90,14 @@ func testSucceeded(t *testing.T, w world) {
 		return nil
 	}
 	_, err := a.run(t.Context())
-	if !errors.Is(err, workspace.ErrNotCurrent) {
-		t.Errorf("error %v, want %q", err, workspace.ErrNotCurrent)
+	if !errors.Is(err, publish.ErrNotCurrent) {
+		t.Errorf("error %v, want %q", err, publish.ErrNotCurrent)
 	}
 }
 
 func testClientLook(t *testing.T, w world) {
 	a := w.attempt(w.Store, "one", 0)
-	a.pub.Level = workspace.FenceClient
+	a.pub.Level = publish.FenceClient
 	theirs := ""
 	a.current = func(context.Context) error {
 		if theirs == "" {
@@ -128,10 +129,10 @@ func testStagedElsewhere(t *testing.T, w world) {
 
 func testHookChanged(t *testing.T, w world) {
 	a := w.attempt(meddled{Store: w.Store, commit: func(branch string) {
-		w.put(branch, workspace.FencePath, workspace.FenceFile+"# edited\n")
+		w.put(branch, publish.FencePath, publish.FenceFile+"# edited\n")
 	}}, "one", 0)
 	_, err := a.run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), workspace.FencePath) {
+	if err == nil || !strings.Contains(err.Error(), publish.FencePath) {
 		t.Errorf("error %v, want that the hook differs", err)
 	}
 	if w.head("main") != w.input {
@@ -142,11 +143,11 @@ func testHookChanged(t *testing.T, w world) {
 // meddled is a store on which someone does something to a staging branch before
 // it is committed.
 type meddled struct {
-	workspace.Store
+	storage.Store
 	commit func(branch string)
 }
 
-func (m meddled) CommitBranch(ctx context.Context, repo, branch, message string, metadata map[string]string) (workspace.Commit, error) {
+func (m meddled) CommitBranch(ctx context.Context, repo, branch, message string, metadata map[string]string) (storage.Commit, error) {
 	if !strings.HasPrefix(branch, "perago-selftest-") {
 		m.commit(branch)
 	}
@@ -182,7 +183,7 @@ func testDoubtfulBranch(t *testing.T, w world) {
 		return None
 	}}
 	a := w.attempt(f, "one", 0)
-	a.pub.Level = workspace.FenceClient // no self-test, which makes branches too
+	a.pub.Level = publish.FenceClient // no self-test, which makes branches too
 	done, err := a.run(t.Context())
 	w.must(err)
 	w.onePublication(outcome{done, nil})

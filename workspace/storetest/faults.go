@@ -8,7 +8,7 @@ import (
 	"slices"
 	"sync"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // Fault is what becomes of one call.
@@ -38,7 +38,7 @@ var (
 
 // Faulty is a store some of whose calls go wrong. It is safe for concurrent use.
 type Faulty struct {
-	Store workspace.Store
+	Store storage.Store
 	// Plan says what becomes of call n, counted from 0. It is called before the
 	// call is done, without a lock, and may take its time or change the world.
 	Plan func(n int, name string) Fault
@@ -53,7 +53,7 @@ type Faulty struct {
 	dead  bool
 }
 
-var _ workspace.Store = (*Faulty)(nil)
+var _ storage.Store = (*Faulty)(nil)
 
 // Calls are the names of all calls so far.
 func (f *Faulty) Calls() []string {
@@ -168,7 +168,7 @@ func walk[T any](ctx context.Context, f *Faulty, name string, seq iter.Seq2[T, e
 	}
 }
 
-func (f *Faulty) List(ctx context.Context, repo, commit, prefix string) iter.Seq2[workspace.Object, error] {
+func (f *Faulty) List(ctx context.Context, repo, commit, prefix string) iter.Seq2[storage.Object, error] {
 	return walk(ctx, f, "List", f.Store.List(ctx, repo, commit, prefix))
 }
 
@@ -176,8 +176,8 @@ func (f *Faulty) Open(ctx context.Context, repo, commit, path string) (io.ReadCl
 	return ask(ctx, f, "Open", func(ctx context.Context) (io.ReadCloser, error) { return f.Store.Open(ctx, repo, commit, path) })
 }
 
-func (f *Faulty) Put(ctx context.Context, repo, branch, path string, body workspace.Content) (workspace.Object, error) {
-	return ask(ctx, f, "Put", func(ctx context.Context) (workspace.Object, error) {
+func (f *Faulty) Put(ctx context.Context, repo, branch, path string, body storage.Content) (storage.Object, error) {
+	return ask(ctx, f, "Put", func(ctx context.Context) (storage.Object, error) {
 		return f.Store.Put(ctx, repo, branch, path, body)
 	})
 }
@@ -186,7 +186,7 @@ func (f *Faulty) Remove(ctx context.Context, repo, branch string, paths []string
 	return f.do(ctx, "Remove", func(ctx context.Context) error { return f.Store.Remove(ctx, repo, branch, paths) })
 }
 
-func (f *Faulty) Copy(ctx context.Context, repo, branch string, c workspace.CopyRequest) error {
+func (f *Faulty) Copy(ctx context.Context, repo, branch string, c storage.CopyRequest) error {
 	return f.do(ctx, "Copy", func(ctx context.Context) error { return f.Store.Copy(ctx, repo, branch, c) })
 }
 
@@ -210,12 +210,12 @@ func (f *Faulty) Head(ctx context.Context, repo, branch string) (string, error) 
 	return ask(ctx, f, "Head", func(ctx context.Context) (string, error) { return f.Store.Head(ctx, repo, branch) })
 }
 
-func (f *Faulty) Lookup(ctx context.Context, repo, commit string) (workspace.Commit, error) {
-	return ask(ctx, f, "Lookup", func(ctx context.Context) (workspace.Commit, error) { return f.Store.Lookup(ctx, repo, commit) })
+func (f *Faulty) Lookup(ctx context.Context, repo, commit string) (storage.Commit, error) {
+	return ask(ctx, f, "Lookup", func(ctx context.Context) (storage.Commit, error) { return f.Store.Lookup(ctx, repo, commit) })
 }
 
 // FirstParents gives at most 100 commits, which is more than any case makes.
-func (f *Faulty) FirstParents(ctx context.Context, repo, commit string) iter.Seq2[workspace.Commit, error] {
+func (f *Faulty) FirstParents(ctx context.Context, repo, commit string) iter.Seq2[storage.Commit, error] {
 	return walk(ctx, f, "FirstParents", first(100, f.Store.FirstParents(ctx, repo, commit)))
 }
 
@@ -223,13 +223,13 @@ func (f *Faulty) Uncommitted(ctx context.Context, repo, branch string, max int) 
 	return ask(ctx, f, "Uncommitted", func(ctx context.Context) ([]string, error) { return f.Store.Uncommitted(ctx, repo, branch, max) })
 }
 
-func (f *Faulty) CommitBranch(ctx context.Context, repo, branch, message string, metadata map[string]string) (workspace.Commit, error) {
-	return ask(ctx, f, "CommitBranch", func(ctx context.Context) (workspace.Commit, error) {
+func (f *Faulty) CommitBranch(ctx context.Context, repo, branch, message string, metadata map[string]string) (storage.Commit, error) {
+	return ask(ctx, f, "CommitBranch", func(ctx context.Context) (storage.Commit, error) {
 		return f.Store.CommitBranch(ctx, repo, branch, message, metadata)
 	})
 }
 
-func (f *Faulty) Merge(ctx context.Context, repo string, m workspace.Merge) (string, error) {
+func (f *Faulty) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	return ask(ctx, f, "Merge", func(ctx context.Context) (string, error) { return f.Store.Merge(ctx, repo, m) })
 }
 

@@ -8,7 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"perago/workspace"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 func testFirstParents(t *testing.T, r repo) {
@@ -33,7 +34,7 @@ func testFirstParents(t *testing.T, r repo) {
 		t.Errorf("first parents = %d commits, want the %d merges and the first commit, newest first", len(got), len(want))
 	}
 	for _, err := range r.Store.FirstParents(t.Context(), r.name, noCommit) {
-		r.wants("first parents of no commit", err, workspace.ErrUnknownCommit)
+		r.wants("first parents of no commit", err, storage.ErrUnknownCommit)
 	}
 }
 
@@ -76,24 +77,24 @@ func testMergeErrors(t *testing.T, r repo) {
 	a := r.seed("main", map[string]string{"f": "0"})
 	r.branch("s", a.ID)
 	_, err := r.merge("s", "main", nil)
-	r.wants("merge of what has no changes", err, workspace.ErrNoChanges)
+	r.wants("merge of what has no changes", err, storage.ErrNoChanges)
 	r.seed("s", map[string]string{"f": "1"})
 	_, err = r.merge("s", "main", nil)
 	r.must(err)
 	_, err = r.merge("s", "main", nil)
-	r.wants("merge once more", err, workspace.ErrNoChanges)
+	r.wants("merge once more", err, storage.ErrNoChanges)
 	r.branch("t", a.ID)
 	r.seed("t", map[string]string{"f": "2"})
 	before := r.head("main")
 	_, err = r.merge("t", "main", nil)
-	r.wants("merge of another change of the same file", err, workspace.ErrConflict)
+	r.wants("merge of another change of the same file", err, storage.ErrConflict)
 	_, err = r.merge("nope", "main", nil)
-	r.wants("merge of no branch", err, workspace.ErrUnknownBranch)
+	r.wants("merge of no branch", err, storage.ErrUnknownBranch)
 	_, err = r.merge("s", "nope", nil)
-	r.wants("merge into no branch", err, workspace.ErrUnknownBranch)
-	_, err = r.Store.Merge(t.Context(), "no-such-repo", workspace.Merge{Source: "s", Target: "main", Message: "m"})
-	r.wants("merge in no repository", err, workspace.ErrUnknownRepository)
-	if _, err := r.Store.Merge(testCancelled(t.Context()), r.name, workspace.Merge{Source: "t", Target: "main", Message: "m"}); err == nil {
+	r.wants("merge into no branch", err, storage.ErrUnknownBranch)
+	_, err = r.Store.Merge(t.Context(), "no-such-repo", storage.Merge{Source: "s", Target: "main", Message: "m"})
+	r.wants("merge in no repository", err, storage.ErrUnknownRepository)
+	if _, err := r.Store.Merge(testCancelled(t.Context()), r.name, storage.Merge{Source: "t", Target: "main", Message: "m"}); err == nil {
 		t.Error("a merge with a cancelled context succeeded")
 	}
 	if r.head("main") != before {
@@ -107,7 +108,7 @@ func testDirty(t *testing.T, r repo) {
 	r.seed("s", map[string]string{"f": "1"})
 	r.put("main", "left behind", "x")
 	_, err := r.merge("s", "main", nil)
-	r.wants("merge into a dirty branch", err, workspace.ErrDirty)
+	r.wants("merge into a dirty branch", err, storage.ErrDirty)
 	paths, err := r.Store.Uncommitted(t.Context(), r.name, "main", 5)
 	r.must(err)
 	if want := []string{"left behind"}; !slices.Equal(paths, want) {
@@ -120,18 +121,18 @@ func testDirty(t *testing.T, r repo) {
 }
 
 // fenced stages one file and the hook on a branch of its own, made from a commit.
-func (r repo) fenced(branch, commit, path string) workspace.Commit {
+func (r repo) fenced(branch, commit, path string) storage.Commit {
 	r.t.Helper()
 	r.branch(branch, commit)
-	return r.seed(branch, map[string]string{path: branch, workspace.FencePath: workspace.FenceFile})
+	return r.seed(branch, map[string]string{path: branch, publish.FencePath: publish.FenceFile})
 }
 
 // refusedByFence ends the test unless err is the hook's, with its mark.
 func (r repo) refusedByFence(op string, err error) {
 	r.t.Helper()
-	var refused *workspace.RefusedError
-	if !errors.As(err, &refused) || !errors.Is(err, workspace.ErrRefused) || !strings.Contains(refused.Hook, workspace.FenceMark) {
-		r.t.Errorf("%s: error %v, want a refusal with the mark %s", op, err, workspace.FenceMark)
+	var refused *storage.RefusedError
+	if !errors.As(err, &refused) || !errors.Is(err, storage.ErrRefused) || !strings.Contains(refused.Hook, publish.FenceMark) {
+		r.t.Errorf("%s: error %v, want a refusal with the mark %s", op, err, publish.FenceMark)
 	}
 }
 
@@ -164,7 +165,7 @@ func testFenceSource(t *testing.T, r repo) {
 	withHook := r.head("main")
 	// The target has the hook, the source has not: nothing refuses.
 	r.branch("bare", withHook)
-	r.must(r.Store.Remove(t.Context(), r.name, "bare", []string{workspace.FencePath}))
+	r.must(r.Store.Remove(t.Context(), r.name, "bare", []string{publish.FencePath}))
 	r.seed("bare", map[string]string{"h": "1"})
 	if _, err := r.merge("bare", "main", map[string]string{"perago.expect": noCommit}); err != nil {
 		t.Errorf("merge of a source without the hook: %v; it is read from the source", err)
@@ -177,14 +178,14 @@ func testProtected(t *testing.T, r repo) {
 	c := r.fenced("s", a.ID, "g")
 	r.Protect(t, r.name, "main")
 	_, err := r.Store.Put(ctx, r.name, "main", "x", content("x"))
-	r.wants("put on a protected branch", err, workspace.ErrProtected)
-	r.wants("remove on a protected branch", r.Store.Remove(ctx, r.name, "main", []string{"f"}), workspace.ErrProtected)
+	r.wants("put on a protected branch", err, storage.ErrProtected)
+	r.wants("remove on a protected branch", r.Store.Remove(ctx, r.name, "main", []string{"f"}), storage.ErrProtected)
 	_, err = r.merge("s", "main", map[string]string{"perago.expect": a.ID, "perago.commit": c.ID})
 	r.must(err)
 	r.fenced("late", a.ID, "h")
 	_, err = r.merge("late", "main", map[string]string{"perago.expect": a.ID})
 	r.refusedByFence("merge onto a protected head that moved", err)
-	if err := r.Store.DeleteBranch(ctx, r.name, "main"); !errors.Is(err, workspace.ErrProtected) {
-		t.Errorf("delete the protected branch: error %v, want %q", err, workspace.ErrProtected)
+	if err := r.Store.DeleteBranch(ctx, r.name, "main"); !errors.Is(err, storage.ErrProtected) {
+		t.Errorf("delete the protected branch: error %v, want %q", err, storage.ErrProtected)
 	}
 }

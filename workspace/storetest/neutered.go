@@ -5,14 +5,15 @@ import (
 	"io"
 	"strings"
 
-	"perago/workspace"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // Neutered is a store on which the fence looks installed and does nothing: the
 // hook that reaches the server has its comparison taken out, while the publisher
 // reads back what it wrote and sees its self-test pass. It is the control: a
 // test of the protocol that shows no violation on it proves nothing.
-type Neutered struct{ workspace.Store }
+type Neutered struct{ storage.Store }
 
 // neuter is what is taken out of the hook.
 var neuter = strings.NewReplacer(
@@ -21,9 +22,9 @@ var neuter = strings.NewReplacer(
 )
 
 // Put uploads the hook without its comparison.
-func (n Neutered) Put(ctx context.Context, repo, branch, path string, body workspace.Content) (workspace.Object, error) {
-	if path == workspace.FencePath {
-		body = content(neuter.Replace(workspace.FenceFile))
+func (n Neutered) Put(ctx context.Context, repo, branch, path string, body storage.Content) (storage.Object, error) {
+	if path == publish.FencePath {
+		body = content(neuter.Replace(publish.FenceFile))
 	}
 	return n.Store.Put(ctx, repo, branch, path, body)
 }
@@ -31,17 +32,17 @@ func (n Neutered) Put(ctx context.Context, repo, branch, path string, body works
 // Open gives the hook as the publisher wants it, wherever there is one.
 func (n Neutered) Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error) {
 	r, err := n.Store.Open(ctx, repo, commit, path)
-	if err == nil && path == workspace.FencePath {
+	if err == nil && path == publish.FencePath {
 		err = r.Close()
-		r = io.NopCloser(strings.NewReader(workspace.FenceFile))
+		r = io.NopCloser(strings.NewReader(publish.FenceFile))
 	}
 	return r, err
 }
 
 // Merge refuses in the self-test alone.
-func (n Neutered) Merge(ctx context.Context, repo string, m workspace.Merge) (string, error) {
+func (n Neutered) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	if strings.HasPrefix(m.Target, "perago-selftest-") {
-		return "", &workspace.RefusedError{Hook: workspace.FenceMark + ": as if"}
+		return "", &storage.RefusedError{Hook: publish.FenceMark + ": as if"}
 	}
 	return n.Store.Merge(ctx, repo, m)
 }

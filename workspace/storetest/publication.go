@@ -15,6 +15,9 @@ import (
 	"testing"
 
 	"perago/workspace"
+	"perago/workspace/attempts"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // world is one case of the publication suite: a repository whose branch main is
@@ -22,7 +25,7 @@ import (
 type world struct {
 	repo
 	input string // A
-	root  *workspace.Root
+	root  *attempts.Root
 	dir   string // of the root
 }
 
@@ -37,7 +40,7 @@ func newWorld(t *testing.T, s Subject) world {
 	w := world{repo: repo{Subject: s, t: t, name: s.NewRepository(t)}, dir: t.TempDir()}
 	w.input = w.seed("main", seedFiles).ID
 	var err error
-	w.root, err = workspace.OpenRoot(w.dir, nil)
+	w.root, err = attempts.OpenRoot(w.dir, nil)
 	w.must(err)
 	t.Cleanup(func() { w.root.Close() })
 	return w
@@ -46,31 +49,31 @@ func newWorld(t *testing.T, s Subject) world {
 // attempt is one try of one task.
 type attempt struct {
 	world
-	task   workspace.TaskKey
+	task   attempts.TaskKey
 	result string
-	pub    *workspace.Publisher
-	dir    *workspace.AttemptDir
+	pub    *publish.Publisher
+	dir    *attempts.Dir
 	over   *workspace.Overlay
 	// current is step 4; nil: always.
-	current workspace.Fence
+	current publish.Fence
 
 	mu     sync.Mutex
-	events []workspace.Event
+	events []publish.Event
 }
 
 // attempt makes the try number retry of the task that id names. Its publisher
 // is new: it has not tested the fence yet.
-func (w world) attempt(store workspace.Store, id string, retry int) *attempt {
+func (w world) attempt(store storage.Store, id string, retry int) *attempt {
 	w.t.Helper()
-	a := &attempt{world: w, result: fmt.Sprintf(`{"from": %q}`, id), task: workspace.TaskKey{
+	a := &attempt{world: w, result: fmt.Sprintf(`{"from": %q}`, id), task: attempts.TaskKey{
 		Name: "suite", WorkflowID: "wf-" + id, Reference: "ref", TaskID: fmt.Sprintf("%s-%d", id, retry), Retry: retry}}
-	a.pub = &workspace.Publisher{Store: store, Concurrency: 1, Events: func(e workspace.Event) {
+	a.pub = &publish.Publisher{Store: store, Concurrency: 1, Events: func(e publish.Event) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.events = append(a.events, e)
 	}}
 	var err error
-	a.dir, err = w.root.NewAttempt(workspace.AttemptRecord{Task: a.task})
+	a.dir, err = w.root.NewAttempt(attempts.Record{Task: a.task})
 	w.must(err)
 	a.over = workspace.NewOverlay(store, a.ref(), workspace.OverlayOptions{Dir: a.dir.Files()})
 	return a
@@ -80,8 +83,8 @@ func (w world) ref() workspace.Ref {
 	return workspace.Ref{Repository: w.name, Branch: "main", Commit: w.input}
 }
 
-func (a *attempt) publication() workspace.Publication {
-	return workspace.Publication{Ref: a.ref(), Task: a.task, Overlay: a.over, Dir: a.dir,
+func (a *attempt) publication() publish.Publication {
+	return publish.Publication{Ref: a.ref(), Task: a.task, Overlay: a.over, Dir: a.dir,
 		Result: json.RawMessage(a.result), Current: a.current}
 }
 
@@ -114,33 +117,33 @@ func (a *attempt) body(ctx context.Context) error {
 
 // run is the whole attempt, as the engine runs it. Its folder is closed unless
 // the process died.
-func (a *attempt) run(ctx context.Context) (workspace.Published, error) {
+func (a *attempt) run(ctx context.Context) (publish.Published, error) {
 	done, err := a.steps(ctx)
 	f, ok := a.pub.Store.(Link)
 	if !ok || !f.Crashed() {
-		err = errors.Join(err, a.over.Close(), a.dir.Close(workspace.Drop))
+		err = errors.Join(err, a.over.Close(), a.dir.Close(attempts.Drop))
 	}
 	return done, err
 }
 
-func (a *attempt) steps(ctx context.Context) (workspace.Published, error) {
+func (a *attempt) steps(ctx context.Context) (publish.Published, error) {
 	before := a.publication()
 	before.Result = nil
 	earlier, err := a.pub.Prepare(ctx, before)
 	if err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
 	if earlier != nil {
 		return *earlier, nil
 	}
 	if err := a.body(ctx); err != nil {
-		return workspace.Published{}, err
+		return publish.Published{}, err
 	}
 	return a.pub.Publish(ctx, a.publication())
 }
 
 // saw counts the events of one kind.
-func (a *attempt) saw(kind workspace.EventKind) (n int) {
+func (a *attempt) saw(kind publish.EventKind) (n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, e := range a.events {
@@ -163,10 +166,10 @@ func (w world) sweep() {
 	w.t.Helper()
 	copied := w.t.TempDir()
 	w.must(os.CopyFS(copied, os.DirFS(w.dir)))
-	root, err := workspace.OpenRoot(copied, nil)
+	root, err := attempts.OpenRoot(copied, nil)
 	w.must(err)
 	defer root.Close()
-	swept, err := root.Sweep(w.t.Context(), workspace.SweepOptions{DropBranch: w.Store.DeleteBranch})
+	swept, err := root.Sweep(w.t.Context(), attempts.SweepOptions{DropBranch: w.Store.DeleteBranch})
 	w.must(errors.Join(err, swept.Err))
 	left, err := os.ReadDir(filepath.Join(copied, "attempts"))
 	w.must(err)
@@ -177,9 +180,9 @@ func (w world) sweep() {
 
 // history is what anyone sees of main: its first parents, newest first, down to
 // the input commit, which must be among them.
-func (w world) history() []workspace.Commit {
+func (w world) history() []storage.Commit {
 	w.t.Helper()
-	var commits []workspace.Commit
+	var commits []storage.Commit
 	for c, err := range w.Store.FirstParents(w.t.Context(), w.name, w.head("main")) {
 		w.must(err)
 		if c.ID == w.input {
@@ -192,7 +195,7 @@ func (w world) history() []workspace.Commit {
 }
 
 // publications are the commits of tasks in a history.
-func publications(history []workspace.Commit) (ours []workspace.Commit) {
+func publications(history []storage.Commit) (ours []storage.Commit) {
 	for _, c := range history {
 		if c.Metadata["perago.task"] != "" {
 			ours = append(ours, c)
@@ -212,7 +215,7 @@ func (w world) noDebris() {
 
 // onePublication checks the outcome of one task: one commit on main, on its
 // input, with all of its files, and every attempt that succeeded names it.
-func (w world) onePublication(outcomes ...outcome) workspace.Commit {
+func (w world) onePublication(outcomes ...outcome) storage.Commit {
 	w.t.Helper()
 	ours := publications(w.history())
 	if len(ours) != 1 {
@@ -233,11 +236,11 @@ func (w world) onePublication(outcomes ...outcome) workspace.Commit {
 
 // outcome is what an attempt reports.
 type outcome struct {
-	done workspace.Published
+	done publish.Published
 	err  error
 }
 
-func outcomeOf(done workspace.Published, err error) outcome { return outcome{done, err} }
+func outcomeOf(done publish.Published, err error) outcome { return outcome{done, err} }
 
 // sameResult checks that an adopted publication comes with its result.
 func (w world) sameResult(got json.RawMessage, want string) {
@@ -248,7 +251,7 @@ func (w world) sameResult(got json.RawMessage, want string) {
 }
 
 // metadataKeys are those of perago on a commit, sorted.
-func metadataKeys(c workspace.Commit) []string {
+func metadataKeys(c storage.Commit) []string {
 	var keys []string
 	for key := range maps.Keys(c.Metadata) {
 		if strings.HasPrefix(key, "perago.") {

@@ -6,7 +6,9 @@ import (
 	"sync"
 	"testing"
 
-	"perago/workspace"
+	"perago/workspace/attempts"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 )
 
 // testRevokes lets an attempt's merge be on its way at the server while its
@@ -44,7 +46,7 @@ func testRevokes(t *testing.T, w world) {
 			w.must(err)
 			earlier = &done
 		}
-		w.must(retry.dir.Close(workspace.Drop))
+		w.must(retry.dir.Close(attempts.Drop))
 		f.Release()
 		w.onePublication(outcome{*earlier, nil})
 		w.sweep()
@@ -79,14 +81,14 @@ func testZombie(t *testing.T, w world) {
 
 // raced runs one attempt while someone commits between its last look at the
 // branch and its merge.
-func raced(w world, store workspace.Store, level workspace.FenceLevel) (*attempt, string, outcome) {
+func raced(w world, store storage.Store, level publish.FenceLevel) (*attempt, string, outcome) {
 	w.t.Helper()
 	var theirs string
 	f := &Faulty{Store: store}
 	a := w.attempt(f, "one", 0)
 	a.pub.Level = level
 	f.Plan = func(_ int, name string) Fault {
-		if name == "Merge" && a.saw(workspace.EventMerging) == 1 && theirs == "" {
+		if name == "Merge" && a.saw(publish.EventMerging) == 1 && theirs == "" {
 			theirs = w.foreign("theirs")
 		}
 		return None
@@ -95,10 +97,10 @@ func raced(w world, store workspace.Store, level workspace.FenceLevel) (*attempt
 }
 
 func testClientRace(t *testing.T, w world) {
-	a, _, o := raced(w, w.Store, workspace.FenceClient)
+	a, _, o := raced(w, w.Store, publish.FenceClient)
 	w.lostRace(o.err)
-	if a.saw(workspace.EventLost) != 1 {
-		t.Errorf("%d events of a lost race, want 1", a.saw(workspace.EventLost))
+	if a.saw(publish.EventLost) != 1 {
+		t.Errorf("%d events of a lost race, want 1", a.saw(publish.EventLost))
 	}
 	// The next attempt knows it too, and never adopts it.
 	_, err := w.attempt(w.Store, "one", 1).run(t.Context())
@@ -113,7 +115,7 @@ func (w world) lostRace(err error) {
 	w.t.Helper()
 	history := w.history()
 	ours := publications(history)
-	var lost *workspace.LostRaceError
+	var lost *publish.LostRaceError
 	if len(ours) != 1 || !errors.As(err, &lost) {
 		w.t.Fatalf("error %v with %d publications on main, want a lost race and one", err, len(ours))
 	}
@@ -123,13 +125,13 @@ func (w world) lostRace(err error) {
 }
 
 func testControl(t *testing.T, w world) {
-	_, _, fenced := raced(w, w.Store, workspace.FenceAuto)
-	var moved *workspace.MovedError
+	_, _, fenced := raced(w, w.Store, publish.FenceAuto)
+	var moved *publish.MovedError
 	if !errors.As(fenced.err, &moved) || len(publications(w.history())) != 0 {
 		t.Errorf("with the fence: error %v, want that the branch moved, and nothing published", fenced.err)
 	}
 	control := newWorld(t, w.Subject)
-	_, _, o := raced(control, Neutered{w.Store}, workspace.FenceAuto)
+	_, _, o := raced(control, Neutered{w.Store}, publish.FenceAuto)
 	control.lostRace(o.err)
 }
 
@@ -144,7 +146,7 @@ func testManyPublishers(t *testing.T, w world) {
 	all.Wait()
 	winners := 0
 	for i, o := range outcomes {
-		var moved *workspace.MovedError
+		var moved *publish.MovedError
 		switch {
 		case o.err == nil:
 			winners++

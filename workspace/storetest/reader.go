@@ -11,12 +11,12 @@ import (
 	"strings"
 	"testing"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // Place is one commit of a store.
 type Place struct {
-	Store  workspace.Reader
+	Store  storage.Reader
 	Repo   string
 	Commit string
 }
@@ -76,8 +76,8 @@ func TestReader(t *testing.T, put func(*testing.T, Files) Place) {
 			place Place
 			want  error
 		}{
-			"repository": {Place{p.Store, p.Repo + "-none", p.Commit}, workspace.ErrUnknownRepository},
-			"commit":     {Place{p.Store, p.Repo, id}, workspace.ErrUnknownCommit},
+			"repository": {Place{p.Store, p.Repo + "-none", p.Commit}, storage.ErrUnknownRepository},
+			"commit":     {Place{p.Store, p.Repo, id}, storage.ErrUnknownCommit},
 		} {
 			if _, err := listErr(c.place, ""); !errors.Is(err, c.want) {
 				t.Errorf("List of an unknown %s: got %v, want %v", name, err, c.want)
@@ -85,7 +85,7 @@ func TestReader(t *testing.T, put func(*testing.T, Files) Place) {
 			if _, err := c.place.Store.Open(context.Background(), c.place.Repo, c.place.Commit, "a"); !errors.Is(err, c.want) {
 				t.Errorf("Open in an unknown %s: got %v, want %v", name, err, c.want)
 			}
-			if s, ok := c.place.Store.(workspace.Prober); ok {
+			if s, ok := c.place.Store.(storage.Prober); ok {
 				if _, err := s.Probe(context.Background(), c.place.Repo, c.place.Commit, "a"); !errors.Is(err, c.want) {
 					t.Errorf("Probe in an unknown %s: got %v, want %v", name, err, c.want)
 				}
@@ -94,7 +94,7 @@ func TestReader(t *testing.T, put func(*testing.T, Files) Place) {
 	})
 }
 
-func listErr(p Place, prefix string) (objects []workspace.Object, err error) {
+func listErr(p Place, prefix string) (objects []storage.Object, err error) {
 	for o, err := range p.Store.List(context.Background(), p.Repo, p.Commit, prefix) {
 		if err != nil {
 			return objects, err
@@ -104,7 +104,7 @@ func listErr(p Place, prefix string) (objects []workspace.Object, err error) {
 	return objects, nil
 }
 
-func list(t *testing.T, p Place, prefix string) []workspace.Object {
+func list(t *testing.T, p Place, prefix string) []storage.Object {
 	t.Helper()
 	objects, err := listErr(p, prefix)
 	if err != nil {
@@ -114,7 +114,7 @@ func list(t *testing.T, p Place, prefix string) []workspace.Object {
 }
 
 func testList(t *testing.T, p Place, files Files) {
-	_, local := p.Store.(workspace.LocalOpener)
+	_, local := p.Store.(storage.LocalOpener)
 	for _, prefix := range []string{"", "a", "a/", "b", "b/", "b/c", "b/c.", "b/c/", "many/", "many/01", "none", "none/x", "space name/", ".h", "deep/er/and", "plus+&"} {
 		var want []string
 		for _, path := range slices.Sorted(maps.Keys(files)) {
@@ -125,7 +125,7 @@ func testList(t *testing.T, p Place, files Files) {
 		var got []string
 		for _, o := range list(t, p, prefix) {
 			got = append(got, o.Path)
-			if size := int64(len(files[o.Path])); o.Size != size && !(local && o.Size == workspace.NotMeasured) {
+			if size := int64(len(files[o.Path])); o.Size != size && !(local && o.Size == storage.NotMeasured) {
 				t.Errorf("%s has size %d, want %d", o.Path, o.Size, size)
 			}
 			if o.Odd != "" {
@@ -187,7 +187,7 @@ func testOpen(t *testing.T, p Place, files Files) {
 			t.Errorf("Open(%q): got %v, want %v", path, err, fs.ErrNotExist)
 		}
 	}
-	if local, ok := p.Store.(workspace.LocalOpener); ok {
+	if local, ok := p.Store.(storage.LocalOpener); ok {
 		f, err := local.OpenLocal(ctx, p.Repo, p.Commit, "b/c")
 		if err != nil {
 			t.Fatal(err)
@@ -201,7 +201,7 @@ func testOpen(t *testing.T, p Place, files Files) {
 
 // testProbe holds Probe against List, on every path and every folder.
 func testProbe(t *testing.T, p Place, files Files) {
-	prober, ok := p.Store.(workspace.Prober)
+	prober, ok := p.Store.(storage.Prober)
 	if !ok {
 		return // it is optional
 	}

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // repo is a repository of one case, with calls that end the test on an error.
@@ -44,7 +44,7 @@ func (r repo) head(branch string) string {
 	return id
 }
 
-func (r repo) lookup(id string) workspace.Commit {
+func (r repo) lookup(id string) storage.Commit {
 	r.t.Helper()
 	c, err := r.Store.Lookup(r.t.Context(), r.name, id)
 	r.must(err)
@@ -56,7 +56,7 @@ func (r repo) branch(name, commit string) {
 	r.must(r.Store.CreateBranch(r.t.Context(), r.name, name, commit))
 }
 
-func (r repo) put(branch, path, data string) workspace.Object {
+func (r repo) put(branch, path, data string) storage.Object {
 	r.t.Helper()
 	o, err := r.Store.Put(r.t.Context(), r.name, branch, path, content(data))
 	r.must(err)
@@ -64,7 +64,7 @@ func (r repo) put(branch, path, data string) workspace.Object {
 }
 
 // seed commits files onto a branch.
-func (r repo) seed(branch string, files map[string]string) workspace.Commit {
+func (r repo) seed(branch string, files map[string]string) storage.Commit {
 	r.t.Helper()
 	var g errgroup.Group
 	g.SetLimit(16)
@@ -78,7 +78,7 @@ func (r repo) seed(branch string, files map[string]string) workspace.Commit {
 	return r.commit(branch, nil)
 }
 
-func (r repo) commit(branch string, metadata map[string]string) workspace.Commit {
+func (r repo) commit(branch string, metadata map[string]string) storage.Commit {
 	r.t.Helper()
 	c, err := r.Store.CommitBranch(r.t.Context(), r.name, branch, "a commit", metadata)
 	r.must(err)
@@ -86,12 +86,12 @@ func (r repo) commit(branch string, metadata map[string]string) workspace.Commit
 }
 
 // merge merges and returns the merge commit.
-func (r repo) merge(source, target string, metadata map[string]string) (workspace.Commit, error) {
+func (r repo) merge(source, target string, metadata map[string]string) (storage.Commit, error) {
 	r.t.Helper()
-	id, err := r.Store.Merge(r.t.Context(), r.name, workspace.Merge{
+	id, err := r.Store.Merge(r.t.Context(), r.name, storage.Merge{
 		Source: source, Target: target, Message: "a merge", Metadata: metadata})
 	if err != nil {
-		return workspace.Commit{}, err
+		return storage.Commit{}, err
 	}
 	return r.lookup(id), nil
 }
@@ -136,8 +136,8 @@ func (r repo) sameFiles(commit string, want map[string]string) {
 	}
 }
 
-func content(data string) workspace.Content {
-	return workspace.Content{Size: int64(len(data)), Open: func() (io.ReadSeekCloser, error) {
+func content(data string) storage.Content {
+	return storage.Content{Size: int64(len(data)), Open: func() (io.ReadSeekCloser, error) {
 		return seekCloser{bytes.NewReader([]byte(data))}, nil
 	}}
 }

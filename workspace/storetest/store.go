@@ -15,12 +15,12 @@ import (
 	"strings"
 	"testing"
 
-	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 // Subject is a store under test.
 type Subject struct {
-	Store workspace.Store
+	Store storage.Store
 	// NewRepository makes one with the branch main at an empty first commit.
 	NewRepository func(*testing.T) string
 	// Protect makes a branch refuse direct writes; it returns when that holds.
@@ -146,11 +146,11 @@ func testRemoveCopy(t *testing.T, r repo) {
 	ctx := t.Context()
 	a := r.seed("main", map[string]string{"keep": "k", "drop": "d", "from": "f"})
 	r.must(r.Store.Remove(ctx, r.name, "main", []string{"drop", "never was"}))
-	r.must(r.Store.Copy(ctx, r.name, "main", workspace.CopyRequest{Commit: a.ID, From: "from", To: "new/to"}))
+	r.must(r.Store.Copy(ctx, r.name, "main", storage.CopyRequest{Commit: a.ID, From: "from", To: "new/to"}))
 	r.wants("copy of what is not there", r.Store.Copy(ctx, r.name, "main",
-		workspace.CopyRequest{Commit: a.ID, From: "nope", To: "x"}), fs.ErrNotExist)
+		storage.CopyRequest{Commit: a.ID, From: "nope", To: "x"}), fs.ErrNotExist)
 	r.wants("copy of no commit", r.Store.Copy(ctx, r.name, "main",
-		workspace.CopyRequest{Commit: noCommit, From: "from", To: "x"}), workspace.ErrUnknownCommit)
+		storage.CopyRequest{Commit: noCommit, From: "from", To: "x"}), storage.ErrUnknownCommit)
 	r.put("main", "keep", "k2")
 	b := r.commit("main", nil)
 	r.sameFiles(b.ID, map[string]string{"keep": "k2", "from": "f", "new/to": "f"})
@@ -180,17 +180,17 @@ func testUnknown(t *testing.T, r repo) {
 		_, err := r.Store.Put(ctx, repo, branch, "x", content("x"))
 		return err
 	}
-	r.wants("list, no repository", listing("no-such-repo", head), workspace.ErrUnknownRepository)
-	r.wants("list, no commit", listing(r.name, noCommit), workspace.ErrUnknownCommit)
-	r.wants("open, no repository", open("no-such-repo", head), workspace.ErrUnknownRepository)
-	r.wants("open, no commit", open(r.name, noCommit), workspace.ErrUnknownCommit)
+	r.wants("list, no repository", listing("no-such-repo", head), storage.ErrUnknownRepository)
+	r.wants("list, no commit", listing(r.name, noCommit), storage.ErrUnknownCommit)
+	r.wants("open, no repository", open("no-such-repo", head), storage.ErrUnknownRepository)
+	r.wants("open, no commit", open(r.name, noCommit), storage.ErrUnknownCommit)
 	r.wants("open, no object", open(r.name, head), fs.ErrNotExist)
-	r.wants("head, no repository", headOf("no-such-repo", "main"), workspace.ErrUnknownRepository)
-	r.wants("head, no branch", headOf(r.name, "nope"), workspace.ErrUnknownBranch)
-	r.wants("put, no repository", putTo("no-such-repo", "main"), workspace.ErrUnknownRepository)
-	r.wants("put, no branch", putTo(r.name, "nope"), workspace.ErrUnknownBranch)
+	r.wants("head, no repository", headOf("no-such-repo", "main"), storage.ErrUnknownRepository)
+	r.wants("head, no branch", headOf(r.name, "nope"), storage.ErrUnknownBranch)
+	r.wants("put, no repository", putTo("no-such-repo", "main"), storage.ErrUnknownRepository)
+	r.wants("put, no branch", putTo(r.name, "nope"), storage.ErrUnknownBranch)
 	broken := errors.New("the disk is gone")
-	_, err := r.Store.Put(ctx, r.name, "main", "x", workspace.Content{Size: 1, Open: func() (io.ReadSeekCloser, error) { return nil, broken }})
+	_, err := r.Store.Put(ctx, r.name, "main", "x", storage.Content{Size: 1, Open: func() (io.ReadSeekCloser, error) { return nil, broken }})
 	r.wants("put of what cannot be opened", err, broken)
 }
 
@@ -205,10 +205,10 @@ func testLookup(t *testing.T, r repo) {
 	}
 	for _, id := range []string{"main", c.ID[:12], noCommit} {
 		_, err := r.Store.Lookup(t.Context(), r.name, id)
-		r.wants("Lookup("+id+")", err, workspace.ErrUnknownCommit)
+		r.wants("Lookup("+id+")", err, storage.ErrUnknownCommit)
 	}
 	_, err := r.Store.Lookup(t.Context(), "no-such-repo", c.ID)
-	r.wants("Lookup, no repository", err, workspace.ErrUnknownRepository)
+	r.wants("Lookup, no repository", err, storage.ErrUnknownRepository)
 }
 
 func testMetadata(t *testing.T, r repo) {
@@ -229,9 +229,9 @@ func testMetadata(t *testing.T, r repo) {
 func testNoChanges(t *testing.T, r repo) {
 	ctx := t.Context()
 	_, err := r.Store.CommitBranch(ctx, r.name, "main", "m", nil)
-	r.wants("commit of nothing", err, workspace.ErrNoChanges)
+	r.wants("commit of nothing", err, storage.ErrNoChanges)
 	_, err = r.Store.CommitBranch(ctx, r.name, "nope", "m", nil)
-	r.wants("commit of no branch", err, workspace.ErrUnknownBranch)
+	r.wants("commit of no branch", err, storage.ErrUnknownBranch)
 }
 
 func testBranches(t *testing.T, r repo) {
@@ -240,9 +240,9 @@ func testBranches(t *testing.T, r repo) {
 	for _, name := range []string{"p-b", "p-a", "q"} {
 		r.branch(name, head)
 	}
-	r.wants("make it again", r.Store.CreateBranch(ctx, r.name, "q", head), workspace.ErrBranchExists)
-	r.wants("make it of nothing", r.Store.CreateBranch(ctx, r.name, "z", noCommit), workspace.ErrUnknownCommit)
-	r.wants("make it nowhere", r.Store.CreateBranch(ctx, "no-such-repo", "z", head), workspace.ErrUnknownRepository)
+	r.wants("make it again", r.Store.CreateBranch(ctx, r.name, "q", head), storage.ErrBranchExists)
+	r.wants("make it of nothing", r.Store.CreateBranch(ctx, r.name, "z", noCommit), storage.ErrUnknownCommit)
+	r.wants("make it nowhere", r.Store.CreateBranch(ctx, "no-such-repo", "z", head), storage.ErrUnknownRepository)
 	names := func(prefix string) (got []string) {
 		for name, err := range r.Store.Branches(ctx, r.name, prefix) {
 			r.must(err)
@@ -260,8 +260,8 @@ func testBranches(t *testing.T, r repo) {
 	if got, want := names("p-"), []string{"p-b"}; !slices.Equal(got, want) {
 		t.Errorf("branches p-* after a deletion = %q, want %q", got, want)
 	}
-	if err := r.Store.DeleteBranch(ctx, "no-such-repo", "x"); !errors.Is(err, workspace.ErrUnknownRepository) {
-		t.Errorf("delete in no repository: error %v, want %q", err, workspace.ErrUnknownRepository)
+	if err := r.Store.DeleteBranch(ctx, "no-such-repo", "x"); !errors.Is(err, storage.ErrUnknownRepository) {
+		t.Errorf("delete in no repository: error %v, want %q", err, storage.ErrUnknownRepository)
 	}
 	if got, err := r.Store.DefaultBranch(ctx, r.name); err != nil || got != "main" {
 		t.Errorf("DefaultBranch = %q, %v, want main", got, err)

@@ -1,27 +1,20 @@
-package workspace
+package publish
 
 import (
 	"context"
 	"encoding/json"
-)
 
-// TaskKey names one task of one workflow over all its attempts, and the attempt.
-type TaskKey struct {
-	Name       string `json:"name"` // TaskDef name
-	WorkflowID string `json:"workflow_id"`
-	Reference  string `json:"reference"`
-	Iteration  int    `json:"iteration"`
-	TaskID     string `json:"task_id"` // of this attempt
-	Retry      int    `json:"retry"`
-}
+	"perago/workspace"
+	"perago/workspace/attempts"
+)
 
 // Publication is all that publishing one attempt needs to know.
 type Publication struct {
-	Ref      Ref
-	Task     TaskKey
+	Ref      workspace.Ref
+	Task     attempts.TaskKey
 	ReadOnly bool
-	Overlay  *Overlay
-	Dir      *AttemptDir     // records the staging branch before it is made
+	Overlay  *workspace.Overlay
+	Dir      *attempts.Dir   // records the staging branch before it is made
 	Result   json.RawMessage // the checked result of the body; nil in Prepare
 	Current  Fence           // step 4; nil: there is no queue to ask
 }

@@ -1,4 +1,4 @@
-package workspace
+package publish
 
 // The fence: a hook that turns the server's merge into a compare-and-swap. The
 // server runs it inside its own update of the branch, on the commit that it is
@@ -11,6 +11,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+
+	"perago/workspace/attempts"
+	"perago/workspace/storage"
 )
 
 // Names at the root of a repository that are never part of a workspace's view.
@@ -62,7 +65,7 @@ const (
 
 // FenceStatus reads the state at the head of a branch. Publishing does not need
 // the hook installed: each publication brings it along.
-func FenceStatus(ctx context.Context, store Store, repo, branch string) (FenceState, error) {
+func FenceStatus(ctx context.Context, store storage.Store, repo, branch string) (FenceState, error) {
 	head, err := store.Head(ctx, repo, branch)
 	if err != nil {
 		return "", fmt.Errorf("fence of %s/%s: %w", repo, branch, err)
@@ -72,12 +75,12 @@ func FenceStatus(ctx context.Context, store Store, repo, branch string) (FenceSt
 
 // InstallFence brings the hook onto a branch with a commit of its own, and
 // returns that commit; the head when it was there already.
-func InstallFence(ctx context.Context, store Store, repo, branch string) (string, error) {
+func InstallFence(ctx context.Context, store storage.Store, repo, branch string) (string, error) {
 	return changeFence(ctx, store, fenceChange{repo, branch, FenceInstalled, "install the perago fence"})
 }
 
 // RemoveFence takes the hook off a branch. The next publication brings it back.
-func RemoveFence(ctx context.Context, store Store, repo, branch string) (string, error) {
+func RemoveFence(ctx context.Context, store storage.Store, repo, branch string) (string, error) {
 	return changeFence(ctx, store, fenceChange{repo, branch, FenceAbsent, "remove the perago fence"})
 }
 
@@ -90,7 +93,7 @@ type fenceChange struct {
 
 // changeFence stages the change on a branch of its own and merges it: that
 // passes on a protected branch too, and drops nobody's commit.
-func changeFence(ctx context.Context, store Store, c fenceChange) (commit string, err error) {
+func changeFence(ctx context.Context, store storage.Store, c fenceChange) (commit string, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%s on %s/%s: %w", c.message, c.repo, c.branch, err)
@@ -104,7 +107,7 @@ func changeFence(ctx context.Context, store Store, c fenceChange) (commit string
 	if err != nil || state == c.want {
 		return head, err
 	}
-	stage := "perago-fence-" + randomName()
+	stage := "perago-fence-" + attempts.RandomName()
 	if err := store.CreateBranch(ctx, c.repo, stage, head); err != nil {
 		return "", err
 	}
@@ -124,17 +127,17 @@ func changeFence(ctx context.Context, store Store, c fenceChange) (commit string
 	if _, err := store.CommitBranch(ctx, c.repo, stage, c.message, nil); err != nil {
 		return "", err
 	}
-	return store.Merge(ctx, c.repo, Merge{Source: stage, Target: c.branch, Message: c.message})
+	return store.Merge(ctx, c.repo, storage.Merge{Source: stage, Target: c.branch, Message: c.message})
 }
 
 // putFence uploads the hook to a branch.
-func putFence(ctx context.Context, store Store, repo, branch string) error {
+func putFence(ctx context.Context, store storage.Store, repo, branch string) error {
 	_, err := store.Put(ctx, repo, branch, FencePath, stringContent(FenceFile))
 	return err
 }
 
 // fenceAt compares what a commit holds at FencePath, byte for byte.
-func fenceAt(ctx context.Context, store Reader, repo, commit string) (FenceState, error) {
+func fenceAt(ctx context.Context, store storage.Reader, repo, commit string) (FenceState, error) {
 	r, err := store.Open(ctx, repo, commit, FencePath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return FenceAbsent, nil
@@ -155,8 +158,8 @@ func fenceAt(ctx context.Context, store Reader, repo, commit string) (FenceState
 }
 
 // stringContent is a small content for Put.
-func stringContent(s string) Content {
-	return Content{Size: int64(len(s)), Open: func() (io.ReadSeekCloser, error) {
+func stringContent(s string) storage.Content {
+	return storage.Content{Size: int64(len(s)), Open: func() (io.ReadSeekCloser, error) {
 		return nopCloser{bytes.NewReader([]byte(s))}, nil
 	}}
 }

@@ -1,4 +1,4 @@
-package workspace
+package publish
 
 // Advancing the target branch: the merge, what its answer means, and how
 // attempts that came earlier are kept from merging later.
@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"perago/workspace/attempts"
+	"perago/workspace/storage"
 )
 
 // advance merges S into B until the branch shows what became of it.
@@ -69,7 +72,7 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 		}
 		return Published{}, errRepeat
 	}
-	if errors.Is(err, ErrUnknownBranch) && v.seen == unrelated {
+	if errors.Is(err, storage.ErrUnknownBranch) && v.seen == unrelated {
 		// The target is there, so it is S that is not.
 		return Published{}, fmt.Errorf("%w: its staging branch is gone, a later attempt has taken over", ErrNotCurrent)
 	}
@@ -87,13 +90,13 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 
 // merge is the request. It can be sent any number of times: with the fence a
 // late or doubled one is refused, and one that has landed leaves nothing to merge.
-func (s *session) merge() Merge {
-	metadata := s.Task.marks(s.Ref.Commit, s.branch)
+func (s *session) merge() storage.Merge {
+	metadata := marks(s.Task, s.Ref.Commit, s.branch)
 	metadata[keyCommit] = s.staged.ID
 	if s.fenced {
 		metadata[keyExpect] = s.Ref.Commit
 	}
-	return Merge{Source: s.branch, Target: s.Ref.Branch, Message: s.title(), Metadata: metadata}
+	return storage.Merge{Source: s.branch, Target: s.Ref.Branch, Message: s.title(), Metadata: metadata}
 }
 
 // conclude ends the publication. One that fails while a request may still be on
@@ -124,7 +127,7 @@ func (s *session) conclude(ctx context.Context, done Published, err error, sent 
 // revoke makes sure that no earlier attempt of this task can publish any more.
 func (s *session) revoke(ctx context.Context) error {
 	var branches []string
-	for branch, err := range s.Store.Branches(ctx, s.Ref.Repository, s.Task.branches()) {
+	for branch, err := range s.Store.Branches(ctx, s.Ref.Repository, s.Task.BranchPrefix()) {
 		if err != nil {
 			return err
 		}
@@ -149,14 +152,14 @@ func (s *session) barOthers(ctx context.Context, branches []string) error {
 	}
 	pause := pauses()
 	for try := 0; ; try++ {
-		_, err := s.Store.Merge(ctx, s.Ref.Repository, Merge{
-			Source:  "perago-none-" + randomName(),
+		_, err := s.Store.Merge(ctx, s.Ref.Repository, storage.Merge{
+			Source:  "perago-none-" + attempts.RandomName(),
 			Target:  s.Ref.Branch,
 			Message: "perago: renew the token of the branch",
 		})
 		a := readAnswer(err)
 		switch {
-		case errors.Is(err, ErrUnknownBranch):
+		case errors.Is(err, storage.ErrUnknownBranch):
 			return nil
 		case a == merged, a == foreign:
 			return errors.New("the server merged a branch that does not exist")
@@ -171,11 +174,11 @@ func (s *session) barOthers(ctx context.Context, branches []string) error {
 
 // explain turns the answer to a merge into the reason of a failure.
 func (s *session) explain(ctx context.Context, err error) error {
-	var refused *RefusedError
+	var refused *storage.RefusedError
 	switch {
 	case errors.As(err, &refused):
 		return &HookError{Branch: s.Ref.Branch, Hook: refused.Hook}
-	case errors.Is(err, ErrDirty):
+	case errors.Is(err, storage.ErrDirty):
 		dirty := &DirtyError{Branch: s.Ref.Branch}
 		if paths, listErr := s.Store.Uncommitted(ctx, s.Ref.Repository, s.Ref.Branch, 1); listErr == nil && len(paths) > 0 {
 			dirty.Path = paths[0]

@@ -1,4 +1,4 @@
-package workspace
+package paths
 
 import (
 	"strings"
@@ -13,12 +13,12 @@ func TestCheckPath(t *testing.T) {
 		".": `"." segment`, "..": `".." segment`, "a/.": `"." segment`, "a/../b": `".." segment`, "./a": `"." segment`,
 		`a\b`: "backslash", `\`: "backslash", "a\x00": "NUL",
 	} {
-		err := CheckPath(path)
+		err := Check(path)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("CheckPath(%q): got %v, want a word of %q", path, err, want)
 		}
 	}
-	long := CheckPath("/" + strings.Repeat("é\n", 500))
+	long := Check("/" + strings.Repeat("é\n", 500))
 	if text := long.Error(); utf8.RuneCountInString(text) > 250 || strings.Contains(text, "\n") || !strings.Contains(text, "…") {
 		t.Errorf("a long path is shown as %q", text)
 	}
@@ -55,8 +55,8 @@ func FuzzPath(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, p string) {
-		err := CheckPath(p)
-		if newErr := CheckNewName(p); err != nil && newErr == nil {
+		err := Check(p)
+		if newErr := CheckNew(p); err != nil && newErr == nil {
 			t.Errorf("%q may be written and not be read", p)
 		}
 		if err != nil {
@@ -71,12 +71,12 @@ func FuzzPath(f *testing.F) {
 			}
 		}
 		count := 0
-		for a := range ancestors(p) {
-			if count++; !under(p, a) || CheckPath(a) != nil {
+		for a := range Ancestors(p) {
+			if count++; !Under(p, a) || Check(a) != nil {
 				t.Errorf("%q is an ancestor of %q", a, p)
 			}
 		}
-		if count != strings.Count(p, "/") || Join(parent(p), p[len(asPrefix(parent(p))):]) != p {
+		if count != strings.Count(p, "/") || Join(Parent(p), p[len(Prefix(Parent(p))):]) != p {
 			t.Errorf("%q does not come apart", p)
 		}
 	})

@@ -1,4 +1,7 @@
-package workspace
+// Package storage defines what a versioned store can do, in interfaces that
+// each adapter implements as far as its store goes, with the types and errors
+// that they share.
+package storage
 
 import (
 	"context"
@@ -155,17 +158,20 @@ type Store interface {
 	Mover
 }
 
-// Answers of a store that publication decides on.
+// Answers of a store that callers decide on. ErrUnknownRepository and
+// ErrUnknownCommit: a retry would get the same answer.
 var (
-	ErrUnknownBranch = errors.New("no such branch")
-	ErrBranchExists  = errors.New("the branch exists")
-	ErrNoChanges     = errors.New("no changes")
-	ErrRefused       = errors.New("refused by a hook") // 412; *RefusedError has the text
-	ErrConflict      = errors.New("conflict")          // 409
-	ErrDirty         = errors.New("the branch has uncommitted changes")
-	ErrBusy          = errors.New("the server is busy")   // 429, 5xx: it may be repeated
-	ErrUnreachable   = errors.New("no whole answer came") // the error says why
-	ErrProtected     = errors.New("the branch is protected")
+	ErrUnknownRepository = errors.New("no such repository")
+	ErrUnknownCommit     = errors.New("no such commit")
+	ErrUnknownBranch     = errors.New("no such branch")
+	ErrBranchExists      = errors.New("the branch exists")
+	ErrNoChanges         = errors.New("no changes")
+	ErrRefused           = errors.New("refused by a hook") // 412; *RefusedError has the text
+	ErrConflict          = errors.New("conflict")          // 409
+	ErrDirty             = errors.New("the branch has uncommitted changes")
+	ErrBusy              = errors.New("the server is busy")   // 429, 5xx: it may be repeated
+	ErrUnreachable       = errors.New("no whole answer came") // the error says why
+	ErrProtected         = errors.New("the branch is protected")
 )
 
 // RefusedError is a merge that a hook of the repository refused.
@@ -176,3 +182,28 @@ type RefusedError struct {
 func (e *RefusedError) Error() string { return "refused by a hook: " + e.Hook }
 
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+
+// Errors about one name, which come wrapped in *fs.PathError.
+var (
+	ErrIsFolder   = errors.New("is a folder")
+	ErrNotFolder  = errors.New("is a file, not a folder")
+	ErrUnnameable = errors.New("the store holds a name here that the file API cannot give")
+)
+
+// Op says what became of a path.
+type Op string
+
+const (
+	Added    Op = "A"
+	Modified Op = "M"
+	Deleted  Op = "D"
+)
+
+// Staged is one path that the attempt leaves different from the input commit.
+type Staged struct {
+	Path string // in the repository, prefix included
+	Op   Op
+	Size int64                             // bytes; 0 for Deleted
+	Open func() (io.ReadSeekCloser, error) // the new content; nil for Deleted, and when From is set
+	From string                            // not "": the content is that of this unchanged object of the input commit (its path in the repository)
+}

@@ -1,4 +1,4 @@
-package workspace
+package publish
 
 // Staging: what the attempt wrote, as one commit on a branch of its own.
 
@@ -11,6 +11,9 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
+
+	"perago/panics"
+	"perago/workspace/storage"
 )
 
 // repeats bounds how often one request of a publication is sent again.
@@ -41,7 +44,7 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // stage makes S and C. ErrNoChanges: what was written is what the input holds.
-func (s *session) stage(ctx context.Context, changes []Staged) error {
+func (s *session) stage(ctx context.Context, changes []storage.Staged) error {
 	began := time.Now()
 	if err := s.createBranch(ctx); err != nil {
 		return err
@@ -72,7 +75,7 @@ func (s *session) stage(ctx context.Context, changes []Staged) error {
 func (s *session) createBranch(ctx context.Context) error {
 	pause := pauses()
 	for try := 0; ; try++ {
-		branch := s.Task.newBranch()
+		branch := s.Task.NewBranch()
 		if err := record(s.Dir, s.Ref.Repository, branch); err != nil {
 			return err
 		}
@@ -81,11 +84,11 @@ func (s *session) createBranch(ctx context.Context) error {
 			s.branch = branch
 			return nil
 		}
-		var refused *RefusedError
+		var refused *storage.RefusedError
 		if errors.As(err, &refused) {
 			return errors.Join(&HookError{Branch: branch, Hook: refused.Hook}, forget(s.Dir, s.Ref.Repository, branch))
 		}
-		if errors.Is(err, ErrUnknownCommit) || errors.Is(err, ErrUnknownRepository) || errors.Is(err, ErrProtected) {
+		if errors.Is(err, storage.ErrUnknownCommit) || errors.Is(err, storage.ErrUnknownRepository) || errors.Is(err, storage.ErrProtected) {
 			return errors.Join(err, forget(s.Dir, s.Ref.Repository, branch))
 		}
 		s.doubtful = append(s.doubtful, branch)
@@ -99,7 +102,7 @@ func (s *session) createBranch(ctx context.Context) error {
 }
 
 // upload brings all changes to S, in parallel, and counts them.
-func (s *session) upload(ctx context.Context, changes []Staged) (Event, error) {
+func (s *session) upload(ctx context.Context, changes []storage.Staged) (Event, error) {
 	limit := s.Concurrency
 	if limit < 1 {
 		limit = 16
@@ -113,18 +116,18 @@ func (s *session) upload(ctx context.Context, changes []Staged) (Event, error) {
 	)
 	for _, c := range changes {
 		switch {
-		case c.Op == Deleted:
+		case c.Op == storage.Deleted:
 			done.Drops++
 			remove = append(remove, c.Path)
 		case c.From != "":
 			done.Copies++
-			group.Go(Caught(func() error {
-				return s.Store.Copy(gctx, s.Ref.Repository, s.branch, CopyRequest{Commit: s.Ref.Commit, From: c.From, To: c.Path})
+			group.Go(panics.ToError(func() error {
+				return s.Store.Copy(gctx, s.Ref.Repository, s.branch, storage.CopyRequest{Commit: s.Ref.Commit, From: c.From, To: c.Path})
 			}))
 		default:
 			done.Puts++
-			group.Go(Caught(func() error {
-				_, err := s.Store.Put(gctx, s.Ref.Repository, s.branch, c.Path, Content{Size: c.Size, Open: c.Open})
+			group.Go(panics.ToError(func() error {
+				_, err := s.Store.Put(gctx, s.Ref.Repository, s.branch, c.Path, storage.Content{Size: c.Size, Open: c.Open})
 				bytes.Add(c.Size)
 				return err
 			}))
@@ -134,10 +137,10 @@ func (s *session) upload(ctx context.Context, changes []Staged) (Event, error) {
 		n := min(len(remove), removeMax)
 		batch := remove[:n]
 		remove = remove[n:]
-		group.Go(Caught(func() error { return s.Store.Remove(gctx, s.Ref.Repository, s.branch, batch) }))
+		group.Go(panics.ToError(func() error { return s.Store.Remove(gctx, s.Ref.Repository, s.branch, batch) }))
 	}
 	if s.fenced {
-		group.Go(Caught(func() error { return s.ensureFence(gctx) }))
+		group.Go(panics.ToError(func() error { return s.ensureFence(gctx) }))
 	}
 	err := group.Wait()
 	done.Bytes = bytes.Load()
@@ -159,12 +162,12 @@ func (s *session) result(ctx context.Context) (map[string]string, error) {
 	if result == "" {
 		result = "null"
 	}
-	metadata := s.Task.marks(s.Ref.Commit, s.branch)
+	metadata := marks(s.Task, s.Ref.Commit, s.branch)
 	if len(result) <= resultMax {
 		metadata[keyResult] = result
 		return metadata, nil
 	}
-	path := s.Task.resultPath()
+	path := resultPath(s.Task)
 	metadata[keyObject] = path
 	_, err := s.Store.Put(ctx, s.Ref.Repository, s.branch, path, stringContent(result))
 	return metadata, err
@@ -182,11 +185,11 @@ func (s *session) commit(ctx context.Context, metadata map[string]string) error 
 			s.staged = c
 			return nil
 		}
-		var refused *RefusedError
+		var refused *storage.RefusedError
 		switch {
 		case errors.As(err, &refused):
 			return &HookError{Branch: s.branch, Hook: refused.Hook}
-		case errors.Is(err, ErrUnknownBranch), errors.Is(err, ErrProtected):
+		case errors.Is(err, storage.ErrUnknownBranch), errors.Is(err, storage.ErrProtected):
 			return err
 		}
 		head, headErr := s.Store.Head(ctx, s.Ref.Repository, s.branch)
@@ -194,7 +197,7 @@ func (s *session) commit(ctx context.Context, metadata map[string]string) error 
 			s.staged, headErr = s.Store.Lookup(ctx, s.Ref.Repository, head)
 			return headErr
 		}
-		if errors.Is(err, ErrNoChanges) && headErr == nil || errors.Is(headErr, ErrUnknownBranch) || try == repeats {
+		if errors.Is(err, storage.ErrNoChanges) && headErr == nil || errors.Is(headErr, storage.ErrUnknownBranch) || try == repeats {
 			return err
 		}
 		if err := wait(ctx, pause.NextBackOff()); err != nil {

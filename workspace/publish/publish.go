@@ -1,14 +1,13 @@
-package workspace
-
-// Publication: how the files that an attempt wrote become one commit on its
+// Package publish turns the files that an attempt wrote into one commit on its
 // target branch. docs/publication.md has the protocol and what it rests on.
 //
-//	publish.go     the publisher, before the body, and the order of the steps
-//	stage.go       a branch of its own, with one commit on it
-//	advance.go     the merge, and what its answer means
-//	fence.go       may the server's own update be trusted: the self-test
-//	fencefile.go   the hook
-//	decide.go      every decision, as a function of values
+//	publish.go    the publisher: what it does before the body, and the order of the steps
+//	stage.go      makes a branch for the attempt, with one commit on it
+//	advance.go    merges that branch, and reads the answer
+//	fence.go      the hook that makes the merge a compare-and-swap
+//	selftest.go   finds out whether the server runs the hook
+//	decide.go     every decision, as a function of values
+package publish
 
 import (
 	"context"
@@ -17,6 +16,10 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"perago/workspace"
+	"perago/workspace/attempts"
+	"perago/workspace/storage"
 )
 
 // FenceLevel says how the head of the target branch is guarded.
@@ -31,7 +34,7 @@ const (
 // Publisher publishes attempts to a Store. Its fields are set before its first
 // use; then it is safe for concurrent use. A Publisher must not be copied.
 type Publisher struct {
-	Store       Store
+	Store       storage.Store
 	Level       FenceLevel  // "" is FenceAuto
 	Concurrency int         // uploads at once of one publication; 0 is 16
 	Events      func(Event) // told each step; nil: nobody. Called from any goroutine
@@ -42,8 +45,8 @@ type Publisher struct {
 // Event is one step of a publication, for a log.
 type Event struct {
 	Kind   EventKind
-	Task   TaskKey
-	Ref    Ref
+	Task   attempts.TaskKey
+	Ref    workspace.Ref
 	Branch string // staging branch
 	Commit string // Staged: C; Published, Adopted, Lost: M
 	Puts   int    // Staged: objects uploaded
@@ -153,7 +156,7 @@ func (e *DirtyError) Error() string {
 	return fmt.Sprintf("branch %s has uncommitted objects, %q for one, which block every merge: commit or reset them", e.Branch, e.Path)
 }
 
-func (e *DirtyError) Is(target error) bool { return target == ErrDirty }
+func (e *DirtyError) Is(target error) bool { return target == storage.ErrDirty }
 
 // Prepare is the part before the body. It makes sure that no earlier attempt of
 // this task can publish any more, and returns what one of them has published
@@ -205,7 +208,7 @@ func (p *Publisher) Publish(ctx context.Context, pub Publication) (Published, er
 	err = s.stage(ctx, changes)
 	fenced, fenceErr := verdict()
 	switch {
-	case errors.Is(err, ErrNoChanges):
+	case errors.Is(err, storage.ErrNoChanges):
 		return s.confirm(ctx, unchanged)
 	case err != nil:
 		return Published{}, err
@@ -221,10 +224,10 @@ type session struct {
 	*Publisher
 	Publication
 
-	fenced   bool     // the merge carries perago.expect
-	branch   string   // S; "" until it is made
-	doubtful []string // branches that a request still on its way may make
-	staged   Commit   // C; zero until it is made
+	fenced   bool           // the merge carries perago.expect
+	branch   string         // S; "" until it is made
+	doubtful []string       // branches that a request still on its way may make
+	staged   storage.Commit // C; zero until it is made
 }
 
 func (p *Publisher) session(pub Publication) *session {
@@ -282,9 +285,9 @@ func (s *session) confirm(ctx context.Context, unchanged Published) (Published, 
 type view struct {
 	head   string
 	seen   sighting
-	commit Commit // the one that was seen; zero when unrelated
-	staged Commit // what it merged; zero when unrelated
-	forged string // see MovedError
+	commit storage.Commit // the one that was seen; zero when unrelated
+	staged storage.Commit // what it merged; zero when unrelated
+	forged string         // see MovedError
 }
 
 // historyMax bounds the walk from the head back to the input commit. An attempt
@@ -306,7 +309,7 @@ func (s *session) look(ctx context.Context) (view, error) {
 	if head == s.Ref.Commit {
 		return v, nil
 	}
-	var claims []Commit // to be a publication of this task; newest first
+	var claims []storage.Commit // to be a publication of this task; newest first
 	n := 0
 	for c, err := range s.Store.FirstParents(ctx, s.Ref.Repository, head) {
 		if err != nil {
@@ -316,9 +319,9 @@ func (s *session) look(ctx context.Context) (view, error) {
 			break
 		}
 		// The one that landed is the last: it stands on the input commit.
-		switch seen := sight(c, s.Task.key(), s.Ref.Commit); {
+		switch seen := sight(c, s.Task.Key(), s.Ref.Commit); {
 		case seen == landed:
-			claims = append([]Commit{c}, claims...)
+			claims = append([]storage.Commit{c}, claims...)
 		case seen == astray && len(claims) < claimsMax:
 			claims = append(claims, c)
 		}
@@ -332,12 +335,12 @@ func (s *session) look(ctx context.Context) (view, error) {
 }
 
 // examine notes in v what c is that claims to be a publication of this task.
-func (s *session) examine(ctx context.Context, v *view, c Commit) error {
+func (s *session) examine(ctx context.Context, v *view, c storage.Commit) error {
 	staged := s.staged
 	if id := c.Metadata[keyCommit]; id != staged.ID {
 		var err error
 		// One that is not there is a zero Commit, which stands on nothing.
-		if staged, err = s.Store.Lookup(ctx, s.Ref.Repository, id); err != nil && !errors.Is(err, ErrUnknownCommit) {
+		if staged, err = s.Store.Lookup(ctx, s.Ref.Repository, id); err != nil && !errors.Is(err, storage.ErrUnknownCommit) {
 			return err
 		}
 	}
@@ -345,7 +348,7 @@ func (s *session) examine(ctx context.Context, v *view, c Commit) error {
 		v.forged = fmt.Sprintf("commit %s there has the keys of this task and was not made by it: %s", c.ID, why)
 		return nil
 	}
-	v.seen, v.commit, v.staged = sight(c, s.Task.key(), s.Ref.Commit), c, staged
+	v.seen, v.commit, v.staged = sight(c, s.Task.Key(), s.Ref.Commit), c, staged
 	return nil
 }
 
@@ -371,7 +374,7 @@ func (s *session) published(commit string) Published {
 }
 
 // raceLost is the alarm: the fence did not run, or there is none.
-func (s *session) raceLost(m Commit) error {
+func (s *session) raceLost(m storage.Commit) error {
 	err := &LostRaceError{Branch: s.Ref.Branch, Commit: m.ID, Input: s.Ref.Commit}
 	if len(m.Parents) > 0 {
 		err.Onto = m.Parents[0]
@@ -388,7 +391,7 @@ const (
 )
 
 // recorded reads the result that was staged with c, which vouch has seen.
-func (s *session) recorded(ctx context.Context, c Commit) (json.RawMessage, error) {
+func (s *session) recorded(ctx context.Context, c storage.Commit) (json.RawMessage, error) {
 	data, where := []byte(c.Metadata[keyResult]), "metadata "+keyResult
 	if path := c.Metadata[keyObject]; path != "" {
 		r, err := s.Store.Open(ctx, s.Ref.Repository, c.ID, path)

@@ -1,16 +1,15 @@
-package workspace
+package publish
 
 // What publication decides, as functions of values. The tables in the comments
 // are the tables of decide_test.go.
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
+
+	"perago/workspace/attempts"
+	"perago/workspace/storage"
 )
 
 // Metadata of the merge commit, and of the commit that it merges.
@@ -25,66 +24,13 @@ const (
 	keyObject = "perago.result.object"
 )
 
-// key names the task over all its attempts. Two tasks never share one: the
-// parts are escaped.
-func (k TaskKey) key() string {
-	workflow := k.WorkflowID
-	if workflow == "" {
-		workflow = k.TaskID // no workflow: a task of its own
-	}
-	return fmt.Sprintf("%s/%s/%d", url.PathEscape(workflow), url.PathEscape(k.Reference), k.Iteration)
-}
-
-// hash stands for the key where only letters and digits may.
-func (k TaskKey) hash() string {
-	sum := sha256.Sum256([]byte(k.key()))
-	return hex.EncodeToString(sum[:16])
-}
-
-// attempt names this attempt.
-func (k TaskKey) attempt() string { return fmt.Sprintf("%s/%d", k.TaskID, k.Retry) }
-
-// branches is what the names of the task's staging branches start with.
-func (k TaskKey) branches() string { return "perago-" + k.hash() + "-" }
-
-// newBranch is a name for a staging branch that was never used and never will be again.
-func (k TaskKey) newBranch() string {
-	return fmt.Sprintf("%s%d-%s", k.branches(), k.Retry, randomName())
-}
-
-// owns says whether newBranch may have made the name.
-func (k TaskKey) owns(branch string) bool {
-	rest, ok := strings.CutPrefix(branch, k.branches())
-	retry, random, dash := strings.Cut(rest, "-")
-	return ok && dash && isRandomName(random) && retry == strconv.Itoa(k.Retry)
-}
-
 // marks is the metadata that the merge and the commit that it merges share.
-func (k TaskKey) marks(input, branch string) map[string]string {
-	return map[string]string{keyTask: k.key(), keyInput: input, keyTry: k.attempt(), keyBranch: branch}
+func marks(k attempts.TaskKey, input, branch string) map[string]string {
+	return map[string]string{keyTask: k.Key(), keyInput: input, keyTry: k.Attempt(), keyBranch: branch}
 }
 
 // resultPath is where a result is kept that is too large for metadata.
-func (k TaskKey) resultPath() string { return ResultsFolder + k.hash() + ".json" }
-
-// throwaways are the names of the two branches of a self-test.
-func throwaways() (from, into string) {
-	name := "perago-selftest-" + randomName()
-	return name + "-from", name + "-into"
-}
-
-// isThrowaway says whether throwaways may have made the name.
-func isThrowaway(branch string) bool {
-	rest, ok := strings.CutPrefix(branch, "perago-selftest-")
-	random, end, dash := strings.Cut(rest, "-")
-	return ok && dash && isRandomName(random) && (end == "from" || end == "into")
-}
-
-// isRandomName says whether randomName may have made the name.
-func isRandomName(name string) bool {
-	_, err := hex.DecodeString(name)
-	return err == nil && len(name) == 16 && name == strings.ToLower(name)
-}
+func resultPath(k attempts.TaskKey) string { return ResultsFolder + k.Hash() + ".json" }
 
 // sighting is what one commit on a branch's first parents means to a task.
 type sighting int
@@ -103,7 +49,7 @@ const (
 //	ours                        another        any              astray
 //	ours                        input          another, none    astray
 //	ours, no perago.commit      any            any              unrelated
-func sight(c Commit, task, input string) sighting {
+func sight(c storage.Commit, task, input string) sighting {
 	if c.Metadata[keyTask] != task || c.Metadata[keyInput] != input || c.Metadata[keyCommit] == "" {
 		return unrelated
 	}
@@ -124,7 +70,7 @@ func sight(c Commit, task, input string) sighting {
 //	a staging branch that no attempt of the task makes      was not staged on a branch of the task
 //	a result at another path than that of the task          its result is not where …
 //	m stands on the input, and holds something else than c  holds something else
-func vouch(m, c Commit, k TaskKey, input string) string {
+func vouch(m, c storage.Commit, k attempts.TaskKey, input string) string {
 	if len(c.Parents) != 1 || c.Parents[0] != input {
 		return "its staged commit does not stand on the input alone"
 	}
@@ -135,10 +81,10 @@ func vouch(m, c Commit, k TaskKey, input string) string {
 	}
 	try := m.Metadata[keyTry]
 	var err error
-	if k.Retry, err = strconv.Atoi(try[strings.LastIndex(try, "/")+1:]); err != nil || !k.owns(m.Metadata[keyBranch]) {
+	if k.Retry, err = strconv.Atoi(try[strings.LastIndex(try, "/")+1:]); err != nil || !k.Owns(m.Metadata[keyBranch]) {
 		return "it was not staged on a branch of this task"
 	}
-	if path := c.Metadata[keyObject]; path != "" && path != k.resultPath() {
+	if path := c.Metadata[keyObject]; path != "" && path != resultPath(k) {
 		return "its result is not where one of this task is kept"
 	}
 	if len(m.Parents) > 0 && m.Parents[0] == input && !sound(m, c, input) {
@@ -167,7 +113,7 @@ const (
 //	the branch is protected              final
 //	anything else                        unsure
 func readAnswer(err error) answer {
-	var refused *RefusedError
+	var refused *storage.RefusedError
 	switch {
 	case err == nil:
 		return merged
@@ -176,7 +122,7 @@ func readAnswer(err error) answer {
 			return unsure
 		}
 		return foreign
-	case errors.Is(err, ErrUnknownBranch), errors.Is(err, ErrUnknownRepository), errors.Is(err, ErrProtected):
+	case errors.Is(err, storage.ErrUnknownBranch), errors.Is(err, storage.ErrUnknownRepository), errors.Is(err, storage.ErrProtected):
 		return final
 	}
 	return unsure
@@ -185,9 +131,9 @@ func readAnswer(err error) answer {
 // mayStillLand says whether a merge request with this error could reach the
 // branch later. The answers that are named here are the server's last word on it.
 func mayStillLand(err error) bool {
-	var refused *RefusedError
-	return err != nil && !errors.As(err, &refused) && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNoChanges) &&
-		!errors.Is(err, ErrDirty) && readAnswer(err) == unsure
+	var refused *storage.RefusedError
+	return err != nil && !errors.As(err, &refused) && !errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrNoChanges) &&
+		!errors.Is(err, storage.ErrDirty) && readAnswer(err) == unsure
 }
 
 // move is what the publisher does next.
@@ -231,6 +177,6 @@ func decide(seen sighting, a answer, atInput, triesLeft bool) move {
 
 // sound says whether a merge commit is what the fence promises: it stands on
 // the input commit, it holds the staged commit, and nothing else came in.
-func sound(m, staged Commit, input string) bool {
+func sound(m, staged storage.Commit, input string) bool {
 	return len(m.Parents) == 2 && m.Parents[0] == input && m.Parents[1] == staged.ID && m.Tree == staged.Tree
 }

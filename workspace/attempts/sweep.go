@@ -1,4 +1,4 @@
-package workspace
+package attempts
 
 // The sweep: what attempts of dead processes left, here and on the server.
 
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"perago/workspace/storage"
 )
 
 // SweepOptions are what a sweep may be told.
@@ -111,13 +113,13 @@ func (d deadAttempt) sweep(ctx context.Context, o SweepOptions) (gone bool, bran
 	if err != nil {
 		return false, 0, err
 	}
-	var left []RecordBranch
+	var left []Branch
 	for _, b := range rec.Branches {
 		drop := d.mayDrop(rec, b.Branch, o)
 		if drop == nil {
 			drop = o.DropBranch(ctx, b.Repository, b.Branch)
 		}
-		if drop != nil && !errors.Is(drop, ErrUnknownRepository) {
+		if drop != nil && !errors.Is(drop, storage.ErrUnknownRepository) {
 			err = errors.Join(err, fmt.Errorf("sweep branch %s of %s: %w", b.Branch, b.Repository, drop))
 			left = append(left, b)
 			continue
@@ -140,14 +142,14 @@ func (d deadAttempt) sweep(ctx context.Context, o SweepOptions) (gone bool, bran
 // mayDrop is nil when a branch of a record may be deleted: it is on the server
 // that this sweep speaks to, and has a name that only perago makes, for the task
 // of the record.
-func (d deadAttempt) mayDrop(rec AttemptRecord, branch string, o SweepOptions) error {
+func (d deadAttempt) mayDrop(rec Record, branch string, o SweepOptions) error {
 	switch {
 	case o.DropBranch == nil:
 		return errors.New("no server is configured")
 	case rec.Server != d.root.server:
 		return fmt.Errorf("it is on the server %q, this one is %q: sweep with that one configured, or remove %s",
 			rec.Server, d.root.server, d.path)
-	case !rec.Task.owns(branch) && !isThrowaway(branch):
+	case !rec.Task.Owns(branch) && !isSelfTestBranch(branch):
 		return fmt.Errorf("perago makes no branch of this name: remove %s", d.path)
 	}
 	return nil
@@ -159,8 +161,8 @@ const recordMax = 1 << 20
 // readRecord reads attempt.json. A folder without one, or with one that is no
 // record, had not come far enough to make anything elsewhere: the record is in
 // place, whole, before the first branch is made.
-func readRecord(dir string) (AttemptRecord, error) {
-	var rec AttemptRecord
+func readRecord(dir string) (Record, error) {
+	var rec Record
 	f, err := os.Open(filepath.Join(dir, recordFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return rec, nil
@@ -177,7 +179,7 @@ func readRecord(dir string) (AttemptRecord, error) {
 		return rec, err
 	}
 	if err := json.Unmarshal(data, &rec); err != nil {
-		return AttemptRecord{}, nil
+		return Record{}, nil
 	}
 	return rec, nil
 }

@@ -1,4 +1,4 @@
-package workspace
+package publish
 
 // May the server's own update of a branch be trusted: the self-test, and what
 // it said of each repository.
@@ -11,19 +11,24 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"perago/panics"
+	"perago/workspace"
+	"perago/workspace/attempts"
+	"perago/workspace/storage"
 )
 
 // SelfTest shows that the server runs the hook, on two throw-away branches that
 // are made from commit and are gone afterwards. nil: it does. ErrNoFence: it
 // does not, and a merge passes unfenced. Any other error: it could not be shown.
 // dir records the branches for the sweep; it may be nil.
-func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *AttemptDir) (err error) {
+func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *attempts.Dir) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("fence self-test on %s: %w", repo, err)
 		}
 	}()
-	from, into := throwaways()
+	from, into := attempts.SelfTestBranches()
 	if err := record(dir, repo, from, into); err != nil {
 		return err
 	}
@@ -56,13 +61,13 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *Atte
 	if err != nil {
 		return err
 	}
-	_, err = p.Store.Merge(ctx, repo, Merge{
+	_, err = p.Store.Merge(ctx, repo, storage.Merge{
 		Source:   from,
 		Target:   into,
 		Message:  "perago fence self-test",
 		Metadata: map[string]string{keyExpect: c.ID}, // wrong: into is at commit
 	})
-	var refused *RefusedError
+	var refused *storage.RefusedError
 	switch {
 	case err == nil:
 		return ErrNoFence
@@ -75,14 +80,14 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *Atte
 // beside does both, whatever becomes of the other one.
 func beside(one, other func() error) error {
 	var group errgroup.Group
-	group.Go(Caught(one))
-	group.Go(Caught(other))
+	group.Go(panics.ToError(one))
+	group.Go(panics.ToError(other))
 	return group.Wait()
 }
 
 // dropThrowaway removes a branch of the self-test, and forgets it in dir where
 // that is not nil. One that stays is the sweep's.
-func (p *Publisher) dropThrowaway(ctx context.Context, repo, branch string, dir *AttemptDir) error {
+func (p *Publisher) dropThrowaway(ctx context.Context, repo, branch string, dir *attempts.Dir) error {
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
 	err := p.Store.DeleteBranch(ctx, repo, branch)
@@ -90,7 +95,7 @@ func (p *Publisher) dropThrowaway(ctx context.Context, repo, branch string, dir 
 		err = forget(dir, repo, branch)
 	}
 	if err != nil && p.Events != nil {
-		p.Events(Event{Kind: EventLeft, Ref: Ref{Repository: repo}, Branch: branch, Err: err})
+		p.Events(Event{Kind: EventLeft, Ref: workspace.Ref{Repository: repo}, Branch: branch, Err: err})
 	}
 	return err
 }
@@ -106,7 +111,7 @@ func (p *Publisher) expectFence(repo string) bool {
 func (p *Publisher) fenceBeside(ctx context.Context, pub Publication) (verdict func() (bool, error)) {
 	var holds bool
 	var group errgroup.Group
-	group.Go(Caught(func() (err error) {
+	group.Go(panics.ToError(func() (err error) {
 		holds, err = p.fenceHolds(ctx, pub)
 		return err
 	}))
@@ -193,14 +198,14 @@ func (v *fenceVerdict) write(holds bool) {
 }
 
 // record and forget do without a folder: a test, or a look by hand, has none.
-func record(dir *AttemptDir, repo string, branches ...string) error {
+func record(dir *attempts.Dir, repo string, branches ...string) error {
 	if dir == nil {
 		return nil
 	}
 	return dir.RecordBranch(repo, branches...)
 }
 
-func forget(dir *AttemptDir, repo, branch string) error {
+func forget(dir *attempts.Dir, repo, branch string) error {
 	if dir == nil {
 		return nil
 	}

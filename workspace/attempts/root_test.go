@@ -1,4 +1,4 @@
-package workspace
+package attempts
 
 import (
 	"bufio"
@@ -15,6 +15,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"perago/workspace/localfile"
+	"perago/workspace/storage"
 )
 
 // TestMain lets this test binary be the other process that some tests need.
@@ -33,7 +36,7 @@ func otherProcess(dir string) int {
 		os.Stdout.WriteString(err.Error() + "\n")
 		return 1
 	}
-	d, err := root.NewAttempt(AttemptRecord{Task: TaskKey{Name: "t", TaskID: "other"}})
+	d, err := root.NewAttempt(Record{Task: TaskKey{Name: "t", TaskID: "other"}})
 	if err == nil {
 		err = d.RecordBranch("songs", leftBranch())
 	}
@@ -48,7 +51,7 @@ func otherProcess(dir string) int {
 
 // leftBranch is a branch of otherProcess's attempt.
 func leftBranch() string {
-	return TaskKey{Name: "t", TaskID: "other"}.branches() + "0-0123456789abcdef"
+	return TaskKey{Name: "t", TaskID: "other"}.BranchPrefix() + "0-0123456789abcdef"
 }
 
 // process starts otherProcess and returns what it said.
@@ -90,9 +93,9 @@ func openRoot(t *testing.T, dir string) *Root {
 	return root
 }
 
-func newAttempt(t *testing.T, root *Root, id string) *AttemptDir {
+func newAttempt(t *testing.T, root *Root, id string) *Dir {
 	t.Helper()
-	d, err := root.NewAttempt(AttemptRecord{Task: TaskKey{Name: "t", TaskID: id, Retry: 2}})
+	d, err := root.NewAttempt(Record{Task: TaskKey{Name: "t", TaskID: id, Retry: 2}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,9 +176,9 @@ func TestAttemptRecord(t *testing.T) {
 	if filepath.Dir(d.Files()) != d.Path || !exists(t, d.Files()) {
 		t.Errorf("Files = %s, want a folder in %s", d.Files(), d.Path)
 	}
-	read := func() AttemptRecord {
+	read := func() Record {
 		t.Helper()
-		var rec AttemptRecord
+		var rec Record
 		data, err := os.ReadFile(filepath.Join(d.Path, "attempt.json"))
 		if err == nil {
 			err = json.Unmarshal(data, &rec)
@@ -196,7 +199,7 @@ func TestAttemptRecord(t *testing.T) {
 	if err := d.ForgetBranch("songs", "one"); err != nil {
 		t.Fatal(err)
 	}
-	if rec, want := read(), []RecordBranch{{"songs", "two"}}; !slices.Equal(rec.Branches, want) {
+	if rec, want := read(), []Branch{{"songs", "two"}}; !slices.Equal(rec.Branches, want) {
 		t.Errorf("branches = %v, want %v", rec.Branches, want)
 	}
 }
@@ -209,7 +212,7 @@ func TestCloseLeavesWhatTheSweepNeeds(t *testing.T) {
 	}
 
 	owing := newAttempt(t, root, "owing")
-	if err := owing.RecordBranch("songs", owing.record.Task.newBranch()); err != nil {
+	if err := owing.RecordBranch("songs", owing.record.Task.NewBranch()); err != nil {
 		t.Fatal(err)
 	}
 	if err := owing.Close(Drop); err != nil {
@@ -228,7 +231,7 @@ func TestCloseLeavesWhatTheSweepNeeds(t *testing.T) {
 			t.Errorf("sweep without the server = %+v, %v, want the record left and why", swept, err)
 		}
 	}
-	swept, err := root.Sweep(t.Context(), SweepOptions{DropBranch: func(context.Context, string, string) error { return ErrUnknownRepository }})
+	swept, err := root.Sweep(t.Context(), SweepOptions{DropBranch: func(context.Context, string, string) error { return storage.ErrUnknownRepository }})
 	if err != nil || swept.Attempts != 1 || swept.Err != nil || exists(t, owing.Path) {
 		t.Errorf("sweep of a branch whose repository is gone = %+v, %v, want it done", swept, err)
 	}
@@ -240,8 +243,8 @@ func TestSweepDeletesOnlyItsOwnBranches(t *testing.T) {
 	const here, there = "https://lakefs.example.com", "https://other.example.com"
 	task := TaskKey{Name: "t", WorkflowID: "wf", TaskID: "id", Retry: 1}
 	other := TaskKey{Name: "t", WorkflowID: "wf2", TaskID: "id", Retry: 1}
-	from, into := throwaways()
-	mine := task.newBranch()
+	from, into := SelfTestBranches()
+	mine := task.NewBranch()
 	for _, c := range []struct {
 		made, swept, branch string
 		want                bool
@@ -258,10 +261,10 @@ func TestSweepDeletesOnlyItsOwnBranches(t *testing.T) {
 		{here, here, "perago-work", false},
 		{here, here, "perago-selftest-of-mine", false},
 		{here, here, from + "-else", false},
-		{here, here, other.newBranch(), false},
-		{here, here, task.branches() + "2-0123456789abcdef", false}, // of another attempt
-		{here, here, task.branches() + "1-0123456789ABCDEF", false},
-		{here, here, task.branches() + "1-0123", false},
+		{here, here, other.NewBranch(), false},
+		{here, here, task.BranchPrefix() + "2-0123456789abcdef", false}, // of another attempt
+		{here, here, task.BranchPrefix() + "1-0123456789ABCDEF", false},
+		{here, here, task.BranchPrefix() + "1-0123", false},
 		{here, here, mine + "-else", false},
 	} {
 		dir := t.TempDir()
@@ -269,7 +272,7 @@ func TestSweepDeletesOnlyItsOwnBranches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := root.NewAttempt(AttemptRecord{Task: task})
+		d, err := root.NewAttempt(Record{Task: task})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -326,7 +329,7 @@ func TestKeptAttemptsStayForAWhile(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(kept.Files(), "x"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := kept.RecordBranch("songs", kept.record.Task.newBranch()); err != nil {
+	if err := kept.RecordBranch("songs", kept.record.Task.NewBranch()); err != nil {
 		t.Fatal(err)
 	}
 	if err := kept.Close(KeepFiles); err != nil {
@@ -389,7 +392,7 @@ func TestSweepAmongAttempts(t *testing.T) {
 	for range 4 {
 		attempts.Go(func() {
 			for range 25 {
-				d, err := root.NewAttempt(AttemptRecord{Task: TaskKey{TaskID: "x"}})
+				d, err := root.NewAttempt(Record{Task: TaskKey{TaskID: "x"}})
 				if err != nil {
 					t.Error(err)
 					return
@@ -432,7 +435,7 @@ func TestRecordedBranchLasts(t *testing.T) {
 		}
 		name, _ := filepath.Rel(root.Path, f.Name())
 		got = append(got, fmt.Sprintf("%s: %d on record", strings.ReplaceAll(name, d.Name(), "A"), len(rec.Branches)))
-		return Sync(f)
+		return localfile.Sync(f)
 	}
 	if err := d.RecordBranch("songs", "one"); err != nil {
 		t.Fatal(err)

@@ -1,21 +1,20 @@
-package workspace
-
-// The folders of attempts on this machine:
+// Package attempts keeps the folders of attempts on this machine, the locks that
+// tell which of them are in use, and the records from which a sweep removes what
+// dead processes left.
 //
 //	<root>/worker.lock              held by the worker of this root
 //	<root>/attempts.lock            shared while folders come and go, held while the dead are told from the living
 //	<root>/attempts/<attempt>/
 //	    files/                      the upper layer
-//	    attempt.json                AttemptRecord
+//	    attempt.json                Record
 //	    attempt.lock                held by the attempt's process
 //
 // Every lock is an advisory lock of the operating system: it ends with the
 // process that holds it, however that ends, so nothing is ever to be repaired
-// by hand. gc.go removes what the dead left.
+// by hand.
+package attempts
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,10 +22,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"perago/workspace/localfile"
 )
 
 // ErrLocked: another worker holds the workspace root.
@@ -51,18 +51,18 @@ type Root struct {
 
 // AttemptRecord is attempt.json: whose folder it is, and what a sweep has to
 // remove elsewhere when its process is gone.
-type AttemptRecord struct {
-	Task     TaskKey        `json:"task"`
-	Server   string         `json:"server,omitempty"` // that has the branches
-	PID      int            `json:"pid"`
-	Boot     string         `json:"boot,omitempty"` // the kernel's boot id; "" where there is none
-	Started  time.Time      `json:"started"`
-	Kept     time.Time      `json:"kept,omitzero"`      // when a failed attempt ended whose folder stays for a look
-	Branches []RecordBranch `json:"branches,omitempty"` // made by this attempt, or about to be, and not known to be gone
+type Record struct {
+	Task     TaskKey   `json:"task"`
+	Server   string    `json:"server,omitempty"` // that has the branches
+	PID      int       `json:"pid"`
+	Boot     string    `json:"boot,omitempty"` // the kernel's boot id; "" where there is none
+	Started  time.Time `json:"started"`
+	Kept     time.Time `json:"kept,omitzero"`      // when a failed attempt ended whose folder stays for a look
+	Branches []Branch  `json:"branches,omitempty"` // made by this attempt, or about to be, and not known to be gone
 }
 
 // RecordBranch names a branch that goes with an attempt.
-type RecordBranch struct {
+type Branch struct {
 	Repository string `json:"repository"`
 	Branch     string `json:"branch"`
 }
@@ -76,12 +76,12 @@ const (
 )
 
 // AttemptDir is the folder of one attempt of this process. It is safe for concurrent use.
-type AttemptDir struct {
+type Dir struct {
 	Path string // absolute
 
 	root   *Root
 	mu     sync.Mutex
-	record AttemptRecord
+	record Record
 	lock   *flock.Flock
 }
 
@@ -96,7 +96,7 @@ func OpenRoot(dir string, o *RootOptions) (*Root, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "attempts"), 0o700); err != nil {
 		return nil, fmt.Errorf("workspace root: %w", err)
 	}
-	r := &Root{Path: dir, sync: Sync}
+	r := &Root{Path: dir, sync: localfile.Sync}
 	if o != nil {
 		r.server = o.Server
 	}
@@ -127,7 +127,7 @@ func (r *Root) Close() error {
 }
 
 // NewAttempt makes the folder of one attempt. Server, PID, Boot and Started are filled in.
-func (r *Root) NewAttempt(rec AttemptRecord) (*AttemptDir, error) {
+func (r *Root) NewAttempt(rec Record) (*Dir, error) {
 	rec.Server, rec.PID, rec.Boot, rec.Started = r.server, os.Getpid(), bootID(), time.Now().UTC()
 
 	gate, err := r.shareGate()
@@ -136,8 +136,8 @@ func (r *Root) NewAttempt(rec AttemptRecord) (*AttemptDir, error) {
 	}
 	defer gate.Close()
 
-	name := fmt.Sprintf("%s-%d-%s", fileName(rec.Task.TaskID), rec.Task.Retry, randomName())
-	d := &AttemptDir{Path: filepath.Join(r.Path, "attempts", name), root: r, record: rec}
+	name := fmt.Sprintf("%s-%d-%s", fileName(rec.Task.TaskID), rec.Task.Retry, RandomName())
+	d := &Dir{Path: filepath.Join(r.Path, "attempts", name), root: r, record: rec}
 	err = os.Mkdir(d.Path, 0o700)
 	if err == nil {
 		err = os.Mkdir(d.Files(), 0o700)
@@ -159,17 +159,17 @@ func (r *Root) NewAttempt(rec AttemptRecord) (*AttemptDir, error) {
 }
 
 // Name is unlike that of any other attempt.
-func (d *AttemptDir) Name() string { return filepath.Base(d.Path) }
+func (d *Dir) Name() string { return filepath.Base(d.Path) }
 
 // Files is the folder of the upper layer.
-func (d *AttemptDir) Files() string { return filepath.Join(d.Path, "files") }
+func (d *Dir) Files() string { return filepath.Join(d.Path, "files") }
 
 // RecordBranch notes, before branches are made, that they go with this attempt.
-func (d *AttemptDir) RecordBranch(repo string, branches ...string) error {
+func (d *Dir) RecordBranch(repo string, branches ...string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, branch := range branches {
-		d.record.Branches = append(d.record.Branches, RecordBranch{Repository: repo, Branch: branch})
+		d.record.Branches = append(d.record.Branches, Branch{Repository: repo, Branch: branch})
 	}
 	// The branch may outlive the machine's memory, so its name must too.
 	if err := writeRecord(d.Path, d.record, d.root.sync); err != nil {
@@ -180,7 +180,7 @@ func (d *AttemptDir) RecordBranch(repo string, branches ...string) error {
 
 // ForgetBranch notes that a branch is gone for good. One that is not forgotten
 // when the attempt is closed is removed by the sweep.
-func (d *AttemptDir) ForgetBranch(repo, branch string) error {
+func (d *Dir) ForgetBranch(repo, branch string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	kept := d.record.Branches[:0:0]
@@ -198,7 +198,7 @@ func (d *AttemptDir) ForgetBranch(repo, branch string) error {
 
 // Close removes the folder and gives its lock back. What it could not remove
 // is left to the sweep.
-func (d *AttemptDir) Close(keep KeepMode) error {
+func (d *Dir) Close(keep KeepMode) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer d.lock.Close() // last: until then no sweep touches the folder
@@ -269,19 +269,10 @@ func holder(path string) string {
 	return " (process " + strings.TrimSpace(string(pid)) + ")"
 }
 
-// Sync makes a file, or the names in a folder, last.
-func Sync(f *os.File) error {
-	// Some file systems have nothing to sync of a folder, and say so.
-	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
-		return err
-	}
-	return nil
-}
-
 // writeRecord puts attempt.json in place, whole. With sync, which makes a file or
 // the names in a folder last, it survives a loss of power: its content is on the
 // disk before its name is, and the names of the file and of its folder after.
-func writeRecord(dir string, rec AttemptRecord, sync func(*os.File) error) error {
+func writeRecord(dir string, rec Record, sync func(*os.File) error) error {
 	data, err := json.MarshalIndent(rec, "", "  ")
 	if err != nil {
 		return err
@@ -328,13 +319,6 @@ func fileName(id string) string {
 		return "run"
 	}
 	return name
-}
-
-// randomName is 16 hex digits that nobody had before.
-func randomName() string {
-	var b [8]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	return hex.EncodeToString(b[:])
 }
 
 // bootID tells one start of the machine from the next.

@@ -1,4 +1,6 @@
-package workspace
+// Package paths has the rules for the names of files in a workspace: which are
+// allowed, which are reserved, and how they are joined, compared and shown.
+package paths
 
 import (
 	"strings"
@@ -6,24 +8,24 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is the longest path a store takes, in bytes, prefix included.
-const maxName = 1024
+// MaxLength is the longest path a store takes, in bytes, prefix included.
+const MaxLength = 1024
 
 // PathError is a path that cannot name a file of a workspace. Its text is for
 // the author of a task.
-type PathError struct {
+type Error struct {
 	Path   string
 	Reason string // what is wrong with it: "has an empty segment"
 }
 
-func (e *PathError) Error() string { return "path " + quote(e.Path) + " " + e.Reason }
+func (e *Error) Error() string { return "path " + Quote(e.Path) + " " + e.Reason }
 
 // CheckPath says whether p can name a file or folder: relative to the
 // workspace, "/" between segments. "" (the root itself), an absolute path, a
 // backslash, a NUL and an empty, "." or ".." segment are refused with a *PathError.
-func CheckPath(p string) error {
-	if reason := badPath(p); reason != "" {
-		return &PathError{Path: p, Reason: reason}
+func Check(p string) error {
+	if reason := Problem(p); reason != "" {
+		return &Error{Path: p, Reason: reason}
 	}
 	return nil
 }
@@ -31,8 +33,8 @@ func CheckPath(p string) error {
 // CheckNewName says whether a file may be written under p: what CheckPath
 // refuses, and what a store could not give back as it was: control characters,
 // invalid UTF-8, more than 1024 bytes.
-func CheckNewName(p string) error {
-	if err := CheckPath(p); err != nil {
+func CheckNew(p string) error {
+	if err := Check(p); err != nil {
 		return err
 	}
 	reason := ""
@@ -41,12 +43,12 @@ func CheckNewName(p string) error {
 		reason = "is not valid UTF-8, and the store could not give it back"
 	case strings.ContainsFunc(p, unicode.IsControl):
 		reason = "has a control character, and the store could not give it back"
-	case len(p) > maxName:
+	case len(p) > MaxLength:
 		reason = "is longer than 1024 bytes"
 	default:
 		return nil
 	}
-	return &PathError{Path: p, Reason: reason}
+	return &Error{Path: p, Reason: reason}
 }
 
 // Join puts relative paths together; "" is left out, so Join("", "a") is "a".
@@ -66,7 +68,7 @@ func Join(parts ...string) string {
 
 // badPath is the reason of a PathError, "" when there is none. It is the one
 // rule for paths, patterns and prefixes.
-func badPath(p string) string {
+func Problem(p string) string {
 	switch {
 	case p == "":
 		return "is empty"
@@ -86,34 +88,34 @@ func badPath(p string) string {
 		case segment == "":
 			return "has an empty segment"
 		case segment == "." || segment == "..":
-			return "has a " + quote(segment) + " segment"
+			return "has a " + Quote(segment) + " segment"
 		}
 	}
 	return ""
 }
 
 // hasDrive says whether p starts like a path of another system, "C:".
-func hasDrive(p string) bool {
+func HasDrive(p string) bool {
 	return len(p) > 1 && p[1] == ':' && (p[0]|0x20) >= 'a' && (p[0]|0x20) <= 'z'
 }
 
 // nameable says whether the file API can give the name of a stored object.
-func nameable(p string) bool {
-	return badPath(p) == "" && !strings.ContainsFunc(p, unicode.IsControl)
+func Nameable(p string) bool {
+	return Problem(p) == "" && !strings.ContainsFunc(p, unicode.IsControl)
 }
 
 // parent is the folder of p, "" for one directly in the root.
-func parent(p string) string {
+func Parent(p string) string {
 	return p[:max(0, strings.LastIndexByte(p, '/'))]
 }
 
 // under says whether p is below folder; everything is below "".
-func under(p, folder string) bool {
+func Under(p, folder string) bool {
 	return folder == "" || len(p) > len(folder) && p[len(folder)] == '/' && strings.HasPrefix(p, folder)
 }
 
 // asPrefix is the string that all paths below folder start with.
-func asPrefix(folder string) string {
+func Prefix(folder string) string {
 	if folder == "" {
 		return ""
 	}
@@ -121,7 +123,7 @@ func asPrefix(folder string) string {
 }
 
 // ancestors yields the folders that p is in, outermost first, without the root.
-func ancestors(p string) func(yield func(string) bool) {
+func Ancestors(p string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for i := range len(p) {
 			if p[i] == '/' && !yield(p[:i]) {
@@ -132,7 +134,7 @@ func ancestors(p string) func(yield func(string) bool) {
 }
 
 // quote shows a name to a person: quoted, at most 80 characters.
-func quote(s string) string {
+func Quote(s string) string {
 	if utf8.RuneCountInString(s) > 80 {
 		s = string([]rune(s)[:79]) + "…"
 	}
@@ -160,4 +162,40 @@ func quote(s string) string {
 }
 
 // trimSlash is the folder of a prefix: "a" of "a/".
-func trimSlash(prefix string) string { return strings.TrimSuffix(prefix, "/") }
+func TrimSlash(prefix string) string { return strings.TrimSuffix(prefix, "/") }
+
+// reserved are the folders at the root of a repository that belong to the
+// server and to publication; no workspace shows them, whatever its prefix.
+var ReservedFolders = [...]string{"_lakefs_actions", "_perago"}
+
+// CleanPrefix makes the prefix of a Spec of what an author wrote: outer white
+// space and leading slashes are dropped, and "/" is the whole repository. Its
+// error is a *PathError.
+func CleanPrefix(s string) (string, error) {
+	trimmed := strings.TrimSpace(s)
+	p := strings.TrimLeft(trimmed, "/")
+	if p == "" && trimmed != "" {
+		return "", nil
+	}
+	reason := Problem(p)
+	switch {
+	case reason == "" && !Nameable(p):
+		reason = "has a control character"
+	case reason == "" && Reserved(p):
+		reason = "is reserved for perago and the server"
+	}
+	if reason != "" {
+		return "", &Error{Path: s, Reason: reason}
+	}
+	return p, nil
+}
+
+// isReserved says whether a path of the repository is in a reserved folder.
+func Reserved(path string) bool {
+	for _, folder := range ReservedFolders {
+		if path == folder || Under(path, folder) {
+			return true
+		}
+	}
+	return false
+}

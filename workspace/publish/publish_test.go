@@ -1,4 +1,4 @@
-package workspace_test
+package publish_test
 
 import (
 	"context"
@@ -11,13 +11,16 @@ import (
 	"testing"
 
 	"perago/workspace"
+	"perago/workspace/attempts"
 	"perago/workspace/memory"
+	"perago/workspace/publish"
+	"perago/workspace/storage"
 	"perago/workspace/storetest"
 )
 
 // counted counts the self-tests that reach a store, and lets them fail.
 type counted struct {
-	workspace.Store
+	storage.Store
 	tests atomic.Int64
 	fail  atomic.Bool
 }
@@ -33,7 +36,7 @@ func (c *counted) CreateBranch(ctx context.Context, repo, branch, commit string)
 }
 
 // publishOne publishes one file of a task of its own from the head of main.
-func publishOne(t *testing.T, pub *workspace.Publisher, repo, id string) error {
+func publishOne(t *testing.T, pub *publish.Publisher, repo, id string) error {
 	t.Helper()
 	ctx := t.Context()
 	head, err := pub.Store.Head(ctx, repo, "main")
@@ -50,15 +53,15 @@ func publishOne(t *testing.T, pub *workspace.Publisher, repo, id string) error {
 	if _, err := d.Commit(ctx); err != nil {
 		t.Fatal(err)
 	}
-	_, err = pub.Publish(ctx, workspace.Publication{Ref: ref, Overlay: over,
-		Task: workspace.TaskKey{Name: "t", WorkflowID: id, Reference: "r", TaskID: id}})
+	_, err = pub.Publish(ctx, publish.Publication{Ref: ref, Overlay: over,
+		Task: attempts.TaskKey{Name: "t", WorkflowID: id, Reference: "r", TaskID: id}})
 	return err
 }
 
 func TestSelfTestIsMadeOnceForARepository(t *testing.T) {
 	m := memory.New(nil)
 	store := &counted{Store: m}
-	pub := &workspace.Publisher{Store: store}
+	pub := &publish.Publisher{Store: store}
 	for _, repo := range []string{"one", "two"} {
 		m.CreateRepository(repo)
 	}
@@ -73,7 +76,7 @@ func TestSelfTestIsMadeOnceForARepository(t *testing.T) {
 	for i := range 6 {
 		all.Go(func() {
 			err := publishOne(t, pub, "one", fmt.Sprint("first-", i))
-			var moved *workspace.MovedError
+			var moved *publish.MovedError
 			if err != nil && !errors.As(err, &moved) {
 				t.Errorf("publication %d: %v", i, err)
 			}
@@ -96,10 +99,10 @@ func TestSelfTestThatFails(t *testing.T) {
 	m.CreateRepository("songs")
 	store := &counted{Store: m}
 	// Where the fence is required, mending the server is noticed at once.
-	required := &workspace.Publisher{Store: store, Level: workspace.FenceServer}
+	required := &publish.Publisher{Store: store, Level: publish.FenceServer}
 	for i := range 2 {
-		if err := publishOne(t, required, "songs", fmt.Sprint(i)); !errors.Is(err, workspace.ErrNoFence) {
-			t.Errorf("error %v, want %q", err, workspace.ErrNoFence)
+		if err := publishOne(t, required, "songs", fmt.Sprint(i)); !errors.Is(err, publish.ErrNoFence) {
+			t.Errorf("error %v, want %q", err, publish.ErrNoFence)
 		}
 	}
 	if n := store.tests.Load(); n != 2 {
@@ -107,8 +110,8 @@ func TestSelfTestThatFails(t *testing.T) {
 	}
 	// Where it is not, the warning is given once.
 	warned := 0
-	auto := &workspace.Publisher{Store: store, Events: func(e workspace.Event) {
-		if e.Kind == workspace.EventUnfenced {
+	auto := &publish.Publisher{Store: store, Events: func(e publish.Event) {
+		if e.Kind == publish.EventUnfenced {
 			warned++
 		}
 	}}
@@ -128,9 +131,9 @@ func TestSelfTestIsMadeAgainAfterALostRace(t *testing.T) {
 	m := memory.New(nil)
 	m.CreateRepository("songs")
 	store := &counted{Store: &racing{Store: storetest.Neutered{Store: m}, memory: m}}
-	pub := &workspace.Publisher{Store: store}
+	pub := &publish.Publisher{Store: store}
 	for i := range 2 {
-		var lost *workspace.LostRaceError
+		var lost *publish.LostRaceError
 		if err := publishOne(t, pub, "songs", fmt.Sprint(i)); !errors.As(err, &lost) {
 			t.Errorf("error %v, want a lost race", err)
 		}
@@ -142,12 +145,12 @@ func TestSelfTestIsMadeAgainAfterALostRace(t *testing.T) {
 
 // racing lets someone commit just before each merge into main.
 type racing struct {
-	workspace.Store
+	storage.Store
 	memory *memory.Store
 	n      int
 }
 
-func (r *racing) Merge(ctx context.Context, repo string, m workspace.Merge) (string, error) {
+func (r *racing) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	if m.Target == "main" {
 		r.n++
 		if _, err := r.memory.Seed(repo, "main", map[string]string{fmt.Sprint("theirs-", r.n): "x"}); err != nil {
@@ -160,16 +163,16 @@ func (r *racing) Merge(ctx context.Context, repo string, m workspace.Merge) (str
 // endless is a store whose branch went on from the input commit for longer than
 // anyone looks back.
 type endless struct {
-	workspace.Store
+	storage.Store
 	looked int // at commits, in the last walk
 }
 
 func (e *endless) Head(context.Context, string, string) (string, error) { return "head", nil }
 
-func (e *endless) FirstParents(context.Context, string, string) iter.Seq2[workspace.Commit, error] {
-	return func(yield func(workspace.Commit, error) bool) {
+func (e *endless) FirstParents(context.Context, string, string) iter.Seq2[storage.Commit, error] {
+	return func(yield func(storage.Commit, error) bool) {
 		for e.looked = 1; ; e.looked++ {
-			c := workspace.Commit{ID: fmt.Sprint("theirs-", e.looked), Parents: []string{fmt.Sprint("theirs-", e.looked+1)}}
+			c := storage.Commit{ID: fmt.Sprint("theirs-", e.looked), Parents: []string{fmt.Sprint("theirs-", e.looked+1)}}
 			if !yield(c, nil) {
 				return
 			}
@@ -184,10 +187,10 @@ func TestHistoryIsWalkedSoFar(t *testing.T) {
 	m := memory.New(nil)
 	m.CreateRepository("songs")
 	store := &endless{Store: m}
-	pub := &workspace.Publisher{Store: store}
-	_, err := pub.Prepare(t.Context(), workspace.Publication{Ref: workspace.Ref{Repository: "songs", Branch: "main", Commit: "input"},
-		Task: workspace.TaskKey{Name: "t", WorkflowID: "w", Reference: "r", TaskID: "id"}})
-	var moved *workspace.MovedError
+	pub := &publish.Publisher{Store: store}
+	_, err := pub.Prepare(t.Context(), publish.Publication{Ref: workspace.Ref{Repository: "songs", Branch: "main", Commit: "input"},
+		Task: attempts.TaskKey{Name: "t", WorkflowID: "w", Reference: "r", TaskID: "id"}})
+	var moved *publish.MovedError
 	if !errors.As(err, &moved) || moved.Head != "head" {
 		t.Errorf("error %v, want a branch that moved", err)
 	}
