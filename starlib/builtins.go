@@ -284,6 +284,7 @@ func Table(host ...Builtin) []Builtin {
 		outcomeBuiltins(),
 		logBuiltins(),
 		jsonBuiltins(),
+		settingsBuiltins(),
 		csvBuiltins(),
 		reBuiltins(),
 		hashBuiltins(),
@@ -398,6 +399,12 @@ func InsteadOf(member string) string {
 // Pythonista expects, and this library does not.
 func insteadOf(prefix, name string) (hint string, ok bool) {
 	switch prefix + name {
+	case "yaml.safe_load", "yaml.load", "yaml.full_load":
+		return "write yaml.decode(path), or yaml.decode(text)", true
+	case "yaml.dump", "yaml.safe_dump", "toml.dumps", "toml.dump":
+		return "write json.encode(value, indent = 2), which is YAML too", true
+	case "toml.load", "toml.loads":
+		return "write toml.decode(path), or toml.decode(text)", true
 	case "json.loads", "json.load":
 		return "write json.decode(text), or json.lines(path) for a file with one value a line", true
 	case "json.dumps", "json.dump":

@@ -105,6 +105,36 @@ func TestPredeclaredIsTheTable(t *testing.T) {
 	}
 }
 
+// Every snippet of the section "Formats" of the guide runs.
+func TestFormatsOfTheGuide(t *testing.T) {
+	guide, err := os.ReadFile("../docs/language.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(guide), "\n## Formats\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	files := fixture()
+	files["conf/job.yaml"] = "retries: 3\n"
+	snippets := strings.Split(section, "```python\n")[1:]
+	if len(snippets) == 0 {
+		t.Fatal("the guide has no section of formats")
+	}
+	for _, snippet := range snippets {
+		snippet, _, _ = strings.Cut(snippet, "```")
+		run := &starlib.Run{Context: t.Context(), Files: overlay(t, workspace.Spec{}, files), Log: func(starlib.Record) {}}
+		thread := new(starlark.Thread)
+		run.Attach(thread)
+		names := starlib.Predeclared()
+		names["workspace"] = run.Workspace()
+		if _, err := starlibtest.Exec(thread, "guide", snippet, names); err != nil {
+			t.Errorf("%s\nerror %v", snippet, err)
+		}
+		if err := run.End(t.Context()); err != nil {
+			t.Errorf("%s\nEnd: %v", snippet, err)
+		}
+	}
+}
+
 // Every example runs; one that compares holds.
 func TestExamples(t *testing.T) {
 	files := fixture()

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 
@@ -71,9 +70,7 @@ func (c *call) unique() (bool, error) {
 
 // badJSON is the complaint of a text; where says in what, besides the offset.
 func badJSON(e *jsonError, text, where string) *diag.Problem {
-	before := text[:e.offset]
-	line := strings.Count(before, "\n") + 1
-	column := utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
+	line, column := columnOf(text, e.offset)
 	p := &diag.Problem{Code: codeJSON, Message: fmt.Sprintf("%s: %s at line %d, column %d", where, e.reason, line, column)}
 	switch e.code {
 	case "P3101":

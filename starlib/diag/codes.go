@@ -172,6 +172,8 @@ func Stories() []Story {
 		{"P4113", "a row that cannot be written", "A row is a list of strings, numbers, bools and None.", ""},
 		{"P4114", "a pattern that is none", "Regular expressions are RE2, without look-around and back-references; in a glob ** is a whole part of the path.", ""},
 		{"P4115", "not a time", "A time, a zone or a duration could not be read.", "time.parse(\"yesterday\")\n\ntime.parse(\"2026-01-31T12:00:00Z\")"},
+		{"P4116", "a text that is not YAML", "The message names the place. One document of plain values is taken: a key stands once, and there are no tags of types that only one language has.", "yaml.decode(\"a: 1\\na: 2\\n\")\n\nyaml.decode(\"a: 2\\n\")"},
+		{"P4117", "a text that is not TOML", "The message names the place. A key and a table stand once.", ""},
 		{"P4120", "too much for one call", "Too deep, too many or too large.", ""},
 		{"P4121", "outside of what a function is defined for", "Such as the square root of a negative number.", ""},
 		{"P4130", "fail at the top level", "fail ends a body; at the top level it ends the loading of the file.", ""},

@@ -126,7 +126,8 @@ func TestFormatHint(t *testing.T) {
 func TestHintsOfWhatOnlyPythonHas(t *testing.T) {
 	for got, want := range map[string]string{
 		nameHint("gzip"):                                "no compression",
-		nameHint("yaml"):                                "`json.decode(path.read_text())`",
+		nameHint("tomllib"):                             "`toml.decode(path)`",
+		importHint(scan("import yaml")):                 "`yaml` is always there",
 		nameHint("defaultdict"):                         "`d.setdefault(key, []).append(x)`",
 		nameHint("Counter"):                             "`counter(items)`",
 		nameHint("itertools"):                           "`[x for xs in lists for x in xs]`",

@@ -20,7 +20,7 @@ func importHint(line []token) string {
 	switch top {
 	case "random":
 		return "delete the line: `rng = random.seeded(params.seed)`, then `rng.choice(xs)`: a second attempt draws the same"
-	case "json", "csv", "re", "math", "base64", "time":
+	case "json", "csv", "re", "math", "base64", "time", "yaml", "toml":
 		return "delete the line: `" + top + "` is always there"
 	case "os", "pathlib", "shutil", "glob", "io", "tempfile":
 		return "delete the line: files are reached through `workspace`, as in `workspace / \"raw\" / name` and `workspace.glob(\"**/*.csv\")`"
@@ -42,7 +42,7 @@ func importHint(line []token) string {
 		return "delete the line: `task`, `schema`, `field` and the others are always there"
 	case "pandas", "numpy", "polars", "pyarrow", "duckdb", "scipy", "sklearn", "torch", "collections", "itertools", "functools",
 		"operator", "heapq", "bisect", "decimal", "fractions", "copy", "string", "statistics", "html", "textwrap", "gzip", "zlib", "bz2",
-		"lzma", "zipfile", "tarfile", "yaml", "toml", "tomllib", "configparser", "pickle", "sqlite3":
+		"lzma", "zipfile", "tarfile", "tomllib", "configparser", "pickle", "sqlite3":
 		hint := nameHint(top)
 		if strings.HasPrefix(hint, "`") {
 			return "delete the line: " + hint
@@ -215,8 +215,12 @@ func nameHint(name string) string {
 		return "the text itself, such as `\"0123456789\"`; `s.isalpha()`, `s.isdigit()`, `s.isupper()` ask"
 	case "gzip", "zlib", "bz2", "lzma", "zipfile", "tarfile":
 		return "there is no compression: have what comes in unpacked before the task, and write files as they are"
-	case "yaml", "toml", "tomllib", "configparser", "ini":
-		return "there is JSON: `json.decode(path.read_text())`; keep settings as JSON, or in params"
+	case "tomllib", "tomli":
+		return "`toml.decode(path)`"
+	case "ruamel", "pyyaml":
+		return "`yaml.decode(path)`"
+	case "configparser", "ini":
+		return "`toml.decode(path)`, `yaml.decode(path)`, `json.decode(path.read_text())`; or keep settings in params"
 	case "pickle", "shelve":
 		return "`json.encode(value)` and `json.decode(text)`"
 	case "sqlite3", "duckdb", "sql":

@@ -62,6 +62,10 @@ func ModuleHint(module string) string {
 	switch module {
 	case "json":
 		call = "json.decode(text)"
+	case "yaml":
+		call = "yaml.decode(path)"
+	case "toml":
+		call = "toml.decode(path)"
 	case "csv":
 		call = "csv.dict_reader(path)"
 	case "re":
