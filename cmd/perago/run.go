@@ -28,10 +28,13 @@ type runOptions struct {
 	out       string // DIR
 	keep      string // DIR
 	diff      bool
+	watch     bool
 	format    string
 
 	config func() (*config, error)
 	given  map[string]bool // the flags that were set
+
+	loaded func(m *module.Module, complaints diag.List) // told what a file was loaded as; nil: nobody
 }
 
 func (a *app) runCommand() *ffcli.Command {
@@ -43,6 +46,7 @@ func (a *app) runCommand() *ffcli.Command {
 	flags.BoolVar(&o.diff, "diff", false, "show what is in each changed file: texts line by line, CSV row by row, others by size and checksum")
 	flags.StringVar(&o.out, "out", "", "copy the files that the attempt wrote to `DIR`, which is made, or replaced when a run made it")
 	flags.StringVar(&o.keep, "keep", "", "where the attempt fails, copy what it had written to `DIR`, with the reason in DIR.perago.json")
+	flags.BoolVar(&o.watch, "watch", false, "run again each time that the task file, what it loads, the params file or the folder changes")
 	flags.StringVar(&o.input, "input", "", "a whole Conductor input, `FILE` or - for stdin, against the configured lakeFS")
 	flags.BoolVar(&o.publish, "publish", false, "publish to the branch that the input names")
 	format := choiceFlag(flags, "format", "how the outcome is written", []string{"text", "json"})
@@ -59,6 +63,7 @@ stderr. A failed attempt prints nothing on stdout, unless with --format json.
 
   perago run tasks/features_build.star --workspace data/ --params '{"feature_set": "v1"}'
   perago run tasks/features_build.star --workspace data/ --diff --out out/
+  perago run tasks/features_build.star --workspace data/ --diff --watch
   perago run tasks/metadata_validate.star --params @metadata.json`,
 		FlagSet: flags,
 		Exec: a.interruptible(func(ctx context.Context, args []string) error {
@@ -66,6 +71,9 @@ stderr. A failed attempt prints nothing on stdout, unless with --format json.
 			flags.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
 			if err := o.check(args); err != nil {
 				return err
+			}
+			if o.watch {
+				return a.watchTask(ctx, args[0], o)
 			}
 			err := a.runTask(ctx, args[0], o)
 			if f := (*failure)(nil); errors.As(err, &f) && o.format == "json" {
@@ -90,6 +98,10 @@ func (o *runOptions) check(args []string) error {
 		return usageError("name its folder with --workspace DIR", "--diff, --out and --keep are about the files of a workspace, and there is none")
 	case o.given["out"] && o.out == "" || o.given["keep"] && o.keep == "":
 		return usageError("name a folder: --out out", "--out and --keep want a folder")
+	case o.watch && (o.apply || o.publish):
+		return usageError("leave one of them out; --out DIR holds what each run wrote", "--watch runs again on each change, which --apply and --publish would make themselves")
+	case o.watch && (o.input == "-" || o.params == "@-"):
+		return usageError("name a file", "--watch reads the input again for each run, and stdin is there once")
 	case o.publish && !o.given["input"]:
 		return usageError("", "--publish needs --input, which names the branch")
 	}
@@ -116,6 +128,9 @@ func (o *runOptions) fits(file string, m *module.Module) error {
 func (a *app) runTask(ctx context.Context, file string, o *runOptions) error {
 	start := time.Now()
 	m, complaints := loadOne(file, o.root)
+	if o.loaded != nil {
+		o.loaded(m, complaints)
+	}
 	if m == nil {
 		return a.refused(complaints, o.format)
 	}

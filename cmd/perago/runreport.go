@@ -93,8 +93,8 @@ func fromSurroundings(r engine.Result) bool {
 
 // tellStory writes to stderr: what went wrong, or what changed; then the figures.
 func (a *app) tellStory(r engine.Result, o *runOptions, left *leftovers) {
-	if errors.Is(r.Err, errInterrupted) {
-		return // whoever pressed Ctrl-C knows
+	if errors.Is(r.Err, errInterrupted) || errors.Is(r.Err, errChanged) {
+		return // whoever pressed Ctrl-C, or saved the file, knows
 	}
 	if r.Status != queue.Completed {
 		diag.WriteText(a.stderr, r.Diagnostics, a.textOptions())

@@ -68,7 +68,7 @@ func flagGroups(command string) []flagGroup {
 	return []flagGroup{
 		{"what the attempt gets", []string{"params", "workspace", "input", "root", "env-file"}},
 		{"what becomes of its files", []string{"out", "apply", "keep", "publish"}},
-		{"what is told", []string{"diff", "format"}},
+		{"what is told", []string{"diff", "format", "watch"}},
 	}
 }
 
