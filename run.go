@@ -203,7 +203,7 @@ func resultOf(r engine.Result) Result {
 	return Result{Task: r.Attempt.Task, Status: r.Status, Value: envelope.Result,
 		Ref:     Ref{Repository: w.Repository, Branch: w.Branch, Commit: w.Ref},
 		Changes: r.Changes, Adopted: r.Adopted,
-		Took: p.Load + p.Pre + p.Body + p.Post + p.Publish, BodyTook: p.Body,
+		Took: p.Load + p.Prepare + p.Pre + p.Body + p.Post + p.Publish, BodyTook: p.Body,
 		Steps: r.Body.Steps, PeakBytes: r.Body.PeakBytes, FilesRead: r.Files.ObjectsRead, BytesRead: r.Files.BytesRead}
 }
 

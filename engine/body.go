@@ -3,6 +3,9 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
 	"time"
 
 	"perago/engine/module"
@@ -86,4 +89,34 @@ func lowest[T int64 | uint64 | time.Duration](limits ...T) T {
 		}
 	}
 	return least
+}
+
+// record logs one record of the body, without secrets.
+func (x *execution) record(r starlib.Record) {
+	attrs := []slog.Attr{slog.String("at", diag.Printable(fmt.Sprintf("%s:%d", r.At.File, r.At.Line)))}
+	message := x.redact.Line(r.Message)
+	var line strings.Builder
+	fmt.Fprintf(&line, "%s %s %s", r.Level, attrs[0].Value, message)
+	for _, f := range r.Fields {
+		key, value := x.redact.Line(f.Key), x.redact.Value(f.Value)
+		attrs = append(attrs, slog.Attr{Key: "field." + key, Value: value})
+		fmt.Fprintf(&line, " %s=%s", key, value)
+	}
+	x.log.LogAttrs(context.Background(), r.Level, message, attrs...)
+	if x.hooks.Record != nil {
+		x.hooks.Record(line.String())
+	}
+}
+
+// progress passes a report on, without secrets: a number that is one counts as 0.
+func (x *execution) progress(p starlib.Progress) {
+	p.Message = x.redact.Line(p.Message)
+	for _, n := range []*float64{&p.Done, &p.Total} {
+		if x.redact.Float(*n) {
+			*n = 0
+		}
+	}
+	if x.hooks.Progress != nil {
+		x.hooks.Progress(p)
+	}
 }

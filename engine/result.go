@@ -1,16 +1,132 @@
 package engine
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
+	"time"
 	"unicode/utf8"
 
+	"perago/engine/logs"
 	"perago/engine/queue"
 	"perago/panics"
 	"perago/starlib/diag"
+	"perago/workspace"
 	"perago/workspace/publish"
 	"perago/workspace/storage"
 )
+
+// Result is what became of one attempt. There always is one.
+type Result struct {
+	Attempt     queue.Attempt
+	Status      queue.Status
+	Reason      string          // "" when completed; at most ReasonMax characters
+	Output      json.RawMessage // the envelope; nil unless completed
+	Diagnostics diag.List
+	Story       string // the whole story, stack included; "" when completed
+	Changes     []workspace.Change
+	Adopted     bool // an earlier attempt had published: the body did not run, or its result gave way
+	Phases      Phases
+	Body        Usage
+	Files       workspace.Usage
+	Limits      Limits // that were in force
+	Err         error  // what Status was decided from; nil when completed. It may hold a secret: Diagnostics do not
+
+	redact *logs.Redactor // for what else is logged of it
+}
+
+// Redact hides the secrets of the attempt in a text.
+func (r Result) Redact(text string) string { return r.redact.Text(text) }
+
+// Phases are the times one attempt spent. List is part of the others: listings
+// are made when they are needed.
+type Phases struct {
+	Load    time.Duration // decoding and checking the input
+	List    time.Duration
+	Pre     time.Duration // folder, commit and pre guards
+	Prepare time.Duration // looking for what an earlier attempt has published
+	Body    time.Duration
+	Post    time.Duration // result and post guards
+	Publish time.Duration
+}
+
+// finish turns the error of an attempt into its Result. After a cancel the
+// cause outranks whatever error it led to, but for what such an error knows of
+// the branch.
+func (x *execution) finish(ctx context.Context, err error) Result {
+	var (
+		race  *publish.LostRaceError
+		doubt *publish.DoubtError
+	)
+	if err != nil && ctx.Err() != nil && !errors.As(err, &race) {
+		cause := fmt.Errorf("the attempt was ended: %w", context.Cause(ctx))
+		if errors.As(err, &doubt) { // outlives the cancel: it is about what is on the branch
+			cause = &publish.DoubtError{Branch: doubt.Branch, Staged: doubt.Staged, Look: doubt.Look, Err: cause}
+		}
+		err = cause
+	}
+	x.res.Status = statusOf(err, x.module.Task.Controls.Retry.On)
+	x.res.Err = err
+	if err != nil {
+		x.res.Output = nil
+		x.res.Diagnostics = x.redact.List(diagnosticsOf(err))
+		note := ""
+		if repeats(err) {
+			note = again
+		}
+		x.res.Reason = reason(x.res.Diagnostics, note, x.ReasonMax)
+		x.res.Story = story(x.res.Diagnostics)
+		if note != "" {
+			x.res.Story += strings.TrimSpace(note) + "\n"
+		}
+	}
+	x.logFinished()
+	return x.res
+}
+
+func (x *execution) logFinished() {
+	res, p := x.res, x.res.Phases
+	level := slog.LevelInfo
+	if res.Status != queue.Completed {
+		level = slog.LevelWarn
+	}
+	x.log.Log(context.Background(), level, "attempt finished",
+		"status", string(res.Status), "reason", res.Reason, "story", res.Story,
+		"load_ms", logs.Milliseconds(p.Load), "list_ms", logs.Milliseconds(p.List), "pre_ms", logs.Milliseconds(p.Pre), "prepare_ms", logs.Milliseconds(p.Prepare), "body_ms", logs.Milliseconds(p.Body),
+		"post_ms", logs.Milliseconds(p.Post), "publish_ms", logs.Milliseconds(p.Publish), "total_ms", logs.Milliseconds(time.Since(x.started)),
+		"steps", res.Body.Steps, "peak_bytes", res.Body.PeakBytes, "process_bytes", res.Body.ProcessBytes,
+		"objects_listed", res.Files.ObjectsListed, "objects_read", res.Files.ObjectsRead, "bytes_read", res.Files.BytesRead,
+		"objects_fetched", res.Files.ObjectsFetched, "bytes_fetched", res.Files.BytesFetched,
+		"memory_limit", res.Limits.Memory, "wall_limit_ms", logs.Milliseconds(res.Limits.Wall), "step_limit", res.Limits.Steps)
+}
+
+// envelope is the output of a completed attempt: {"workspace": ..., "result": ...},
+// or the result alone. The result is taken as it is, for it was checked as JSON.
+func envelope(withWorkspace bool, ref workspace.Ref, result json.RawMessage) json.RawMessage {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	if withWorkspace {
+		b.WriteString(`"workspace":`)
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		enc.Encode(struct { // of strings: no error
+			Repository string `json:"repository"`
+			Branch     string `json:"branch"`
+			RefType    string `json:"refType"`
+			Ref        string `json:"ref"`
+		}{ref.Repository, ref.Branch, "commit", ref.Commit})
+		b.Truncate(b.Len() - len("\n"))
+		b.WriteByte(',')
+	}
+	b.WriteString(`"result":`)
+	b.Write(result)
+	b.WriteByte('}')
+	return b.Bytes()
+}
 
 // GuardError is a guard that does not hold.
 type GuardError struct {

@@ -30,7 +30,7 @@ func (p Params) Value() starlark.Value {
 }
 
 // JSON is the params as a JSON object, unknown keys dropped and defaults filled
-// in. CheckParams takes it and gives the same value again.
+// in. Task.CheckedParams takes it and gives the same value again.
 func (p Params) JSON() json.RawMessage {
 	e := encoder{unbounded: true}
 	e.value(p.Value(), 0)
@@ -112,6 +112,20 @@ func (t *Task) CheckParamsWithin(w Within, raw json.RawMessage) (Params, diag.Li
 			Found: "more than 1 MiB in secret fields", Wanted: "at most 1 MiB", Hint: "mark only credentials with secret = True"}}, nil
 	}
 	return Params{value: value.(*object), secrets: secrets.list}, nil, nil
+}
+
+// CheckedParams are the params whose JSON raw is, of the same task: they were
+// checked before, and are only decoded. They know of no secrets. It panics over
+// what Params.JSON of this task cannot have written.
+func (t *Task) CheckedParams(raw json.RawMessage) (Params, error) {
+	d := decoder[jsonTree]{text: string(raw), build: treeBuilder{}}
+	tree, err := d.whole()
+	if err != nil {
+		return Params{}, err
+	}
+	x := &inspection{validator: t.Params.validator(t.StrictParams)}
+	value, _ := x.conform(x.root, tree)
+	return Params{value: value.(*object)}, nil
 }
 
 // CheckResult holds what a body returned, as EncodeResult made it, against the

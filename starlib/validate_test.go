@@ -82,9 +82,9 @@ func FuzzCheck(f *testing.F) {
 			if list != nil {
 				continue
 			}
-			again, list := task.CheckParams(params.JSON())
-			if list != nil || again.Value().String() != params.Value().String() || string(again.JSON()) != string(params.JSON()) {
-				t.Fatalf("%s with %s: %s became %s, %v", fuzzSchemas[i], text, params.JSON(), again.JSON(), list)
+			again, err := task.CheckedParams(params.JSON())
+			if err != nil || again.Value().String() != params.Value().String() || string(again.JSON()) != string(params.JSON()) {
+				t.Fatalf("%s with %s: %s became %s, %v", fuzzSchemas[i], text, params.JSON(), again.JSON(), err)
 			}
 		}
 	})

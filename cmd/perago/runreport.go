@@ -47,7 +47,7 @@ func outcomeOf(r engine.Result) outcome {
 	ms, p := milliseconds, r.Phases
 	return outcome{
 		Status: r.Status, Reason: r.Reason, Output: r.Output, Changes: r.Changes, Diagnostics: r.Diagnostics,
-		Phases: phases{ms(p.Load), ms(p.List), ms(p.Pre), ms(p.Body), ms(p.Post), ms(p.Publish)},
+		Phases: phases{ms(p.Load), ms(p.List), ms(p.Prepare + p.Pre), ms(p.Body), ms(p.Post), ms(p.Publish)},
 		Usage:  usageFigures{r.Body.Steps, r.Body.PeakBytes, r.Files.ObjectsRead, r.Files.BytesRead},
 	}
 }
@@ -106,7 +106,7 @@ func (a *app) tellStory(r engine.Result, o *runOptions, left *leftovers) {
 		return // the body did not run: there are no figures worth a line
 	}
 	fmt.Fprintf(a.stderr, "load %s, list %s, pre %s, body %s, post %s, publish %s\n",
-		shortTime(p.Load), shortTime(p.List), shortTime(p.Pre), shortTime(p.Body), shortTime(p.Post), shortTime(p.Publish))
+		shortTime(p.Load), shortTime(p.List), shortTime(p.Prepare+p.Pre), shortTime(p.Body), shortTime(p.Post), shortTime(p.Publish))
 	fmt.Fprintln(a.stderr, limitsUsed(r))
 }
 

@@ -120,10 +120,7 @@ func (c *Client) Waiting(ctx context.Context, tasks []string) (waiting []string,
 // attempt, else by the plain update, when r.Last or the server is older.
 func (c *Client) Report(ctx context.Context, r queue.Report) (*queue.Attempt, error) {
 	op := "report " + r.Attempt.TaskID
-	result, err := c.result(r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", op, err)
-	}
+	result := c.result(r)
 	if r.Last || c.noV2.Load() {
 		return nil, c.update(ctx, op, result)
 	}
@@ -149,29 +146,25 @@ func (c *Client) Report(ctx context.Context, r queue.Report) (*queue.Attempt, er
 	return &next, nil
 }
 
-// result is the body of an update.
-func (c *Client) result(r queue.Report) (*model.TaskResult, error) {
+// result is the body of an update. Its output is the one of the report, as it is
+// written: numbers stay exact.
+type result struct {
+	*model.TaskResult
+	OutputData json.RawMessage `json:"outputData,omitempty"`
+}
+
+func (c *Client) result(r queue.Report) result {
 	t := &model.TaskResult{TaskId: r.Attempt.TaskID, WorkflowInstanceId: r.Attempt.WorkflowID,
 		WorkerId: c.workerID, Status: model.TaskResultStatus(r.Status), ReasonForIncompletion: r.Reason}
-	if len(r.Output) > 0 {
-		var fields map[string]json.RawMessage // exact: numbers stay as they are written
-		if err := json.Unmarshal(r.Output, &fields); err != nil {
-			return nil, fmt.Errorf("output: %w", err)
-		}
-		t.OutputData = make(map[string]any, len(fields))
-		for name, value := range fields {
-			t.OutputData[name] = value
-		}
-	}
 	now := time.Now().UnixMilli()
 	for _, line := range r.Log {
 		t.Logs = append(t.Logs, model.TaskExecLog{Log: line, TaskId: t.TaskId, CreatedTime: now})
 	}
-	return t, nil
+	return result{t, r.Output}
 }
 
 // update is the plain update.
-func (c *Client) update(ctx context.Context, op string, result *model.TaskResult) error {
+func (c *Client) update(ctx context.Context, op string, result result) error {
 	_, err := c.call(ctx, request{op: op, method: http.MethodPost, path: "/tasks", text: true, body: result})
 	return verdict(err)
 }

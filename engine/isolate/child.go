@@ -17,6 +17,7 @@ import (
 
 	"perago/engine"
 	"perago/engine/module"
+	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
 )
@@ -153,9 +154,8 @@ var errAsked = errors.New("the worker asked the body to stop")
 
 // listen does what the worker says until it hangs up. The body runs beside it.
 func (c *child) listen() error {
-	fromWorker := func(k kind) bool { return k >= kindLoad && k <= kindCancel }
 	for {
-		k, payload, file, err := c.conn.receive(fromWorker)
+		k, payload, file, err := c.conn.receive(kind.fromWorker)
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -206,15 +206,20 @@ func (c *child) load(payload []byte) error {
 // start runs the body in a goroutine of its own, which ends the process.
 func (c *child) start(payload []byte) error {
 	var m runMessage
-	if err := decodeTrusted(payload, &m); err != nil {
+	raw, err := m.read(payload)
+	if err != nil {
 		return err
 	}
 	if c.module == nil || c.cancel != nil {
 		return fmt.Errorf("%w: run out of order", errProtocol)
 	}
-	params, problems := c.module.Task.CheckParams(m.Params)
-	if len(problems) > 0 {
-		return fmt.Errorf("params that the worker had accepted: %w", problems)
+	var params starlib.Params
+	err = panics.ToError(func() (err error) {
+		params, err = c.module.Task.CheckedParams(raw)
+		return err
+	})()
+	if err != nil {
+		return fmt.Errorf("%w: params that no worker has checked: %v", errProtocol, err)
 	}
 	call := engine.Call{Params: params, Limits: m.Limits, Log: c.log, Progress: c.progress}
 	if m.Workspace {

@@ -18,7 +18,7 @@ import (
 // protocolVersion is told by the child before anything else. Both ends are the
 // same binary, unless it was replaced on disk where the running one cannot be
 // named.
-const protocolVersion = 1
+const protocolVersion = 2
 
 // kind says what a frame is.
 type kind byte
@@ -65,6 +65,9 @@ func (k kind) most() int {
 	}
 	return 0
 }
+
+// fromWorker says whether a kind is the worker's to send.
+func (k kind) fromWorker() bool { return k < kindReady && k.most() > 0 }
 
 // fromChild says whether a kind is the child's to send.
 func (k kind) fromChild() bool { return k >= kindReady && k.most() > 0 }

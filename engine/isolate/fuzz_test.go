@@ -19,14 +19,27 @@ func frames(t testing.TB, messages ...any) []byte {
 	t.Helper()
 	var out []byte
 	for i := 0; i < len(messages); i += 2 {
-		body, err := json.Marshal(messages[i+1])
-		if err != nil {
-			t.Fatal(err)
+		body, plain := messages[i+1].(json.RawMessage)
+		if !plain {
+			var err error
+			if body, err = json.Marshal(messages[i+1]); err != nil {
+				t.Fatal(err)
+			}
 		}
 		out = binary.LittleEndian.AppendUint32(out, uint32(len(body)))
 		out = append(append(out, byte(messages[i].(kind))), body...)
 	}
 	return out
+}
+
+// starts is the frame that starts a body on params.
+func starts(t testing.TB, params string) json.RawMessage {
+	t.Helper()
+	frame, err := runMessage{Workspace: true}.frame(json.RawMessage(params))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frame
 }
 
 // FuzzWorker: whatever a child says, the worker ends the session with an
@@ -99,7 +112,7 @@ func FuzzWorker(f *testing.F) {
 func FuzzChild(f *testing.F) {
 	source := []byte("task(name = \"t\", workspace = workspace_spec())\n\ndef run(workspace, params):\n    return {\"t\": (workspace / \"a\").read_text()}\n")
 	load := loadMessage{File: "t.star", Root: ".", Sources: map[string][]byte{"t.star": source}}
-	start := runMessage{Params: json.RawMessage(`{}`), Workspace: true}
+	start := starts(f, `{}`)
 	f.Add([]byte(nil))
 	f.Add(frames(f, kindLoad, load, kindRun, start, kindReply, replyMessage{ID: 1, Error: &fileError{Text: "x"}}))
 	f.Add(frames(f, kindLoad, load, kindRun, start, kindReply, replyMessage{ID: 1}, kindCancel, cancelMessage{}))
@@ -111,6 +124,9 @@ func FuzzChild(f *testing.F) {
 		kindReply, replyMessage{ID: 5}, kindReply, replyMessage{ID: 4}, kindReply, replyMessage{ID: 4}))
 	f.Add(frames(f, kindLoad, load, kindLoad, load))
 	f.Add(frames(f, kindRun, start))
+	f.Add(frames(f, kindLoad, load, kindRun, runMessage{}))
+	f.Add(frames(f, kindLoad, load, kindRun, starts(f, `[]`)))
+	f.Add(frames(f, kindLoad, load, kindRun, starts(f, `{`)))
 	f.Fuzz(func(t *testing.T, said []byte) {
 		worker, conn := pair(t)
 		page := make([]byte, noteSize)

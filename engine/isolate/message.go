@@ -1,6 +1,7 @@
 package isolate
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -28,11 +29,23 @@ type loadMessage struct {
 	Host    []starlib.Builtin `json:",omitempty"` // functions of the program; a call of one is an opHost
 }
 
-// runMessage starts the body of the loaded module.
+// runMessage starts the body of the loaded module. In its frame it is a line,
+// and the rest are the params as Params.JSON wrote them.
 type runMessage struct {
-	Params    json.RawMessage // checked, defaults filled in
 	Workspace bool
 	Limits    engine.Limits
+}
+
+// frame is the payload that starts a body on params.
+func (m runMessage) frame(params json.RawMessage) (json.RawMessage, error) {
+	line, err := json.Marshal(m)
+	return append(append(line, '\n'), params...), err
+}
+
+// read takes a frame apart; params stay as they are.
+func (m *runMessage) read(payload []byte) (params json.RawMessage, err error) {
+	line, params, _ := bytes.Cut(payload, []byte("\n"))
+	return params, decode(line, m)
 }
 
 // cancelMessage asks the body to stop.

@@ -107,7 +107,10 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	// Before the child is told anything: it may not read.
 	panics.Go(&watching, s.failed, func() { s.watch(ctx, over) })
 	panics.Go(&watching, s.failed, func() { s.watchGrowth(over) })
-	start := runMessage{Params: s.call.Params.JSON(), Workspace: s.call.Files != nil, Limits: s.call.Limits}
+	start, err := runMessage{Workspace: s.call.Files != nil, Limits: s.call.Limits}.frame(s.call.Params.JSON())
+	if err != nil {
+		return done, err
+	}
 	if err := s.child.conn.send(kindRun, start, nil); err != nil {
 		return done, err
 	}

@@ -246,27 +246,3 @@ func sortedKeys[V any](m map[string]V) []string {
 	slices.Sort(keys)
 	return keys
 }
-
-// envelope is the output of a completed attempt.
-func envelope(task *starlib.Task, ref *workspace.Ref, result json.RawMessage) json.RawMessage {
-	type place struct {
-		Repository string `json:"repository"`
-		Branch     string `json:"branch"`
-		RefType    string `json:"refType"`
-		Ref        string `json:"ref"`
-	}
-	out := struct {
-		Workspace *place          `json:"workspace,omitempty"`
-		Result    json.RawMessage `json:"result"`
-	}{Result: result}
-	if task.Workspace != nil && ref != nil {
-		out.Workspace = &place{ref.Repository, ref.Branch, "commit", ref.Commit}
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(out); err != nil {
-		panic("engine: the checked result is not JSON: " + err.Error())
-	}
-	return bytes.TrimSpace(b.Bytes())
-}
