@@ -22,6 +22,7 @@ import (
 //	a % b          (bounds % a) % b
 //	a += b         a += ((in place + a) + b)
 //	a %= b         a = (bounds % a) % b
+//	f()[g()] += b  x = f(); y = g(); x[y] += ((in place + x[y]) + b)
 //	a.join(b)      (bounds & a).join(b)
 //
 // bounds is a value with operators of its own. For a number, and for any type
@@ -421,7 +422,7 @@ func (c *boundCall) format() (starlark.Value, error) {
 // Rewrite puts the bounds into a tree that was parsed and not yet resolved, and
 // has run note where it returns. Positions stay those of the source.
 func (b *Bounds) Rewrite(tree *syntax.File) {
-	rewriteAll(tree.Stmts)
+	tree.Stmts = rewriteAll(tree.Stmts)
 	for _, stmt := range tree.Stmts {
 		if def, ok := stmt.(*syntax.DefStmt); ok && def.Name.Name == "run" {
 			noteReturns(def.Body)
@@ -429,31 +430,33 @@ func (b *Bounds) Rewrite(tree *syntax.File) {
 	}
 }
 
-func rewriteAll(stmts []syntax.Stmt) {
+func rewriteAll(stmts []syntax.Stmt) []syntax.Stmt {
+	var out []syntax.Stmt
 	for _, stmt := range stmts {
 		switch stmt := stmt.(type) {
 		case *syntax.AssignStmt:
-			rewriteAssign(stmt)
+			out = append(out, rewriteAssign(stmt)...)
 		case *syntax.DefStmt:
 			rewriteParams(stmt.Params)
-			rewriteAll(stmt.Body)
+			stmt.Body = rewriteAll(stmt.Body)
 		case *syntax.ExprStmt:
 			stmt.X = rewrite(stmt.X)
 		case *syntax.ForStmt:
 			rewriteTarget(stmt.Vars)
 			stmt.X = rewrite(stmt.X)
-			rewriteAll(stmt.Body)
+			stmt.Body = rewriteAll(stmt.Body)
 		case *syntax.WhileStmt:
 			stmt.Cond = rewrite(stmt.Cond)
-			rewriteAll(stmt.Body)
+			stmt.Body = rewriteAll(stmt.Body)
 		case *syntax.IfStmt:
 			stmt.Cond = rewrite(stmt.Cond)
-			rewriteAll(stmt.True)
-			rewriteAll(stmt.False)
+			stmt.True, stmt.False = rewriteAll(stmt.True), rewriteAll(stmt.False)
 		case *syntax.ReturnStmt:
 			stmt.Result = rewrite(stmt.Result)
 		}
+		out = append(out, stmt)
 	}
+	return out
 }
 
 // rewriteParams rewrites the defaults of parameters.
@@ -485,7 +488,8 @@ func rewriteTarget(target syntax.Expr) {
 	}
 }
 
-func rewriteAssign(stmt *syntax.AssignStmt) {
+// rewriteAssign rewrites stmt, and returns what has to run before it.
+func rewriteAssign(stmt *syntax.AssignStmt) (before []syntax.Stmt) {
 	var op syntax.Token
 	switch stmt.Op {
 	case syntax.PLUS_EQ:
@@ -495,19 +499,56 @@ func rewriteAssign(stmt *syntax.AssignStmt) {
 	case syntax.PERCENT_EQ:
 		op = syntax.PERCENT
 	}
+	stmt.RHS = rewrite(stmt.RHS)
+	if op == 0 || op == syntax.PLUS && number(stmt.RHS) || op == syntax.STAR && float(stmt.RHS) {
+		rewriteTarget(stmt.LHS)
+		return nil
+	}
+	for {
+		paren, ok := stmt.LHS.(*syntax.ParenExpr)
+		if !ok {
+			break
+		}
+		stmt.LHS = paren.X
+	}
+	if same(stmt.LHS) == nil {
+		before = evaluatedBefore(stmt.LHS)
+	}
 	again := same(stmt.LHS)
 	rewriteTarget(stmt.LHS)
-	stmt.RHS = rewrite(stmt.RHS)
 	switch {
-	case op == 0 || again == nil || op == syntax.PLUS && number(stmt.RHS) || op == syntax.STAR && float(stmt.RHS):
-		return
+	case again == nil: // no target, which the resolver says
 	case op == syntax.PERCENT: // nothing is changed in place
 		stmt.Op = syntax.EQ
 		stmt.RHS = &syntax.BinaryExpr{X: bounded(op, again, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: stmt.RHS}
-		return
+	default:
+		stmt.RHS = &syntax.BinaryExpr{X: &syntax.BinaryExpr{X: name(inPlaceName, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: again},
+			OpPos: stmt.OpPos, Op: op, Y: stmt.RHS}
 	}
-	stmt.RHS = &syntax.BinaryExpr{X: &syntax.BinaryExpr{X: name(inPlaceName, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: again},
-		OpPos: stmt.OpPos, Op: op, Y: stmt.RHS}
+	return before
+}
+
+// evaluatedBefore takes what is computed in a target out of it, into assignments
+// to names that cannot be written, each the only one of its statement.
+func evaluatedBefore(target syntax.Expr) (before []syntax.Stmt) {
+	take := func(e syntax.Expr) syntax.Expr {
+		switch e.(type) {
+		case *syntax.Ident, *syntax.Literal:
+			return e
+		}
+		at := syntax.Start(e)
+		taken := fmt.Sprintf("(target %d:%d %d)", at.Line, at.Col, len(before))
+		before = append(before, &syntax.AssignStmt{OpPos: at, Op: syntax.EQ, LHS: name(taken, at), RHS: rewrite(e)})
+		return name(taken, at)
+	}
+	switch t := target.(type) {
+	case *syntax.IndexExpr:
+		t.X = take(t.X)
+		t.Y = take(t.Y)
+	case *syntax.DotExpr:
+		t.X = take(t.X)
+	}
+	return before
 }
 
 // same is an expression that is evaluated once more without anybody noticing:

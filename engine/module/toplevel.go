@@ -2,7 +2,9 @@ package module
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
+	"strings"
 	"time"
 
 	"go.starlark.net/resolve"
@@ -40,6 +42,8 @@ func (l *loader) run(u *unit, main bool) diag.List {
 		}
 		return list
 	}
+	// What the bounds of operators have put aside has a name that no file can write.
+	maps.DeleteFunc(u.globals, func(name string, _ starlark.Value) bool { return strings.HasPrefix(name, "(") })
 	if name, problem := starlib.CheckFreezable(u.globals); problem != nil {
 		problem.Code = "P1502"
 		return diag.List{l.sources.At(bound(u.tree, name), problem)}
