@@ -12,6 +12,7 @@ import (
 	"perago/engine/conductor"
 	"perago/engine/isolate"
 	"perago/engine/module"
+	"perago/starlib/diag"
 	"perago/workspace"
 	"perago/workspace/attempts"
 	"perago/workspace/publish"
@@ -62,7 +63,7 @@ type doctor struct {
 func (d *doctor) say(mark, subject, what, repair string) {
 	fmt.Fprintf(d.app.stdout, "%-4s  %-14s  %s\n", mark, subject, indentRest(what))
 	if repair != "" {
-		fmt.Fprintf(d.app.stdout, "      %-14s  repair: %s\n", "", repair)
+		fmt.Fprintf(d.app.stdout, "      %-14s  repair: %s\n", "", diag.Printable(repair))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"perago/engine/conductor"
 	"perago/engine/module"
+	"perago/starlib/diag"
 )
 
 func (a *app) registerCommand() *ffcli.Command {
@@ -90,12 +91,12 @@ func (a *app) register(ctx context.Context, client *conductor.Client, m *module.
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%s: %s  %s\n", done, m.Task.Name, m.File)
+	fmt.Fprintf(a.stdout, "%s: %s  %s\n", done, m.Task.Name, diag.Printable(m.File))
 	for _, c := range changes {
-		fmt.Fprintf(a.stdout, "  %s: %s -> %s\n", c.Field, shownJSON(c.Registered), shownJSON(c.Local))
+		fmt.Fprintf(a.stdout, "  %s: %s -> %s\n", diag.Printable(c.Field), shownJSON(c.Registered), shownJSON(c.Local))
 	}
 	for _, c := range kept {
-		fmt.Fprintf(a.stdout, "  %s: %s stays: Conductor has it and the file does not set it; --force removes it\n", c.Field, shownJSON(c.Registered))
+		fmt.Fprintf(a.stdout, "  %s: %s stays: Conductor has it and the file does not set it; --force removes it\n", diag.Printable(c.Field), shownJSON(c.Registered))
 	}
 	return nil
 }
@@ -142,9 +143,11 @@ func compare(ctx context.Context, client *conductor.Client, name string, local [
 	return registered, changes, err
 }
 
+// shownJSON is a value of a TaskDef for people: whoever may write to Conductor
+// may have put anything into it.
 func shownJSON(raw json.RawMessage) string {
 	if raw == nil {
 		return "(not set)"
 	}
-	return cut(string(raw))
+	return diag.Printable(cut(string(raw)))
 }

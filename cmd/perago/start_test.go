@@ -158,6 +158,8 @@ func TestRegister(t *testing.T) {
 	s.mustSay(t, exitDone, "register plain.star --dry-run", "would be updated: start.example  plain.star", "  retryCount: 3 -> 7")
 	s.mustSay(t, exitDone, "doctor plain.star", "note  TaskDef         start.example differs from the file in [retryCount]", "repair: perago register plain.star")
 	s.mustSay(t, exitDone, "register plain.star", "updated: start.example  plain.star")
+	f.defs["start.example"] = bytes.Replace(f.defs["start.example"], []byte(`"retryCount"`), []byte("\"description\": \"a\u009b2J\u202e\", \"retryCount\""), 1)
+	s.mustSay(t, exitDone, "register plain.star", "  description: \"a\ufffd2J\ufffd\" stays: Conductor has it")
 	s.mustSay(t, exitDone, "doctor plain.star", "ok    TaskDef         start.example is registered as the file says")
 }
 
