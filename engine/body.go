@@ -11,7 +11,6 @@ import (
 	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
-	"perago/starlib/schema"
 )
 
 // Body runs the body of a module once. Two implementations: InProcess, and the
@@ -38,11 +37,20 @@ func (e *BodyError) Unwrap() error { return e.Diagnostics }
 
 // Call is what one run of a body gets.
 type Call struct {
-	Params   schema.Params // checked, defaults filled in
-	Files    starlib.Files // nil for a task without a workspace
+	Params   starlib.Params // checked, defaults filled in
+	Files    starlib.Files  // nil for a task without a workspace
 	Limits   Limits
+	Now      time.Time              // what time.now() gives, whenever it is called; zero is the clock
 	Log      func(starlib.Record)   // called from one goroutine at a time
 	Progress func(starlib.Progress) // the same
+}
+
+// clock is what time.now() asks.
+func (c Call) clock() func() time.Time {
+	if c.Now.IsZero() {
+		return time.Now
+	}
+	return func() time.Time { return c.Now }
 }
 
 // Limits of one run of a body; 0 is no limit.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"time"
 
 	"go.starlark.net/starlark"
 
@@ -20,7 +19,7 @@ func CallTest(ctx context.Context, m *module.Module, fn *starlark.Function, call
 	thread := &starlark.Thread{Name: fn.Name()}
 	lim, ctx, release := limit(ctx, thread, m, fn, call, alone)
 	defer release()
-	run := &starlib.Run{Context: ctx, Now: time.Now, Log: lim.record, Progress: call.Progress, Bounds: m.Bounds()}
+	run := &starlib.Run{Context: ctx, Now: call.clock(), Log: lim.record, Progress: call.Progress, Bounds: m.Bounds()}
 	run.Attach(thread)
 	err := calledTest(thread, fn, t(ctx))
 	err = errors.Join(err, run.End(ctx))

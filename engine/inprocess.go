@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime/debug"
-	"time"
 
 	"go.starlark.net/starlark"
 
 	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
-	"perago/starlib/schema"
 )
 
 // InProcess runs a body in this process: for trusted tasks with very many tiny
@@ -27,7 +25,7 @@ func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.R
 	thread := &starlark.Thread{Name: m.Task.Name}
 	lim, ctx, release := limit(ctx, thread, m, m.Body, call, b.Alone)
 	defer release()
-	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: time.Now, Bounds: m.Bounds()}
+	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: call.clock(), Bounds: m.Bounds()}
 	if b.Alone != nil {
 		run.Enter = b.Alone.Enter
 	}
@@ -36,7 +34,7 @@ func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.R
 	value, err := callBody(ctx, thread, m, run, call.Params)
 	if err == nil {
 		var raw json.RawMessage
-		raw, err = schema.EncodeResult(value)
+		raw, err = starlib.EncodeResult(value)
 		if large, ok := err.(diag.List); ok && raw != nil { // only ints are too large
 			var list diag.List
 			if wrong := checkResult(ctx, m, raw); errors.As(wrong, &list) {
@@ -62,7 +60,7 @@ func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.R
 // checkResult holds a result against the schema of its task: it may cost as much
 // as the body, so the limits of the body hold for it too.
 func checkResult(ctx context.Context, m *module.Module, raw json.RawMessage) error {
-	list, err := m.Task.CheckResult(schema.Limits{Context: ctx}, raw)
+	list, err := m.Task.CheckResult(starlib.Within{Context: ctx}, raw)
 	if err == nil && len(list) > 0 {
 		err = list
 	}
@@ -71,7 +69,7 @@ func checkResult(ctx context.Context, m *module.Module, raw json.RawMessage) err
 
 // callBody calls run and closes what it left open. A panic inside a builtin is
 // an error of the body, with the Starlark stack.
-func callBody(ctx context.Context, thread *starlark.Thread, m *module.Module, run *starlib.Run, params schema.Params) (value starlark.Value, err error) {
+func callBody(ctx context.Context, thread *starlark.Thread, m *module.Module, run *starlib.Run, params starlib.Params) (value starlark.Value, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: thread.CallStack().String() + "\n" + string(debug.Stack())}

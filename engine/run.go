@@ -16,7 +16,6 @@ import (
 	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
-	"perago/starlib/schema"
 	"perago/workspace"
 	"perago/workspace/attempts"
 	"perago/workspace/publish"
@@ -45,6 +44,7 @@ type Runner struct {
 	ReasonMax int              // characters of Result.Reason; 0 is 500
 	Transfers int              // concurrent transfers of one attempt; 0 is 16
 	Keep      attempts.KeepMode
+	Now       time.Time    // what time.now() of the bodies gives; zero is the clock
 	Log       *slog.Logger // nil: nothing is logged
 
 	large sync.Mutex // one input of more than inputLarge at a time
@@ -120,7 +120,7 @@ type execution struct {
 	started time.Time
 	res     Result
 
-	params    schema.Params      // from decode on
+	params    starlib.Params     // from decode on
 	ref       workspace.Ref      // the same; zero for a task without a workspace
 	dir       *attempts.Dir      // from open on; nil: there is none
 	overlay   *workspace.Overlay // the same
@@ -241,7 +241,7 @@ func (x *execution) guards(ctx context.Context, side string, code diag.Code, gua
 
 // runBody runs the body, under its limits.
 func (x *execution) runBody(ctx context.Context) (err error) {
-	call := Call{Params: x.params, Limits: x.res.Limits, Log: x.record, Progress: x.progress}
+	call := Call{Params: x.params, Limits: x.res.Limits, Now: x.Now, Log: x.record, Progress: x.progress}
 	if x.overlay != nil {
 		call.Files = x.overlay
 	}
@@ -327,7 +327,7 @@ func (x *execution) checkAdopted(ctx context.Context, published publish.Publishe
 		problems = diag.List{{Code: "P4005", Severity: diag.Error, Message: "the result is too large", Found: size(n), Wanted: "at most " + size(MaxResultBytes)}}
 	} else {
 		var err error
-		problems, err = x.module.Task.CheckResult(schema.Limits{Context: ctx, Memory: inputMemory}, published.Result)
+		problems, err = x.module.Task.CheckResult(starlib.Within{Context: ctx, Memory: inputMemory}, published.Result)
 		if err != nil {
 			return fmt.Errorf("check the adopted result: %w", err)
 		}

@@ -9,7 +9,6 @@ import (
 
 	"perago/engine/module"
 	"perago/starlib"
-	"perago/starlib/schema"
 	"perago/workspace"
 )
 
@@ -52,14 +51,14 @@ func taskPage(w io.Writer, m *module.Module) {
 }
 
 // schemaTable lists the fields of a schema, those of nested objects below them.
-func schemaTable(w io.Writer, s *schema.Schema, withDefaults bool) {
+func schemaTable(w io.Writer, s *starlib.Schema, withDefaults bool) {
 	if s == nil || len(s.Fields) == 0 {
 		fmt.Fprint(w, "\nNone.\n")
 		return
 	}
 	fmt.Fprint(w, "\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n")
-	var rows func(prefix string, s *schema.Schema)
-	rows = func(prefix string, s *schema.Schema) {
+	var rows func(prefix string, s *starlib.Schema)
+	rows = func(prefix string, s *starlib.Schema) {
 		for _, f := range s.Fields {
 			fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", prefix+f.Name, fieldCell(f), defaultCell(f, withDefaults), cell(f.Description))
 			if inner, suffix := nested(f); inner != nil {
@@ -71,16 +70,16 @@ func schemaTable(w io.Writer, s *schema.Schema, withDefaults bool) {
 }
 
 // nested is the schema inside a field, and how a path goes through it.
-func nested(f *schema.Field) (inner *schema.Schema, suffix string) {
+func nested(f *starlib.Field) (inner *starlib.Schema, suffix string) {
 	for t := f.Type; t != nil; {
 		switch {
-		case t.Kind == schema.KindSchema:
+		case t.Kind == starlib.KindSchema:
 			return t.Object, suffix
 		case t.Elem == nil:
 			return nil, ""
-		case t.Kind == schema.KindList:
+		case t.Kind == starlib.KindList:
 			suffix += "[]"
-		case t.Kind == schema.KindMap:
+		case t.Kind == starlib.KindMap:
 			suffix += ".*"
 		}
 		t = t.Elem.Type
@@ -89,7 +88,7 @@ func nested(f *schema.Field) (inner *schema.Schema, suffix string) {
 }
 
 // fieldCell is a field's type as it would be written; objects have rows of their own.
-func fieldCell(f *schema.Field) string {
+func fieldCell(f *starlib.Field) string {
 	text := typeText(f.Type)
 	for _, c := range f.Constraints.Words() {
 		text += ", " + c.Name + " " + c.Value
@@ -100,23 +99,23 @@ func fieldCell(f *schema.Field) string {
 	return "`" + cell(text) + "`"
 }
 
-func typeText(t *schema.Type) string {
+func typeText(t *starlib.Type) string {
 	switch {
-	case t.Kind == schema.KindSchema:
+	case t.Kind == starlib.KindSchema:
 		return "object"
 	case t.Elem == nil:
 		return t.String()
-	case t.Kind == schema.KindList:
+	case t.Kind == starlib.KindList:
 		return "list_of(" + typeText(t.Elem.Type) + ")"
-	case t.Kind == schema.KindMap:
+	case t.Kind == starlib.KindMap:
 		return "map_of(" + typeText(t.Elem.Type) + ")"
-	case t.Kind == schema.KindOptional:
+	case t.Kind == starlib.KindOptional:
 		return "optional(" + typeText(t.Elem.Type) + ")"
 	}
 	return t.String()
 }
 
-func defaultCell(f *schema.Field, withDefaults bool) string {
+func defaultCell(f *starlib.Field, withDefaults bool) string {
 	switch {
 	case f.Default == nil:
 		return "required"

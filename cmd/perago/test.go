@@ -19,6 +19,7 @@ func (a *app) testCommand() *ffcli.Command {
 	flags := newFlagSet("test")
 	format := choiceFlag(flags, "format", "how the outcome is written", []string{"text", "json", "junit"})
 	match := flags.String("run", "", "run only the tests whose name `REGEXP` finds")
+	repeat := flags.Bool("repeat", false, "run each task twice, the second time on a later clock: what comes out must be the same")
 	seconds := flags.Int("seconds", 60, "end a test after `N` seconds, the tasks that it runs included")
 	root := rootFlag(flags)
 	return &ffcli.Command{
@@ -47,7 +48,7 @@ test that takes longer than --seconds, or holds more than 512 MiB, has failed.`,
 						"%s is no test file, whose name ends in %s", file, tasktest.Suffix)
 				}
 			}
-			return a.test(ctx, files, *format, testOrder{Root: *root, Match: *match, Seconds: *seconds})
+			return a.test(ctx, files, *format, testOrder{Root: *root, Match: *match, Seconds: *seconds, Repeat: *repeat})
 		}),
 	}
 }

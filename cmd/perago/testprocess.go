@@ -43,6 +43,7 @@ type testOrder struct {
 	File, Root, Match string
 	Dir               string // for the attempts' folders; the process may be killed, so it is not its own
 	Skip, Seconds     int
+	Repeat            bool
 }
 
 // testLine is one line of what that process says.
@@ -104,7 +105,7 @@ func obeyTestOrder(text string, say func(testLine)) error {
 	defer bodies.Close()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	o := tasktest.Options{Root: order.Root, Match: match, Dir: order.Dir, Skip: order.Skip, Body: bodies,
+	o := tasktest.Options{Root: order.Root, Match: match, Dir: order.Dir, Skip: order.Skip, Repeat: order.Repeat, Body: bodies,
 		Limits: engine.Limits{Memory: testMemory, Wall: time.Duration(order.Seconds) * time.Second},
 		Alone: &engine.Alone{Enter: func(string, starlib.Position) {}, Passed: func(*engine.LimitError) {}, Peak: func(int64) {},
 			Stuck: func(at starlib.Position) { say(testLine{Stuck: true, At: at}) }},

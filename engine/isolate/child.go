@@ -20,7 +20,6 @@ import (
 	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
-	"perago/starlib/schema"
 )
 
 const (
@@ -196,9 +195,12 @@ func (c *child) load(payload []byte) error {
 			return err
 		}
 	}
-	module, problems := module.FromSources(m.File, m.Root, m.Sources, m.Host...)
+	module, problems := module.Again(m.File, m.Sources, module.Options{Root: m.Root, Host: m.Host, Cover: m.Cover})
 	if module == nil {
 		return c.conn.send(kindLoaded, loadedMessage{Problems: bounded(problems)}, nil)
+	}
+	if counts := module.Coverage(); counts != nil {
+		counts.Take() // the worker has counted what ran while it loaded
 	}
 	c.module = module
 	return c.conn.send(kindLoaded, loadedMessage{}, nil)
@@ -214,7 +216,7 @@ func (c *child) start(payload []byte) error {
 	if c.module == nil || c.cancel != nil {
 		return fmt.Errorf("%w: run out of order", errProtocol)
 	}
-	var params schema.Params
+	var params starlib.Params
 	err = panics.ToError(func() (err error) {
 		params, err = c.module.Task.CheckedParams(raw)
 		return err
@@ -222,7 +224,7 @@ func (c *child) start(payload []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: params that no worker has checked: %v", errProtocol, err)
 	}
-	call := engine.Call{Params: params, Limits: m.Limits, Log: c.log, Progress: c.progress}
+	call := engine.Call{Params: params, Limits: m.Limits, Now: m.Now, Log: c.log, Progress: c.progress}
 	if m.Workspace {
 		call.Files = c.files
 	}
@@ -232,8 +234,11 @@ func (c *child) start(payload []byte) error {
 		done := c.run(ctx, call)
 		c.files.tell()
 		var err error
+		if counts := c.module.Coverage(); counts != nil {
+			err = c.conn.sendBytes(kindCounts, encodeCounts(counts.Take()), nil)
+		}
 		if done.result != nil {
-			err = c.conn.send(kindResult, done.result, nil)
+			err = errors.Join(err, c.conn.send(kindResult, done.result, nil))
 		}
 		if err = errors.Join(err, c.conn.send(kindDone, done, nil)); err != nil {
 			fmt.Fprintln(os.Stderr, "send the outcome:", err)

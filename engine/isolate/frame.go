@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib"
 )
 
@@ -39,6 +40,7 @@ const (
 	kindResult   kind = 22 // what the body returned: JSON as it is, just before done
 	kindDone     kind = 23
 	kindHost     kind = 24 // a call of a function of the program
+	kindCounts   kind = 25 // how often each statement ran, before the result
 )
 
 // most is the longest payload of a kind, in bytes; 0 for a kind that is not one.
@@ -62,6 +64,8 @@ func (k kind) most() int {
 		return 2 << 20
 	case kindResult:
 		return engine.MaxResultBytes
+	case kindCounts:
+		return 4 * module.MaxStatements
 	}
 	return 0
 }

@@ -101,6 +101,7 @@ func tricks() map[string]struct {
 		"announces 4 GiB":        running("P4012", func(i intruder) { i.raw(byte(kindDone), 1<<32-1, "") }),
 		"a kind of the worker's": saying(kindReply, `{}`),
 		"no kind":                saying(0, `{}`),
+		"counts, unasked":        saying(kindCounts, "1234"),
 		"the program, uncalled":  saying(kindHost, `{"ID":1,"Op":"host","Path":"=shop.price","Args":{"song":"a"}}`),
 		"the program, as a file": saying(kindHost, `{"ID":1,"Op":"stat","Path":"="}`),
 		"ready again":            saying(kindReady, `{"Version":1}`),

@@ -3,6 +3,7 @@ package isolate
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,9 +12,11 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"perago/engine"
+	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
@@ -27,6 +30,7 @@ type loadMessage struct {
 	Root    string
 	Sources map[string][]byte
 	Host    []starlib.Builtin `json:",omitempty"` // functions of the program; a call of one is an opHost
+	Cover   bool              `json:",omitempty"` // count statements: the run ends with their counts
 }
 
 // runMessage starts the body of the loaded module. In its frame it is a line,
@@ -34,6 +38,7 @@ type loadMessage struct {
 type runMessage struct {
 	Workspace bool
 	Limits    engine.Limits
+	Now       time.Time // as in engine.Call
 }
 
 // frame is the payload that starts a body on params.
@@ -177,6 +182,28 @@ type doneMessage struct {
 	Usage       engine.Usage
 
 	result json.RawMessage // the frame before, nil when there was none
+}
+
+// encodeCounts makes the counts of statements ready to travel: 4 bytes each,
+// little-endian.
+func encodeCounts(counts []uint32) []byte {
+	b := make([]byte, 0, 4*len(counts))
+	for _, n := range counts {
+		b = binary.LittleEndian.AppendUint32(b, n)
+	}
+	return b
+}
+
+// addCounts adds counts that were encoded to those of the same module.
+func addCounts(to *module.Coverage, b []byte) error {
+	if len(b) != 4*to.Len() {
+		return fmt.Errorf("%w: %d bytes for the counts of %d statements", errProtocol, len(b), to.Len())
+	}
+	counts := make([]uint32, to.Len())
+	for i := range counts {
+		counts[i] = binary.LittleEndian.Uint32(b[4*i:])
+	}
+	return to.Add(counts)
 }
 
 // fileError is an error of starlib.Files on its way to the child.

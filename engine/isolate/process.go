@@ -184,7 +184,7 @@ func (p *process) load(m *module.Module) error {
 	if err := fence(p.proc.Pid, loadMemory, forNow); err != nil {
 		return err
 	}
-	if err := p.conn.send(kindLoad, loadMessage{File: m.File, Root: m.Root, Sources: m.Sources, Host: m.Host}, nil); err != nil {
+	if err := p.conn.send(kindLoad, loadMessage{File: m.File, Root: m.Root, Sources: m.Sources, Host: m.Host, Cover: m.Coverage() != nil}, nil); err != nil {
 		return err
 	}
 	var loaded loadedMessage

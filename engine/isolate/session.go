@@ -20,7 +20,6 @@ import (
 	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
-	"perago/starlib/jsontext"
 	"perago/workspace"
 )
 
@@ -108,7 +107,7 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	// Before the child is told anything: it may not read.
 	panics.Go(&watching, s.failed, func() { s.watch(ctx, over) })
 	panics.Go(&watching, s.failed, func() { s.watchGrowth(over) })
-	start, err := runMessage{Workspace: s.call.Files != nil, Limits: s.call.Limits}.frame(s.call.Params.JSON())
+	start, err := runMessage{Workspace: s.call.Files != nil, Limits: s.call.Limits, Now: s.call.Now}.frame(s.call.Params.JSON())
 	if err != nil {
 		return done, err
 	}
@@ -142,6 +141,7 @@ func (s *session) faulted() error {
 // listen takes what the child says until it is done.
 func (s *session) listen() (done doneMessage, err error) {
 	var result json.RawMessage
+	counted := s.module.Coverage() == nil
 	for {
 		k, payload, _, err := s.child.conn.receive(kind.fromChild)
 		if err != nil {
@@ -154,6 +154,13 @@ func (s *session) listen() (done doneMessage, err error) {
 		}
 		if k == kindResult && result == nil {
 			result = payload
+			continue
+		}
+		if k == kindCounts && !counted {
+			if err := addCounts(s.module.Coverage(), payload); err != nil {
+				return done, err
+			}
+			counted = true
 			continue
 		}
 		if err := s.hear(k, payload); err != nil {
@@ -330,7 +337,7 @@ func (s *session) outcome(ctx context.Context, done doneMessage) (json.RawMessag
 		}
 		return nil, usage, &engine.BodyError{Diagnostics: list, Terminal: done.Terminal}
 	}
-	if err := jsontext.CheckObject(done.result); err != nil {
+	if err := starlib.CheckObject(done.result); err != nil {
 		return nil, usage, s.broken("a result that is none: " + shorten(err.Error(), maxText))
 	}
 	return done.result, usage, nil

@@ -40,6 +40,8 @@ type Options struct {
 	Root string
 	// Host are functions that the program adds to the language (starlib.HostBuiltin).
 	Host []starlib.Builtin
+	// Cover counts which statements run (Module.Coverage).
+	Cover bool
 }
 
 // Load reads a task file and all that it loads, and runs their top levels. The
@@ -54,14 +56,30 @@ func Load(file string, o *Options) (*Module, diag.List) {
 		return nil, diag.List{problem}
 	}
 	defer d.close()
-	return load(file, d.root, d, o.Host)
+	_, m, list := loadUnits(file, d, taskFile, Options{Root: d.root, Host: o.Host, Cover: o.Cover})
+	return m, list
 }
 
 // FromSources makes the same module again from Module.File, Root, Sources and Host,
 // without touching a disk.
 func FromSources(file, root string, sources map[string][]byte, host ...starlib.Builtin) (*Module, diag.List) {
-	return load(file, root, held(sources), host)
+	return Again(file, sources, Options{Root: root, Host: host})
 }
+
+// Again is FromSources with options.
+func Again(file string, sources map[string][]byte, o Options) (*Module, diag.List) {
+	_, m, list := loadUnits(file, held(sources), taskFile, o)
+	return m, list
+}
+
+// role is what a file is loaded as.
+type role int
+
+const (
+	taskFile role = iota // declares a task, and has a body
+	library              // does neither
+	testFile             // neither, but may load the functions of task files
+)
 
 // reader gives the text of a file by the name it has in positions.
 type reader interface {
@@ -84,6 +102,7 @@ type unit struct {
 type loader struct {
 	module  *Module
 	read    reader
+	as      role // of the file that is loaded first
 	sources *diag.Sources
 	names   starlark.StringDict // what the source can name
 	bounded starlark.StringDict // the same and what the bounds need
@@ -93,17 +112,16 @@ type loader struct {
 	found   diag.List
 }
 
-func load(file, root string, r reader, host []starlib.Builtin) (*Module, diag.List) {
-	_, m, list := loadUnits(file, root, r, true, host...)
-	return m, list
-}
-
-// loadUnits does the three passes. A file that is no task declares none, and has no body.
-func loadUnits(file, root string, r reader, task bool, host ...starlib.Builtin) (main *unit, m *Module, list diag.List) {
-	l := &loader{read: r, names: starlib.Predeclared(host...), units: map[string]*unit{},
-		sources: &diag.Sources{Text: map[string][]byte{}, Trees: map[string]*syntax.File{}, Parameters: parameters(host)}}
-	l.module = &Module{File: file, Root: root, Sources: l.sources.Text, Host: host, sources: l.sources}
+// loadUnits does the three passes.
+func loadUnits(file string, r reader, as role, o Options) (main *unit, m *Module, list diag.List) {
+	l := &loader{read: r, as: as, names: starlib.Predeclared(o.Host...), units: map[string]*unit{},
+		sources: &diag.Sources{Text: map[string][]byte{}, Trees: map[string]*syntax.File{}, Parameters: parameters(o.Host)}}
+	l.module = &Module{File: file, Root: o.Root, Sources: l.sources.Text, Host: o.Host, sources: l.sources}
 	l.bounded = maps.Clone(l.names)
+	if o.Cover {
+		l.module.coverage = &Coverage{}
+		l.bounded[countName] = l.module.coverage.builtin()
+	}
 	l.module.bounds.Predeclare(l.bounded)
 	l.module.bounds.SetMost(loadMemory / 2)
 	defer l.module.bounds.SetMost(0) // a body has a bound of its own
@@ -124,12 +142,15 @@ func loadUnits(file, root string, r reader, task bool, host ...starlib.Builtin) 
 	if len(l.found) > 0 {
 		return nil, nil, l.sorted()
 	}
+	if o.Cover {
+		l.module.coverage.begin()
+	}
 	for _, u := range l.order {
-		if list := l.run(u, task && u == main); len(list) > 0 {
+		if list := l.run(u, u == main); len(list) > 0 {
 			return nil, nil, list
 		}
 	}
-	if !task {
+	if as != taskFile {
 		return main, l.module, nil
 	}
 	if list := l.body(main); len(list) > 0 {
@@ -175,10 +196,14 @@ func (l *loader) enter(name string, text []byte, asked []diag.Frame) *unit {
 	l.sources.Trees[name] = tree
 	if u.program, err = l.compile(tree, name, text); err != nil {
 		var resolved resolve.ErrorList
-		if !errors.As(err, &resolved) {
+		var problem *diag.Problem
+		if !errors.As(err, &resolved) && !errors.As(err, &problem) {
 			panic(err)
 		}
-		l.found = append(l.found, diag.FromError(err, l.sources)...)
+		for _, d := range diag.FromError(err, l.sources) {
+			d.File = cmp.Or(d.File, name)
+			l.found = append(l.found, d)
+		}
 	}
 	for _, stmt := range tree.Stmts {
 		if stmt, ok := stmt.(*syntax.LoadStmt); ok {
@@ -199,6 +224,11 @@ func (l *loader) compile(tree *syntax.File, name string, text []byte) (*starlark
 		return nil, err
 	}
 	l.module.bounds.Rewrite(bounded)
+	if c := l.module.coverage; c != nil {
+		if err := c.instrument(name, bounded); err != nil {
+			return nil, err
+		}
+	}
 	return starlark.FileProgram(bounded, l.bounded.Has)
 }
 
@@ -351,21 +381,27 @@ func LoadAny(file string, o *Options) (*Module, diag.List) {
 	if m != nil || len(list) != 1 || list[0].Code != codeNoTask {
 		return m, list
 	}
-	library, globals, problems := LoadTest(file, o)
-	if library == nil {
+	m, globals, problems := loadOther(file, library, o)
+	if m == nil {
 		return nil, problems
 	}
 	if globals.Has("run") || len(globals) == 0 {
 		return nil, list // a task file that forgot its declaration, or has nothing yet
 	}
-	return library, nil
+	return m, nil
 }
 
 // LoadTest reads a test file of `perago test` and all that it loads, the way
-// Load reads a task file: the same language, the same rules. It declares no
-// task and has no body; the Module, nil when there is a complaint, is there to
-// Diagnose the errors of what it defines.
+// Load reads a task file: the same language, the same rules, but that it may load
+// the functions of task files. It declares no task and has no body; the Module,
+// nil when there is a complaint, is there to Diagnose the errors of what it
+// defines.
 func LoadTest(file string, o *Options) (*Module, starlark.StringDict, diag.List) {
+	return loadOther(file, testFile, o)
+}
+
+// loadOther loads a file that is no task.
+func loadOther(file string, as role, o *Options) (*Module, starlark.StringDict, diag.List) {
 	if o == nil {
 		o = &Options{}
 	}
@@ -374,7 +410,7 @@ func LoadTest(file string, o *Options) (*Module, starlark.StringDict, diag.List)
 		return nil, nil, diag.List{problem}
 	}
 	defer d.close()
-	main, m, list := loadUnits(file, d.root, d, false)
+	main, m, list := loadUnits(file, d, as, Options{Root: d.root, Host: o.Host, Cover: o.Cover})
 	if m == nil {
 		return nil, nil, list
 	}

@@ -29,10 +29,14 @@ type Module struct {
 	// Host are the functions that the program adds to the language (starlib.HostBuiltin).
 	Host []starlib.Builtin
 
-	sources *diag.Sources // for the places of what goes wrong in it
-	units   []*unit       // its files, what is loaded first
-	bounds  starlib.Bounds
+	sources  *diag.Sources // for the places of what goes wrong in it
+	units    []*unit       // its files, what is loaded first
+	bounds   starlib.Bounds
+	coverage *Coverage
 }
+
+// Coverage counts the statements that ran; nil when it was not asked for.
+func (m *Module) Coverage() *Coverage { return m.coverage }
 
 // Bounds are those of the values that the code of the module makes.
 func (m *Module) Bounds() *starlib.Bounds { return &m.bounds }

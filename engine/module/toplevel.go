@@ -21,7 +21,9 @@ func (l *loader) run(u *unit, main bool) diag.List {
 	thread := &starlark.Thread{Name: u.name, Load: func(_ *starlark.Thread, asked string) (starlark.StringDict, error) {
 		return u.loads[asked].globals, nil
 	}}
-	declared := &starlib.Declaration{Loaded: !main}
+	task := main && l.as == taskFile
+	// What a test file itself loads may be a task file, for its functions.
+	declared := &starlib.Declaration{Loaded: !task && !(l.as == testFile && len(u.asked) == 1)}
 	declared.Attach(thread)
 	top := topLevel{thread: thread}
 	var err error
@@ -50,7 +52,7 @@ func (l *loader) run(u *unit, main bool) diag.List {
 	}
 	u.globals.Freeze()
 	l.module.units = append(l.module.units, u)
-	if main && declared.Task != nil {
+	if task && declared.Task != nil {
 		at := &declared.Task.At // the interpreter knows of a call only its parenthesis
 		at.Line, at.Column = l.sources.Called(at.File, at.Line, at.Column)
 		l.module.Task = declared.Task

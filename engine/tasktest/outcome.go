@@ -1,8 +1,9 @@
 package tasktest
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -117,13 +118,14 @@ type place struct {
 	ref    workspace.Ref
 	log    []string
 
-	files []string          // after the attempt; nil when nothing was published
-	kept  map[string][]byte // contents of what was written
+	files []string                     // after the attempt; nil when nothing was published
+	kept  map[string][]byte            // contents of what was written, the first maxKept bytes of them
+	sums  map[string][sha256.Size]byte // of all that was written
 }
 
 // place makes the workspace that a test describes.
 func (x *test) place(m *module.Module, described starlark.Value) (*place, error) {
-	p := &place{kept: map[string][]byte{}}
+	p := &place{kept: map[string][]byte{}, sums: map[string][sha256.Size]byte{}}
 	body := x.o.Body
 	if body == nil {
 		body = engine.InProcess{}
@@ -207,20 +209,41 @@ func (p *place) Publish(ctx context.Context, pub publish.Publication) (publish.P
 	}
 	left := int64(maxKept)
 	for _, c := range changes {
-		if left -= c.Size; c.Op == storage.Deleted || left < 0 {
+		if c.Op == storage.Deleted {
 			continue
 		}
-		f, err := pub.Overlay.Open(ctx, c.Path)
-		if err != nil {
+		keep := left >= c.Size
+		if left -= c.Size; !keep {
+			left = 0
+		}
+		if err := p.keep(ctx, pub.Overlay, c, keep); err != nil {
 			return publish.Published{}, err
 		}
-		data, err := io.ReadAll(f)
-		if err = errors.Join(err, f.Close()); err != nil {
-			return publish.Published{}, err
-		}
-		p.kept[c.Path] = data
 	}
 	return publish.Published{Commit: pub.Ref.Commit}, nil
+}
+
+// keep notes what was written to a file: its sum, and its content when there is room.
+func (p *place) keep(ctx context.Context, o *workspace.Overlay, c workspace.Change, content bool) error {
+	f, err := o.Open(ctx, c.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // it was only read
+	sum := sha256.New()
+	var data bytes.Buffer
+	var to io.Writer = sum
+	if content {
+		to = io.MultiWriter(sum, &data)
+	}
+	if _, err := io.Copy(to, f); err != nil {
+		return err
+	}
+	if content {
+		p.kept[c.Path] = data.Bytes()
+	}
+	p.sums[c.Path] = [sha256.Size]byte(sum.Sum(nil))
+	return nil
 }
 
 // outcome is what t.run returns. It notes that a test looks at it, so that a
@@ -255,9 +278,13 @@ func (o *outcome) story() string {
 	if o == nil || o.result.Status == queue.Completed {
 		return ""
 	}
+	return fmt.Sprintf("the run of %s ended with %s:\n%s", o.file, o.result.Status, told(o.result.Diagnostics))
+}
+
+// told is a list of complaints in lines, as far as there is room.
+func told(list diag.List) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "the run of %s ended with %s:\n", o.file, o.result.Status)
-	for _, d := range o.result.Diagnostics {
+	for _, d := range list {
 		var one strings.Builder
 		diag.WriteText(&one, diag.List{d}, diag.TextOptions{})
 		if b.Len()+one.Len() > maxStory {
@@ -273,16 +300,9 @@ func (o *outcome) story() string {
 
 // outcome makes what t.run returns.
 func (x *test) outcome(thread *starlark.Thread, file string, r engine.Result, p *place) (starlark.Value, error) {
-	result := starlark.Value(starlark.None)
-	if r.Status == queue.Completed {
-		var output struct{ Result json.RawMessage }
-		if err := json.Unmarshal(r.Output, &output); err != nil {
-			return nil, err
-		}
-		var err error
-		if result, err = x.library(thread, "json", "decode", starlark.String(output.Result)); err != nil {
-			return nil, err
-		}
+	result, err := x.resultOf(thread, r)
+	if err != nil {
+		return nil, err
 	}
 	var changes []starlark.Value
 	for _, c := range r.Changes {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
@@ -206,11 +207,15 @@ func (x *test) fails(thread *starlark.Thread, args starlark.Tuple, kwargs []star
 	return starlark.String(text), nil
 }
 
-// run is t.run(file, params = {}, workspace = None).
+// run is t.run(file, params = {}, workspace = None, now = None).
 func (x *test) run(thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var file string
-	var params, space starlark.Value = starlark.NewDict(0), starlark.None
-	if err := starlark.UnpackArgs("t.run", args, kwargs, "file", &file, "params?", &params, "workspace?", &space); err != nil {
+	var params, space, now starlark.Value = starlark.NewDict(0), starlark.None, starlark.None
+	if err := starlark.UnpackArgs("t.run", args, kwargs, "file", &file, "params?", &params, "workspace?", &space, "now?", &now); err != nil {
+		return nil, misuse("t.run", err)
+	}
+	clock, err := fixedClock(now)
+	if err != nil {
 		return nil, misuse("t.run", err)
 	}
 	m, err := x.task(filepath.Join(filepath.Dir(x.file), filepath.FromSlash(file)))
@@ -221,17 +226,45 @@ func (x *test) run(thread *starlark.Thread, args starlark.Tuple, kwargs []starla
 	if err != nil {
 		return nil, misuse("t.run", fmt.Errorf("params: %w", err))
 	}
-	place, err := x.place(m, space)
+	result, p, err := x.attempt(m, string(input.(starlark.String)), space, clock, x.say)
 	if err != nil {
 		return nil, err
 	}
-	result := place.runner.Run(x.ctx, m, queue.Attempt{Task: m.Task.Name, TaskID: "test", WorkflowID: "test", Reference: "test",
-		Input: fmt.Appendf(nil, `{"params": %s}`, string(input.(starlark.String)))},
-		engine.Hooks{Record: func(line string) { place.log = append(place.log, line); x.say(line) }})
-	if x.ctx.Err() != nil {
-		return nil, context.Cause(x.ctx)
+	if x.o.Repeat {
+		if err := x.repeat(thread, m, string(input.(starlark.String)), space, clock, result, p); err != nil {
+			return nil, err
+		}
 	}
-	return x.outcome(thread, file, result, place)
+	return x.outcome(thread, file, result, p)
+}
+
+// fixedClock reads the time that a body is to see; zero is the clock.
+func fixedClock(now starlark.Value) (time.Time, error) {
+	if now == starlark.None {
+		return time.Time{}, nil
+	}
+	text, ok := starlark.AsString(now)
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if !ok || err != nil || t.IsZero() {
+		return t, fmt.Errorf("now: got %s, want a date and time with an offset, as \"2026-01-31T00:00:00Z\"", brief(now, maxShown))
+	}
+	return t.UTC(), nil
+}
+
+// attempt runs a task once, on a workspace of its own. say gets what it logs.
+func (x *test) attempt(m *module.Module, params string, space starlark.Value, now time.Time, say func(string)) (engine.Result, *place, error) {
+	p, err := x.place(m, space)
+	if err != nil {
+		return engine.Result{}, nil, err
+	}
+	p.runner.Now = now
+	result := p.runner.Run(x.ctx, m, queue.Attempt{Task: m.Task.Name, TaskID: "test", WorkflowID: "test", Reference: "test",
+		Input: fmt.Appendf(nil, `{"params": %s}`, params)},
+		engine.Hooks{Record: func(line string) { p.log = append(p.log, line); say(line) }})
+	if x.ctx.Err() != nil {
+		return result, p, context.Cause(x.ctx)
+	}
+	return result, p, nil
 }
 
 // task loads a task file once.
@@ -239,9 +272,9 @@ func (x *test) task(path string) (*module.Module, error) {
 	if m := x.tasks[path]; m != nil {
 		return m, nil
 	}
-	m, complaints := module.Load(path, &module.Options{Root: x.o.Root})
+	m, complaints := module.Load(path, &module.Options{Root: x.o.Root, Cover: x.o.Cover})
 	if m == nil {
-		return nil, &diag.Problem{Code: "P4152", Message: "the task file does not load: " + complaints.Error(), Hint: "`perago check " + path + "` says more"}
+		return nil, &diag.Problem{Code: "P4152", Message: "the task file does not load", Detail: told(complaints), Hint: "`perago check " + path + "` says more"}
 	}
 	x.tasks[path] = m
 	return m, nil

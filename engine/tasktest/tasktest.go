@@ -31,6 +31,9 @@ type Options struct {
 	Dir   string         // for the attempts' folders; "" is the folder for temporary files
 	Skip  int            // leave out as many of the tests that Match finds
 
+	Repeat bool // run each body twice, the second time later, and compare what comes out
+	Cover  bool // count which statements run: Result.Covered
+
 	Body   engine.Body   // runs the bodies of the tasks; nil is in this process
 	Limits engine.Limits // of each test; 0 is no limit
 	// Alone watches the memory of a test, in a process that runs nothing else.

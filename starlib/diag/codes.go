@@ -83,6 +83,7 @@ func Stories() []Story {
 		{"P1406", "load inside of a function", "What a file loads is known before it runs, so load stands at the top level, outside of any block.", "def run(params):\n    load(\"lib/audio.star\", \"duration\")\n\nload(\"lib/audio.star\", \"duration\")"},
 		{"P1407", "files that load each other", "The message shows the chain. Put what both need into a third file.", ""},
 		{"P1408", "too many files", "One task file loads at most 499 others.", ""},
+		{"P1409", "too many statements to count", "`perago test --coverage` counts at most 100,000 statements of one task file and what it loads.", ""},
 		{"P1501", "no task", "The top level of a task file calls task(...) exactly once. The place shown is the end of the file.", "def run(params):\n    return {}\n\ntask(name = \"songs.count\", result = schema(n = int))\n\ndef run(params):\n    return {\"n\": 1}"},
 		{"P1502", "the top level takes too long", "The top level declares; it has a bound of 10 million steps, a fraction of a second. Work belongs in run.", ""},
 		{"P1503", "no body", "The body is the module's own `def run`: run(workspace, params) when the task declares a workspace, run(params) when it does not.", "task(name = \"songs.count\")\n\ntask(name = \"songs.count\")\n\ndef run(params):\n    return {}"},
@@ -183,6 +184,7 @@ func Stories() []Story {
 		{"P4150", "a method of t used wrongly", "A test called t.run, t.folder or one of the checks with arguments that do not fit.", "t.run(\"task.star\", workspace = [\"a.csv\"])\n\nt.run(\"task.star\", workspace = {\"a.csv\": \"id\\n1\\n\"})"},
 		{"P4151", "a test that does not hold", "What came out is not what the test wants. The log of the test stands below the complaint.", ""},
 		{"P4152", "a test of a task file that does not load", "The file that t.run names is itself wrong; `perago check` says more about it.", ""},
+		{"P4153", "a run that a retry does not repeat", "`perago test --repeat` ran the body twice on the same input, the second time on a clock that is more than a year ahead, and another result or another file came out. Whoever retries such a task, or compares two of its runs, sees changes that are none.", "def run(params):\n    return {\"made\": str(time.now())}\n\ndef run(params):\n    return {\"made\": params.day}"},
 
 		// fail(...).
 		{"P4160", "the body failed by itself", "fail(message): the attempt is FAILED, and Conductor retries it as the task says.", ""},

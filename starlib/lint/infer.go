@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"perago/starlib"
-	"perago/starlib/schema"
 )
 
 // inference finds the types of expressions, as far as one can be sure. It does
@@ -376,31 +375,31 @@ func (f *inference) member(k kind, name string) types {
 }
 
 // declaredAs is what a value of a declared type is in the body.
-func (f *inference) declaredAs(t *schema.Type) types {
+func (f *inference) declaredAs(t *starlib.Type) types {
 	switch t.Kind {
-	case schema.KindString, schema.KindDateTime, schema.KindDate, schema.KindUUID:
+	case starlib.KindString, starlib.KindDateTime, starlib.KindDate, starlib.KindUUID:
 		return one("string")
-	case schema.KindInt:
+	case starlib.KindInt:
 		return one("int")
-	case schema.KindFloat:
+	case starlib.KindFloat:
 		return types{{name: "float"}, {name: "int"}}
-	case schema.KindBool:
+	case starlib.KindBool:
 		return one("bool")
-	case schema.KindList:
+	case starlib.KindList:
 		k := kind{name: "list"}
 		if t.Elem != nil {
 			k.item = f.declaredAs(t.Elem.Type)
 		}
 		return types{k}
-	case schema.KindMap:
+	case starlib.KindMap:
 		k := kind{name: "dict"}
 		if t.Elem != nil {
 			k.item = f.declaredAs(t.Elem.Type)
 		}
 		return types{k}
-	case schema.KindSchema:
+	case starlib.KindSchema:
 		return types{{name: "params", schema: t.Object}}
-	case schema.KindOptional:
+	case starlib.KindOptional:
 		if t.Elem == nil {
 			return nil
 		}

@@ -14,7 +14,6 @@ import (
 
 	"perago/starlib"
 	"perago/starlib/diag"
-	"perago/starlib/schema"
 )
 
 // names are the language's, for calls that are tried out.
@@ -210,22 +209,22 @@ func (f *inference) checkParts(row *starlib.Builtin, e *syntax.CallExpr) {
 }
 
 // checkResult holds a value of the result against the type of its field.
-func (f *inference) checkResult(k *keyAt, want *schema.Type) {
+func (f *inference) checkResult(k *keyAt, want *starlib.Type) {
 	got := f.of(k.value)
 	if len(got) == 0 || !got.named(append([]string{"params", "function", "match", "time.time", "time.duration"}, fixed...)...) {
 		return
 	}
 	var takes []string
 	switch want.Kind {
-	case schema.KindString, schema.KindDateTime, schema.KindDate, schema.KindUUID:
+	case starlib.KindString, starlib.KindDateTime, starlib.KindDate, starlib.KindUUID:
 		takes = []string{"string"}
-	case schema.KindInt, schema.KindFloat:
+	case starlib.KindInt, starlib.KindFloat:
 		takes = []string{"int", "float"}
-	case schema.KindBool:
+	case starlib.KindBool:
 		takes = []string{"bool"}
-	case schema.KindList:
+	case starlib.KindList:
 		takes = []string{"list", "tuple", "range", "set"}
-	case schema.KindMap, schema.KindSchema:
+	case starlib.KindMap, starlib.KindSchema:
 		takes = []string{"dict", "struct", "params"}
 	default:
 		return
