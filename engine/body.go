@@ -11,6 +11,7 @@ import (
 	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/schema"
 )
 
 // Body runs the body of a module once. Two implementations: InProcess, and the
@@ -37,8 +38,8 @@ func (e *BodyError) Unwrap() error { return e.Diagnostics }
 
 // Call is what one run of a body gets.
 type Call struct {
-	Params   starlib.Params // checked, defaults filled in
-	Files    starlib.Files  // nil for a task without a workspace
+	Params   schema.Params // checked, defaults filled in
+	Files    starlib.Files // nil for a task without a workspace
 	Limits   Limits
 	Now      time.Time              // what time.now() gives, whenever it is called; zero is the clock
 	Log      func(starlib.Record)   // called from one goroutine at a time

@@ -11,6 +11,7 @@ import (
 	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/schema"
 )
 
 // InProcess runs a body in this process: for trusted tasks with very many tiny
@@ -34,7 +35,7 @@ func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.R
 	value, err := callBody(ctx, thread, m, run, call.Params)
 	if err == nil {
 		var raw json.RawMessage
-		raw, err = starlib.EncodeResult(value)
+		raw, err = schema.EncodeResult(value)
 		if large, ok := err.(diag.List); ok && raw != nil { // only ints are too large
 			var list diag.List
 			if wrong := checkResult(ctx, m, raw); errors.As(wrong, &list) {
@@ -60,7 +61,7 @@ func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.R
 // checkResult holds a result against the schema of its task: it may cost as much
 // as the body, so the limits of the body hold for it too.
 func checkResult(ctx context.Context, m *module.Module, raw json.RawMessage) error {
-	list, err := m.Task.CheckResult(starlib.Within{Context: ctx}, raw)
+	list, err := m.Task.CheckResult(schema.Limits{Context: ctx}, raw)
 	if err == nil && len(list) > 0 {
 		err = list
 	}
@@ -69,7 +70,7 @@ func checkResult(ctx context.Context, m *module.Module, raw json.RawMessage) err
 
 // callBody calls run and closes what it left open. A panic inside a builtin is
 // an error of the body, with the Starlark stack.
-func callBody(ctx context.Context, thread *starlark.Thread, m *module.Module, run *starlib.Run, params starlib.Params) (value starlark.Value, err error) {
+func callBody(ctx context.Context, thread *starlark.Thread, m *module.Module, run *starlib.Run, params schema.Params) (value starlark.Value, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: thread.CallStack().String() + "\n" + string(debug.Stack())}

@@ -12,13 +12,14 @@ import (
 
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/schema"
 	"perago/workspace"
 )
 
 // input is the decoded envelope of an attempt.
 type input struct {
 	ref    workspace.Ref // zero for a workspace-free task
-	params starlib.Params
+	params schema.Params
 }
 
 // InputError is an input that cannot be run, with all that is wrong with it. A
@@ -45,7 +46,7 @@ func (r *Runner) input(ctx context.Context, task *starlib.Task, raw json.RawMess
 		r.large.Lock() // for inputWall at most, or until the attempts are ended
 		defer r.large.Unlock()
 	}
-	within := starlib.Within{Context: ctx, Memory: inputMemory}
+	within := schema.Limits{Context: ctx, Memory: inputMemory}
 	slow := costly("more than "+inputWall.String(), "at most "+inputWall.String())
 	if len(raw) > inputSmall {
 		bounded, cancel := context.WithTimeoutCause(ctx, inputWall, slow)
@@ -53,7 +54,7 @@ func (r *Runner) input(ctx context.Context, task *starlib.Task, raw json.RawMess
 		within.Context = bounded
 	}
 	in, err := decodeInput(task, raw, r.Fixed, within)
-	var large *starlib.TooLargeError
+	var large *schema.TooLargeError
 	if errors.As(err, &large) {
 		return in, costly("more than "+size(large.Most)+" of memory", "at most "+size(large.Most))
 	}
@@ -68,7 +69,7 @@ func costly(found, wanted string) *InputError {
 
 // decodeInput reads and checks the whole input before anything is asked of a
 // server. The error is an *InputError, or the bound that was passed. fixed, when not nil, stands for the `workspace` of the envelope.
-func decodeInput(task *starlib.Task, raw json.RawMessage, fixed *workspace.Ref, within starlib.Within) (input, error) {
+func decodeInput(task *starlib.Task, raw json.RawMessage, fixed *workspace.Ref, within schema.Limits) (input, error) {
 	var in input
 	var found diag.List
 	envelope, problem := object(raw, "")

@@ -16,6 +16,7 @@ import (
 	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/schema"
 	"perago/workspace"
 	"perago/workspace/attempts"
 	"perago/workspace/publish"
@@ -120,7 +121,7 @@ type execution struct {
 	started time.Time
 	res     Result
 
-	params    starlib.Params     // from decode on
+	params    schema.Params      // from decode on
 	ref       workspace.Ref      // the same; zero for a task without a workspace
 	dir       *attempts.Dir      // from open on; nil: there is none
 	overlay   *workspace.Overlay // the same
@@ -327,7 +328,7 @@ func (x *execution) checkAdopted(ctx context.Context, published publish.Publishe
 		problems = diag.List{{Code: "P4005", Severity: diag.Error, Message: "the result is too large", Found: size(n), Wanted: "at most " + size(MaxResultBytes)}}
 	} else {
 		var err error
-		problems, err = x.module.Task.CheckResult(starlib.Within{Context: ctx, Memory: inputMemory}, published.Result)
+		problems, err = x.module.Task.CheckResult(schema.Limits{Context: ctx, Memory: inputMemory}, published.Result)
 		if err != nil {
 			return fmt.Errorf("check the adopted result: %w", err)
 		}

@@ -49,7 +49,7 @@ func (c *call) place(name string) string {
 // wrongType complains of an argument's type.
 func (c *call) wrongType(name string, got starlark.Value) *diag.Problem {
 	p := &diag.Problem{Code: codeType, Message: fmt.Sprintf("%s: argument `%s`", c.builtin.Name, name),
-		Found: typeName(got), Argument: c.place(name)}
+		Found: diag.TypeName(got), Argument: c.place(name)}
 	for _, param := range c.builtin.Params {
 		if param.Name == name {
 			p.Wanted = param.Type
@@ -67,21 +67,6 @@ func (c *call) refuse(name, found, wanted string) *diag.Problem {
 // problem is a complaint of the call as a whole.
 func (c *call) problem(code diag.Code, format string, args ...any) *diag.Problem {
 	return &diag.Problem{Code: code, Message: c.builtin.Name + ": " + fmt.Sprintf(format, args...)}
-}
-
-// typeName is the type of a value in the words of the docs.
-func typeName(v starlark.Value) string {
-	switch v := v.(type) {
-	case nil:
-		return "nothing"
-	case starlark.NoneType:
-		return "None"
-	case *starlark.Builtin:
-		return "the function " + v.Name()
-	case *starlark.Function:
-		return "the function " + v.Name()
-	}
-	return v.Type()
 }
 
 // text is a string argument; otherwise is what it is when it was left out.
@@ -109,7 +94,7 @@ func (c *call) integer(name string, otherwise int) (int, error) {
 	}
 	n, ok := i.Int64()
 	if !ok || int64(int(n)) != n {
-		return 0, c.refuse(name, shorten(i.String()), fmt.Sprintf("at most %d in size", math.MaxInt))
+		return 0, c.refuse(name, diag.Shorten(i.String()), fmt.Sprintf("at most %d in size", math.MaxInt))
 	}
 	return int(n), nil
 }
@@ -173,26 +158,11 @@ func (c *call) file(name string) (path, error) {
 	if !ok {
 		problem := c.wrongType(name, v)
 		if s, isText := v.(starlark.String); isText {
-			problem.Hint = fmt.Sprintf("write workspace / %s", shorten(s.String()))
+			problem.Hint = fmt.Sprintf("write workspace / %s", diag.Shorten(s.String()))
 		}
 		return "", problem
 	}
 	return p, nil
-}
-
-// shorten cuts a text for people to 80 characters.
-func shorten(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	n := 0
-	for i := range s {
-		if n++; n > most {
-			return s[:i] + "…"
-		}
-	}
-	return s
 }
 
 const (
@@ -207,9 +177,6 @@ const (
 	// maxItems bounds what one builtin may put into one value; the interpreter
 	// has the same bound for `*`.
 	maxItems = 1 << 30
-
-	// maxDepth bounds every walk over nested values.
-	maxDepth = 200
 )
 
 // meter counts the items that a builtin has taken.

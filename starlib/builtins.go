@@ -16,6 +16,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 )
 
 // Phase says when a builtin may be called.
@@ -199,7 +200,7 @@ func (c *call) bindKeyword(name string, kw starlark.Tuple) error {
 }
 
 func (c *call) twice(name string) error {
-	return &diag.Problem{Code: "P2006", Message: fmt.Sprintf("%s: argument `%s` is given twice", c.builtin.Name, shorten(name)), Argument: name}
+	return &diag.Problem{Code: "P2006", Message: fmt.Sprintf("%s: argument `%s` is given twice", c.builtin.Name, diag.Shorten(name)), Argument: name}
 }
 
 // repeatedKeyword is the first keyword that is there twice: the parser sees
@@ -312,7 +313,7 @@ func Table(host ...Builtin) []Builtin {
 // of the interpreter, which it reads at every comparison. The one write is safe
 // because every script's names come from Predeclared: it happens before any
 // script of this program can compare, and Once lets it happen no second time.
-var raiseCompareLimit = sync.OnceFunc(func() { starlark.CompareLimit = maxDepth + 1 })
+var raiseCompareLimit = sync.OnceFunc(func() { starlark.CompareLimit = jsontext.MaxDepth + 1 })
 
 // Predeclared is what a task file can name without defining it, beyond what the
 // interpreter brings. The map and the modules in it are fresh at each call, so

@@ -64,10 +64,10 @@ func (c *call) choice(name string, words []string) (string, error) {
 	}
 	list := make([]string, len(words))
 	for i, w := range words {
-		list[i] = quoted(w)
+		list[i] = diag.Quote(w)
 	}
-	return "", &diag.Problem{Code: "P2107", Message: fmt.Sprintf("%s: `%s`", c.builtin.Name, name), Found: quoted(s),
-		Wanted: "one of " + strings.Join(list, ", "), Hint: didYouMean(diag.Nearest(s, words), quoted), Argument: c.place(name)}
+	return "", &diag.Problem{Code: "P2107", Message: fmt.Sprintf("%s: `%s`", c.builtin.Name, name), Found: diag.Quote(s),
+		Wanted: "one of " + strings.Join(list, ", "), Hint: diag.DidYouMean(s, words, diag.Quote), Argument: c.place(name)}
 }
 
 func makeRetry(c *call) (starlark.Value, error) {
@@ -220,7 +220,7 @@ func (c *call) size(name string, otherwise int64) (int64, error) {
 	}
 	n, err := parseSize(text)
 	if err != nil {
-		return 0, &diag.Problem{Code: "P2121", Message: "resources: `" + name + "` is not a size", Found: quoted(text), Wanted: err.Error(), Argument: c.place(name)}
+		return 0, &diag.Problem{Code: "P2121", Message: "resources: `" + name + "` is not a size", Found: diag.Quote(text), Wanted: err.Error(), Argument: c.place(name)}
 	}
 	return n, nil
 }

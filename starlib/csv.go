@@ -52,7 +52,7 @@ func (c *call) delimiterOf() (string, error) {
 	}
 	r, size := utf8.DecodeRuneInString(s)
 	if size == 0 || size != len(s) || r == utf8.RuneError || r == 0 || r == '"' || r == '\r' || r == '\n' || r == bom {
-		return "", c.refuse("delimiter", starlark.String(shorten(s)).String(), "one character, no quote and no newline")
+		return "", c.refuse("delimiter", starlark.String(diag.Shorten(s)).String(), "one character, no quote and no newline")
 	}
 	return s, nil
 }
@@ -71,7 +71,7 @@ func (c *call) headerOf() ([]string, error) {
 	err = c.each(it, func(x starlark.Value) error {
 		s, ok := x.(starlark.String)
 		if !ok {
-			return c.refuse("header", typeName(x)+" among the names", "list of string")
+			return c.refuse("header", diag.TypeName(x)+" among the names", "list of string")
 		}
 		names = append(names, string(s))
 		return nil
@@ -80,7 +80,7 @@ func (c *call) headerOf() ([]string, error) {
 		return nil, err
 	}
 	if twice, found := repeatedName(names); found {
-		return nil, c.refuse("header", fmt.Sprintf("%q twice", shorten(twice)), "names that differ")
+		return nil, c.refuse("header", fmt.Sprintf("%q twice", diag.Shorten(twice)), "names that differ")
 	}
 	if len(names) == 0 {
 		return nil, c.refuse("header", "an empty list", "at least one name")
@@ -166,7 +166,7 @@ func (d *csvDicts) header() error {
 	}
 	if twice, found := repeatedName(names); found {
 		p := d.rows.problem(codeCSV, d.rows.line, "the header names a column twice")
-		p.Found, p.Hint = fmt.Sprintf("%q", shorten(twice)), "name the columns yourself: csv.dict_reader(path, header = [...]), and skip the first row"
+		p.Found, p.Hint = fmt.Sprintf("%q", diag.Shorten(twice)), "name the columns yourself: csv.dict_reader(path, header = [...]), and skip the first row"
 		return p
 	}
 	d.name(slices.Clone(names))
@@ -185,7 +185,7 @@ func (d *csvDicts) next() (starlark.Value, error) {
 	}
 	if len(fields) != len(d.keys) {
 		p := d.rows.problem(codeCSV, d.rows.line, "the row does not fit the header")
-		p.Found, p.Wanted = plural(len(fields), "field"), fmt.Sprint(len(d.keys))
+		p.Found, p.Wanted = diag.Plural(len(fields), "field"), fmt.Sprint(len(d.keys))
 		p.Hint = "csv.reader(path) takes rows of any length"
 		return nil, p
 	}
@@ -343,7 +343,7 @@ func (r *csvRecords) there(text string, line, offset int, what string) *diag.Pro
 
 // problem is a complaint of a line of the file.
 func (r *csvRecords) problem(code diag.Code, line int, what string) *diag.Problem {
-	return &diag.Problem{Code: code, Message: fmt.Sprintf("%s %s:%d: %s", r.lines.call.builtin.Name, shorten(r.lines.path.String()), line, what)}
+	return &diag.Problem{Code: code, Message: fmt.Sprintf("%s %s:%d: %s", r.lines.call.builtin.Name, diag.Shorten(r.lines.path.String()), line, what)}
 }
 
 // csvWriter writes the rows of one csv.write.
@@ -376,7 +376,7 @@ func csvWrite(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	if w.newline != "\r\n" && w.newline != "\n" {
-		return nil, c.refuse("newline", starlark.String(shorten(w.newline)).String(), `"\r\n" or "\n"`)
+		return nil, c.refuse("newline", starlark.String(diag.Shorten(w.newline)).String(), `"\r\n" or "\n"`)
 	}
 	if w.nonFinite, err = c.boolean("allow_nan", false); err != nil {
 		return nil, err
@@ -410,7 +410,7 @@ func (w *csvWriter) row(v starlark.Value) error {
 		err = w.list(v)
 	default:
 		p := w.problem("the row is no list and no dict")
-		p.Found, p.Wanted = typeName(v), "list, tuple, dict or struct"
+		p.Found, p.Wanted = diag.TypeName(v), "list, tuple, dict or struct"
 		return p
 	}
 	if err == nil && len(w.texts) == 0 {
@@ -426,7 +426,7 @@ func (w *csvWriter) row(v starlark.Value) error {
 func (w *csvWriter) list(v starlark.Sequence) error {
 	if w.header != nil && v.Len() != len(w.header) {
 		p := w.problem("the row does not fit the header")
-		p.Found, p.Wanted = plural(v.Len(), "value"), fmt.Sprint(len(w.header))
+		p.Found, p.Wanted = diag.Plural(v.Len(), "value"), fmt.Sprint(len(w.header))
 		return p
 	}
 	for x := range starlark.Elements(v) {
@@ -443,7 +443,7 @@ func (w *csvWriter) dict(d *starlark.Dict) error {
 		s, ok := k.(starlark.String)
 		if !ok {
 			p := w.problem("the row has a key that is no string")
-			p.Found = typeName(k)
+			p.Found = diag.TypeName(k)
 			return p
 		}
 		keys = append(keys, string(s))
@@ -487,7 +487,7 @@ func (w *csvWriter) named(names []string, value func(string) starlark.Value) err
 	}
 	for _, name := range names {
 		if !slices.Contains(w.header, name) {
-			p := w.problem(fmt.Sprintf("the header has no column %q", shorten(name)))
+			p := w.problem(fmt.Sprintf("the header has no column %q", diag.Shorten(name)))
 			if near := diag.Nearest(name, w.header); near != "" {
 				p.Hint = fmt.Sprintf("did you mean %q?", near)
 			}
@@ -503,7 +503,7 @@ func (w *csvWriter) value(v starlark.Value) error {
 	switch v := v.(type) {
 	case starlark.String:
 		s = string(v)
-		if i := invalidUTF8(s); i >= 0 {
+		if i := diag.InvalidUTF8(s); i >= 0 {
 			p := w.problem("a string that is not UTF-8")
 			p.Found, p.Hint = fmt.Sprintf("the byte 0x%02x at offset %d", s[i], i), "write base64.encode(bytes(s))"
 			return p
@@ -520,7 +520,7 @@ func (w *csvWriter) value(v starlark.Value) error {
 		s = v.String()
 	default:
 		p := w.problem("a value that a CSV field cannot hold")
-		p.Found, p.Hint = typeName(v), "write json.encode(x), or str(x)"
+		p.Found, p.Hint = diag.TypeName(v), "write json.encode(x), or str(x)"
 		return p
 	}
 	w.texts = append(w.texts, s)

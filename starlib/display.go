@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 )
 
 // errFull ends a writing that has reached its size.
@@ -129,7 +130,7 @@ func (w *writer) write(v starlark.Value) error {
 // floatText is a float as it is written everywhere: see appendFloat; nan, +inf, -inf.
 func floatText(v starlark.Float) string {
 	if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
-		return string(appendFloat(nil, f))
+		return string(jsontext.AppendFloat(nil, f))
 	}
 	return v.String()
 }

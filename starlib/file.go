@@ -139,7 +139,7 @@ func (c *call) readWhole() (string, error) {
 	defer src.close()
 	var b strings.Builder
 	if info, err := src.file.Stat(); err == nil && info.Mode().IsRegular() {
-		if err := c.run.allow("content of "+shorten(p.String()), info.Size()); err != nil {
+		if err := c.run.allow("content of "+diag.Shorten(p.String()), info.Size()); err != nil {
 			return "", err
 		}
 		b.Grow(int(min(info.Size(), maxItems)))
@@ -155,8 +155,8 @@ func pathReadText(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if i := invalidUTF8(s); i >= 0 {
-		p := c.problem(codeEncoding, "%s is not UTF-8", shorten(c.recv.String()))
+	if i := diag.InvalidUTF8(s); i >= 0 {
+		p := c.problem(codeEncoding, "%s is not UTF-8", diag.Shorten(c.recv.String()))
 		p.Found = fmt.Sprintf("the byte 0x%02x at offset %d", s[i], i)
 		p.Hint = "read_bytes() takes a file as it is"
 		return nil, p
@@ -169,28 +169,13 @@ func pathReadBytes(c *call) (starlark.Value, error) {
 	return starlark.Bytes(s), err
 }
 
-// invalidUTF8 is the offset of the first byte that is not UTF-8, -1 when all is.
-func invalidUTF8(s string) int {
-	if utf8.ValidString(s) {
-		return -1
-	}
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 {
-			return i
-		}
-		i += size
-	}
-	return -1
-}
-
 func pathWriteText(c *call) (starlark.Value, error) {
 	s, err := c.text("text", "")
 	if err != nil {
 		return nil, asBytesHint(err, c.arg("text"), "write_bytes")
 	}
-	if i := invalidUTF8(s); i >= 0 {
-		p := c.problem(codeEncoding, "the text for %s is not UTF-8", shorten(c.recv.String()))
+	if i := diag.InvalidUTF8(s); i >= 0 {
+		p := c.problem(codeEncoding, "the text for %s is not UTF-8", diag.Shorten(c.recv.String()))
 		p.Found, p.Argument = fmt.Sprintf("the byte 0x%02x at offset %d", s[i], i), c.place("text")
 		p.Hint = "a slice of a string may cut through a character; write_bytes(bytes) takes anything"
 		return nil, p
@@ -358,7 +343,7 @@ func pathOpen(c *call) (starlark.Value, error) {
 	case "a", "ab":
 		f.draft, err = c.create(f.path, workspace.Append)
 	default:
-		p := c.refuse("mode", starlark.String(shorten(mode)).String(), `one of "r", "rb", "w", "wb", "a", "ab"`)
+		p := c.refuse("mode", starlark.String(diag.Shorten(mode)).String(), `one of "r", "rb", "w", "wb", "a", "ab"`)
 		if strings.Contains(mode, "+") {
 			p.Hint = "a file is either read or written: open it twice; what is being read keeps its content"
 		}
@@ -378,7 +363,7 @@ func pathOpen(c *call) (starlark.Value, error) {
 // usable complains of a file that is closed, or open for something else.
 func (c *call) usable(reading bool) (*file, error) {
 	f := c.recv.(*file)
-	p := c.problem(codeHandle, "%s", shorten(f.path.String()))
+	p := c.problem(codeHandle, "%s", diag.Shorten(f.path.String()))
 	switch {
 	case f.frozen:
 		p.Message += " is frozen"
@@ -422,8 +407,8 @@ func fileRead(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, c.fileError(f.path, err)
 	}
-	if i := invalidUTF8(s); i >= 0 && !f.binary() {
-		p := c.problem(codeEncoding, "%s is not UTF-8", shorten(f.path.String()))
+	if i := diag.InvalidUTF8(s); i >= 0 && !f.binary() {
+		p := c.problem(codeEncoding, "%s is not UTF-8", diag.Shorten(f.path.String()))
 		p.Found = fmt.Sprintf("the byte 0x%02x at offset %d", s[i], f.in.at+int64(i))
 		p.Hint = `open it with "rb" for bytes`
 		return nil, p
@@ -567,7 +552,7 @@ func (f *file) closeAtEnd(ctx context.Context) error {
 	if !workspace.Repeats(err) {
 		code = codeTransfer
 	}
-	return &diag.Problem{Code: code, Message: fmt.Sprintf("close %s: %v", shorten(f.path.String()), err), Cause: err,
+	return &diag.Problem{Code: code, Message: fmt.Sprintf("close %s: %v", diag.Shorten(f.path.String()), err), Cause: err,
 		Hint: "the body left the file open; close() it to see the error at its line"}
 }
 

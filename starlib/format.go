@@ -446,7 +446,7 @@ func (p *percentValues) next() (starlark.Value, error) {
 func (p *percentValues) get(c *conversion) (starlark.Value, error) {
 	values, ok := p.all.(starlark.Mapping)
 	if !ok {
-		return nil, formatProblem("give a dict: `\"%(name)s\" % {\"name\": \"x\"}`", "`%s` wants a dict, and gets %s", brief(starlark.String(c.source), 40), typeName(p.all))
+		return nil, formatProblem("give a dict: `\"%(name)s\" % {\"name\": \"x\"}`", "`%s` wants a dict, and gets %s", brief(starlark.String(c.source), 40), diag.TypeName(p.all))
 	}
 	p.used = len(p.tuple)
 	v, found, err := values.Get(starlark.String(c.name))
@@ -463,7 +463,7 @@ func (p *percentValues) miscounted() error {
 		return err
 	}
 	hint := "each `%` of the text takes one value: `\"%s %s\" % (a, b)`; a tuple needs `(t,)`; `%%` is a percent sign"
-	return formatProblem(hint, "the format wants %s, and gets %d", plural(len(wants), "value"), len(p.tuple))
+	return formatProblem(hint, "the format wants %s, and gets %d", diag.Plural(len(wants), "value"), len(p.tuple))
 }
 
 // star is the value of a `*`.
@@ -474,7 +474,7 @@ func (p *percentValues) star() (int, error) {
 	}
 	n, isInt := v.(starlark.Int)
 	if !isInt {
-		return 0, formatProblem("", "a `*` of the format wants an int, and gets %s", typeName(v))
+		return 0, formatProblem("", "a `*` of the format wants an int, and gets %s", diag.TypeName(v))
 	}
 	size, ok := n.Int64()
 	if !ok || size > maxWidth || size < -maxWidth {
@@ -544,7 +544,7 @@ func (f *formatter) convert(c *conversion, p *percentValues) (err error) {
 			return err
 		}
 	}
-	if err := c.check(typeName(v)); err != nil {
+	if err := c.check(diag.TypeName(v)); err != nil {
 		return err
 	}
 	switch c.verb {
@@ -687,7 +687,7 @@ func cutField(inside string) (name string, conversion byte, spec string, err err
 	if rest[0] == '!' {
 		before, after, _ := strings.Cut(rest[1:], ":")
 		if before != "r" && before != "s" {
-			return "", 0, "", formatProblem("`!r` writes a value as repr does, `!s` as str does", "`!%s` is no conversion", shorten(before))
+			return "", 0, "", formatProblem("`!r` writes a value as repr does, `!s` as str does", "`!%s` is no conversion", diag.Shorten(before))
 		}
 		return name, before[0], after, nil
 	}
@@ -712,9 +712,9 @@ func (n *numbering) index(name string) (int, error) {
 		n.given = true
 		index = i
 	case strings.ContainsAny(name, ".["):
-		return 0, formatProblem("give the value itself: `\"{}\".format(x.name)`", "`{%s}`: a field takes an argument, not a member or an item of it", shorten(name))
+		return 0, formatProblem("give the value itself: `\"{}\".format(x.name)`", "`{%s}`: a field takes an argument, not a member or an item of it", diag.Shorten(name))
 	case strings.ContainsAny(name, "{}"):
-		return 0, formatProblem("a field within a field stands after its colon: `{:{width}}`", "`{%s}` is no name of an argument", shorten(name))
+		return 0, formatProblem("a field within a field stands after its colon: `{:{width}}`", "`{%s}` is no name of an argument", diag.Shorten(name))
 	}
 	if n.counted && n.given {
 		return 0, formatProblem(bracesHint, "the format has both `{}` and `{0}`")
@@ -755,7 +755,7 @@ func (b *braces) argument(name string) (starlark.Value, error) {
 			return kw[1], nil
 		}
 	}
-	return nil, formatProblem(bracesHint, "the text has `{%s}`, and no argument has that name", shorten(name))
+	return nil, formatProblem(bracesHint, "the text has `{%s}`, and no argument has that name", diag.Shorten(name))
 }
 
 // format is the text of a format with its arguments.
@@ -818,7 +818,7 @@ func (f *formatter) field(v starlark.Value, conversion byte, spec string) error 
 		if l, err = readLayout(spec); err != nil {
 			return err
 		}
-		if err := l.check(spec, typeName(v)); err != nil {
+		if err := l.check(spec, diag.TypeName(v)); err != nil {
 			return err
 		}
 	}
@@ -850,7 +850,7 @@ func (f *formatter) field(v starlark.Value, conversion byte, spec string) error 
 func readLayout(spec string) (layout, error) {
 	l := layout{precision: -1}
 	wrong := func() (layout, error) {
-		return l, formatProblem(layoutHint, "`{:%s}` is no format", shorten(spec))
+		return l, formatProblem(layoutHint, "`{:%s}` is no format", diag.Shorten(spec))
 	}
 	at := 0
 	is := func(chars string) bool { return at < len(spec) && strings.IndexByte(chars, spec[at]) >= 0 }
@@ -908,7 +908,7 @@ func (l *layout) check(spec, kind string) error {
 	isInt := kind == "int" && (l.verb == 0 || strings.IndexByte("bcdnoxX", l.verb) >= 0)
 	verb := func(verbs string) bool { return l.verb != 0 && strings.IndexByte(verbs, l.verb) >= 0 }
 	wrong := func(hint, what string) error {
-		return formatProblem(hint, "`{:%s}`: %s, and the value is %s", shorten(spec), what, kind)
+		return formatProblem(hint, "`{:%s}`: %s, and the value is %s", diag.Shorten(spec), what, kind)
 	}
 	if kind != "int" && kind != "float" {
 		switch {

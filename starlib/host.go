@@ -17,6 +17,8 @@ import (
 
 	"perago/panics"
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
+	"perago/starlib/schema"
 )
 
 // MaxHostBytes bounds the arguments of one call of a HostFunc, and its result, in
@@ -64,7 +66,7 @@ func HostBuiltin(row Builtin, do HostFunc) (Builtin, error) {
 		}
 		var err error
 		if defaults[i], err = starlark.EvalOptions(&syntax.FileOptions{}, new(starlark.Thread), b.Name, p.Default, nil); err == nil {
-			_, err = declaredJSON(defaults[i])
+			_, err = schema.EncodeDeclared(defaults[i])
 		}
 		if err != nil {
 			return row, fmt.Errorf("builtin %s: the default of %s: %w", b.Name, p.Name, err)
@@ -95,20 +97,19 @@ func (c *call) callHost(defaults []starlark.Value) (starlark.Value, error) {
 			return nil, err
 		}
 	}
-	e := encoder{safe: true}
-	e.value(args, 0)
-	if len(e.problems.list) > 0 {
-		bad := e.problems.list[0]
-		p := c.problem(codeEncode, "%s", pointer(bad.path))
-		p.Found, p.Wanted, p.Hint = bad.found, bad.wanted, bad.hint
-		return nil, p
+	e := jsontext.Encoder{SafeInts: true, Most: MaxHostBytes, Verb: "write", Refuse: func(r *jsontext.Refusal) error {
+		if r.Kind == jsontext.TooLong {
+			p := c.problem(codeTooMuch, "the arguments are too large")
+			p.Wanted, p.Hint = fmt.Sprintf("at most %d KiB of JSON", MaxHostBytes>>10), "large data belongs in a file of the workspace"
+			return p
+		}
+		return c.unfit(r)
+	}}
+	text, err := e.Encode(args)
+	if err != nil {
+		return nil, err
 	}
-	if len(e.buf) > MaxHostBytes {
-		p := c.problem(codeTooMuch, "the arguments are too large")
-		p.Wanted, p.Hint = fmt.Sprintf("at most %d KiB of JSON", MaxHostBytes>>10), "large data belongs in a file of the workspace"
-		return nil, p
-	}
-	out, err := c.builtin.CallHost(c.run.Context, e.buf)
+	out, err := c.builtin.CallHost(c.run.Context, json.RawMessage(text))
 	switch {
 	case c.run.Context.Err() != nil:
 		return nil, context.Cause(c.run.Context)
@@ -116,10 +117,9 @@ func (c *call) callHost(defaults []starlark.Value) (starlark.Value, error) {
 		return nil, c.problem(codeHost, "%s", validUTF8(cut(err.Error(), hostTextMost)))
 	}
 	m := meter{call: c}
-	d := decoder[starlark.Value]{text: string(out), build: valueBuilder{}, tick: m.tick}
-	v, bad := d.whole()
-	if bad != nil && bad.cause != nil {
-		return nil, bad.cause
+	v, bad := jsontext.Decode(string(out), valueBuilder{}, func(byte) error { return m.tick() })
+	if bad != nil && bad.Cause != nil {
+		return nil, bad.Cause
 	}
 	if bad != nil {
 		return nil, c.problem(codeHost, "the result is not JSON that a body can have: %s", bad.Error())
@@ -135,7 +135,7 @@ func (b *Builtin) CallHost(ctx context.Context, args json.RawMessage) (json.RawM
 		return nil, errors.New(b.Name + " is no function of the program")
 	}
 	var given map[string]json.RawMessage
-	if err := CheckObject(args); err != nil {
+	if err := jsontext.CheckObject(args); err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(args, &given); err != nil {

@@ -5,15 +5,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"math/big"
-	"slices"
 	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
 
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 )
 
 // jsonBuiltins read and write JSON (RFC 8259).
@@ -45,16 +44,15 @@ func jsonBuiltins() []Builtin {
 }
 
 // jsonOf decodes text. The error is a *diag.Problem, or the cause of a cancel.
-func (c *call) jsonOf(text string) (starlark.Value, *jsonError, error) {
+func (c *call) jsonOf(text string) (starlark.Value, *jsontext.Error, error) {
 	unique, err := c.unique()
 	if err != nil {
 		return nil, nil, err
 	}
 	m := meter{call: c}
-	d := decoder[starlark.Value]{text: text, build: valueBuilder{unique}, tick: m.tick}
-	v, bad := d.whole()
-	if bad != nil && bad.cause != nil {
-		return nil, nil, bad.cause
+	v, bad := jsontext.Decode(text, valueBuilder{unique}, func(byte) error { return m.tick() })
+	if bad != nil && bad.Cause != nil {
+		return nil, nil, bad.Cause
 	}
 	return v, bad, nil
 }
@@ -69,20 +67,19 @@ func (c *call) unique() (bool, error) {
 }
 
 // badJSON is the complaint of a text; where says in what, besides the offset.
-func badJSON(e *jsonError, text, where string) *diag.Problem {
-	line, column := columnOf(text, e.offset)
-	p := &diag.Problem{Code: codeJSON, Message: fmt.Sprintf("%s: %s at line %d, column %d", where, e.reason, line, column)}
-	switch e.code {
-	case "P3101":
-		p.Hint = jsonHabit(text[e.offset:])
-	default:
-		p.Wanted = e.wanted()
+func badJSON(e *jsontext.Error, text, where string) *diag.Problem {
+	line, column := diag.Position(text, e.Offset)
+	p := &diag.Problem{Code: codeJSON, Message: fmt.Sprintf("%s: %s at line %d, column %d", where, e.Reason, line, column)}
+	if e.Code == "P3101" {
+		p.Hint = notInJSON(text[e.Offset:])
+	} else {
+		p.Wanted = e.Wanted()
 	}
 	return p
 }
 
-// jsonHabit says what Python writes and JSON does not.
-func jsonHabit(rest string) string {
+// notInJSON says what JSON has instead of what Python writes.
+func notInJSON(rest string) string {
 	switch {
 	case strings.HasPrefix(rest, "'"):
 		return "JSON has double quotes only"
@@ -110,7 +107,7 @@ func jsonDecode(c *call) (starlark.Value, error) {
 	default:
 		p := c.wrongType("text", v)
 		if at, isPath := v.(path); isPath {
-			p.Hint = fmt.Sprintf("write json.decode(path.read_text()), or json.lines(path) for one value a line; the path is %s", shorten(at.String()))
+			p.Hint = fmt.Sprintf("write json.decode(path.read_text()), or json.lines(path) for one value a line; the path is %s", diag.Shorten(at.String()))
 		}
 		return nil, p
 	}
@@ -150,7 +147,7 @@ func jsonLines(c *call) (starlark.Value, error) {
 				if bad != nil {
 					at := badJSON(bad, text, "")
 					at.Message = strings.Replace(at.Message, "line 1, column", "column", 1)
-					at.Message = fmt.Sprintf("json.lines %s:%d%s", shorten(p.String()), l.line, at.Message)
+					at.Message = fmt.Sprintf("json.lines %s:%d%s", diag.Shorten(p.String()), l.line, at.Message)
 					return nil, at
 				}
 				return v, err
@@ -168,7 +165,7 @@ func (c *call) indentOf(otherwise int) (space string, none bool, err error) {
 		return "", true, nil
 	case starlark.String:
 		if len(v) > 16 || strings.Trim(string(v), " \t") != "" {
-			return "", false, c.refuse("indent", starlark.String(shorten(string(v))).String(), "at most 16 spaces and tabs")
+			return "", false, c.refuse("indent", starlark.String(diag.Shorten(string(v))).String(), "at most 16 spaces and tabs")
 		}
 		return string(v), false, nil
 	default:
@@ -216,20 +213,20 @@ type valueBuilder struct {
 	unique bool // a key that is there twice is refused
 }
 
-func (valueBuilder) word(v any) starlark.Value {
+func (valueBuilder) Word(v any) starlark.Value {
 	if b, ok := v.(bool); ok {
 		return starlark.Bool(b)
 	}
 	return starlark.None
 }
 
-func (valueBuilder) text(s string) starlark.Value { return starlark.String(s) }
+func (valueBuilder) Text(s string) starlark.Value { return starlark.String(s) }
 
-func (valueBuilder) number(literal string, whole bool) (starlark.Value, *jsonError) {
+func (valueBuilder) Number(literal string, whole bool) (starlark.Value, *jsontext.Error) {
 	if !whole {
 		f, err := strconv.ParseFloat(literal, 64)
 		if err != nil {
-			return nil, &jsonError{code: "P3104", reason: "a number beyond the range of a float"}
+			return nil, &jsontext.Error{Code: "P3104", Reason: "a number beyond the range of a float"}
 		}
 		return starlark.Float(f), nil
 	}
@@ -240,9 +237,9 @@ func (valueBuilder) number(literal string, whole bool) (starlark.Value, *jsonErr
 	return starlark.MakeBigInt(i), nil
 }
 
-func (valueBuilder) array(items []starlark.Value) starlark.Value { return starlark.NewList(items) }
+func (valueBuilder) Array(items []starlark.Value) starlark.Value { return starlark.NewList(items) }
 
-func (b valueBuilder) object() objectBuilder[starlark.Value] {
+func (b valueBuilder) Object() jsontext.ObjectBuilder[starlark.Value] {
 	return &dictBuilder{dict: new(starlark.Dict), unique: b.unique}
 }
 
@@ -251,7 +248,7 @@ type dictBuilder struct {
 	unique bool
 }
 
-func (b *dictBuilder) twice(key string) bool {
+func (b *dictBuilder) Twice(key string) bool {
 	if !b.unique {
 		return false
 	}
@@ -259,205 +256,59 @@ func (b *dictBuilder) twice(key string) bool {
 	return found
 }
 
-func (b *dictBuilder) set(key string, item starlark.Value) {
+func (b *dictBuilder) Set(key string, item starlark.Value) {
 	if err := b.dict.SetKey(starlark.String(key), item); err != nil {
 		panic("starlib: " + err.Error()) // a new dict takes every string
 	}
 }
 
-func (b *dictBuilder) done() starlark.Value { return b.dict }
-
-// jsonWriter writes one value as JSON.
-type jsonWriter struct {
-	out     strings.Builder
-	scratch []byte
-	call    *call
-	meter   meter
-	indent  string
-	oneLine bool
-	sorted  bool
-}
+func (b *dictBuilder) Done() starlark.Value { return b.dict }
 
 func jsonEncode(c *call) (starlark.Value, error) {
-	w := jsonWriter{call: c, meter: meter{call: c}}
+	m := meter{call: c}
+	e := jsontext.Encoder{FixText: true, Most: maxItems, Verb: "write", Members: membersInOrder, Tick: m.tick, Refuse: func(r *jsontext.Refusal) error {
+		p := c.unfit(r)
+		p.Argument = c.place("value")
+		return p
+	}}
+	var oneLine bool
 	var err error
-	if w.indent, w.oneLine, err = c.indentOf(-1); err != nil {
+	if e.Indent, oneLine, err = c.indentOf(-1); err != nil {
 		return nil, err
 	}
-	if w.sorted, err = c.boolean("sort_keys", false); err != nil {
+	e.Lines = !oneLine
+	if e.SortKeys, err = c.boolean("sort_keys", false); err != nil {
 		return nil, err
 	}
-	err = w.value(c.arg("value"), 0)
-	if bad, ok := err.(*unfit); ok {
-		slices.Reverse(bad.path)
-		p := c.problem(codeEncode, "%s", pointer(bad.path))
-		if len(bad.path) == 0 {
-			p.Message = c.builtin.Name
-		}
-		p.Found, p.Wanted, p.Hint, p.Argument = bad.found, bad.wanted, bad.hint, c.place("value")
-		return nil, p
-	}
-	if err != nil {
-		return nil, err
-	}
-	return starlark.String(w.out.String()), nil
+	text, err := e.Encode(c.arg("value"))
+	return starlark.String(text), err
 }
 
-// unfit is a value that JSON cannot hold.
-type unfit struct {
-	path                []string // to the value, innermost step first
-	found, wanted, hint string
+// membersInOrder are those of a value that becomes an object; a struct's in the
+// order in which it was made.
+func membersInOrder(v starlark.Value) ([]starlark.Tuple, bool) {
+	s, ok := v.(*structure)
+	if !ok {
+		return jsontext.Members(v)
+	}
+	members := make([]starlark.Tuple, len(s.names))
+	for i, name := range s.names {
+		members[i] = starlark.Tuple{starlark.String(name), s.values[i]}
+	}
+	return members, true
 }
 
-func (e *unfit) Error() string { return e.found }
-
-// below adds the step that err came up through.
-func below(err error, step string) error {
-	if e, ok := err.(*unfit); ok {
-		e.path = append(e.path, step)
-	}
-	return err
-}
-
-func (w *jsonWriter) value(v starlark.Value, depth int) error {
-	if err := w.meter.tick(); err != nil {
-		return err
-	}
-	if w.out.Len() > maxItems {
-		p := w.call.problem(codeTooMuch, "the text is too long")
-		p.Wanted, p.Hint = "at most 1 GiB", "does a list or a dict hold itself?"
+// unfit is the complaint of a value that JSON cannot hold.
+func (c *call) unfit(r *jsontext.Refusal) *diag.Problem {
+	if r.Kind == jsontext.TooLong {
+		p := c.problem(codeTooMuch, "the text is too long")
+		p.Wanted, p.Hint = "at most 1 GiB", r.Hint
 		return p
 	}
-	switch v := v.(type) {
-	case starlark.NoneType:
-		w.out.WriteString("null")
-	case starlark.Bool:
-		w.out.WriteString(strconv.FormatBool(bool(v)))
-	case starlark.Int:
-		w.out.WriteString(v.String())
-	case starlark.Float:
-		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			return &unfit{found: v.String(), wanted: "a finite number", hint: "JSON has no such number: write None in its place"}
-		}
-		w.scratch = appendFloat(w.scratch[:0], float64(v))
-		w.out.Write(w.scratch)
-	case starlark.String:
-		w.text(string(v))
-	case *structure:
-		return w.object(v.names, depth, v.field)
-	case starlark.IterableMapping:
-		return w.mapping(v, depth)
-	case *starlark.List, starlark.Tuple, span:
-		return w.array(v.(starlark.Sequence), depth)
-	default:
-		return &unfit{found: typeName(v), wanted: "a value that JSON can hold", hint: jsonInstead(v)}
+	p := c.problem(codeEncode, "%s", jsontext.Pointer(r.Path))
+	if len(r.Path) == 0 {
+		p.Message = c.builtin.Name
 	}
-	return nil
-}
-
-// jsonInstead says what to write for a value that JSON cannot hold.
-func jsonInstead(v starlark.Value) string {
-	switch v.(type) {
-	case starlark.Bytes:
-		return "write base64.encode(b)"
-	case *starlark.Set:
-		return "write sorted(s), or list(s)"
-	case path, instant:
-		return "write str(x)"
-	case duration:
-		return "write d.seconds"
-	case starlark.Callable:
-		return "is a call's `()` missing?"
-	case starlark.Iterable:
-		return "write list(x)"
-	}
-	return ""
-}
-
-func (w *jsonWriter) text(s string) {
-	w.scratch = appendText(w.scratch[:0], validUTF8(s))
-	w.out.Write(w.scratch)
-}
-
-// items writes the items of an array or an object.
-func (w *jsonWriter) items(brackets string, depth int, each func(next func()) error) error {
-	if depth == maxDepth {
-		return &unfit{found: "a value nested too deep", wanted: fmt.Sprintf("at most %d levels", maxDepth), hint: "does a list or a dict hold itself?"}
-	}
-	w.out.WriteByte(brackets[0])
-	n := 0
-	err := each(func() {
-		if n > 0 {
-			w.out.WriteByte(',')
-		}
-		n++
-		w.newline(depth + 1)
-	})
-	if err != nil {
-		return err
-	}
-	if n > 0 {
-		w.newline(depth)
-	}
-	w.out.WriteByte(brackets[1])
-	return nil
-}
-
-func (w *jsonWriter) newline(depth int) {
-	if w.oneLine {
-		return
-	}
-	w.out.WriteByte('\n')
-	for range depth {
-		w.out.WriteString(w.indent)
-	}
-}
-
-func (w *jsonWriter) array(list starlark.Sequence, depth int) error {
-	return w.items("[]", depth, func(next func()) error {
-		i := 0
-		for x := range starlark.Elements(list) {
-			next()
-			if err := w.value(x, depth+1); err != nil {
-				return below(err, strconv.Itoa(i))
-			}
-			i++
-		}
-		return nil
-	})
-}
-
-func (w *jsonWriter) mapping(m starlark.IterableMapping, depth int) error {
-	var keys []string
-	for k := range starlark.Elements(m) {
-		s, ok := k.(starlark.String)
-		if !ok {
-			return &unfit{found: "the key " + shorten(k.String()), wanted: "strings as keys", hint: "write str(key)"}
-		}
-		keys = append(keys, string(s))
-	}
-	return w.object(keys, depth, func(key string) starlark.Value {
-		v, _, _ := m.Get(starlark.String(key)) // a string can be looked up
-		return v
-	})
-}
-
-func (w *jsonWriter) object(keys []string, depth int, value func(string) starlark.Value) error {
-	if w.sorted {
-		keys = slices.Sorted(slices.Values(keys))
-	}
-	return w.items("{}", depth, func(next func()) error {
-		for _, key := range keys {
-			next()
-			w.text(key)
-			w.out.WriteByte(':')
-			if !w.oneLine {
-				w.out.WriteByte(' ')
-			}
-			if err := w.value(value(key), depth+1); err != nil {
-				return below(err, key)
-			}
-		}
-		return nil
-	})
+	p.Found, p.Wanted, p.Hint = r.Found, r.Wanted, r.Hint
+	return p
 }

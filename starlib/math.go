@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"perago/starlib/diag"
 	"perago/starlib/exact"
 )
 
@@ -242,7 +243,7 @@ func moreMathBuiltins() []Builtin {
 // item complains of item i of what a call walks over.
 func (c *call) item(i int, got starlark.Value, wanted string) error {
 	p := c.problem(codeType, "item %d", i)
-	p.Found, p.Wanted = typeName(got), wanted
+	p.Found, p.Wanted = diag.TypeName(got), wanted
 	switch got.(type) {
 	case starlark.String:
 		p.Hint = "int(text) or float(text) makes a number of a text"
@@ -516,7 +517,7 @@ func (c *call) eachInt(f func(*big.Int) error) error {
 		n, ok := v.(starlark.Int)
 		if !ok {
 			p := c.problem(codeType, "argument %d", i+1)
-			p.Found, p.Wanted = typeName(v), "int"
+			p.Found, p.Wanted = diag.TypeName(v), "int"
 			return p
 		}
 		if err := f(n.BigInt()); err != nil {

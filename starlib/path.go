@@ -84,7 +84,7 @@ func (p path) join(v starlark.Value) (path, error) {
 			return "", badPath(err)
 		}
 	default:
-		return "", &diag.Problem{Code: codePath, Message: "what is joined to a path", Found: typeName(v), Wanted: "string or path"}
+		return "", &diag.Problem{Code: codePath, Message: "what is joined to a path", Found: diag.TypeName(v), Wanted: "string or path"}
 	}
 	if p == "" {
 		return path(tail), nil
@@ -395,10 +395,10 @@ func (c *call) fileError(p path, err error) error {
 	}
 	cause, _ := causeOf(err)
 	problem := &diag.Problem{Code: codeFile, Cause: err,
-		Message: fmt.Sprintf("%s %s: %s", c.builtin.Name, shorten(p.String()), cause)}
+		Message: fmt.Sprintf("%s %s: %s", c.builtin.Name, diag.Shorten(p.String()), cause)}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		problem.Message = fmt.Sprintf("%s %s: there is no such file or folder", c.builtin.Name, shorten(p.String()))
+		problem.Message = fmt.Sprintf("%s %s: there is no such file or folder", c.builtin.Name, diag.Shorten(p.String()))
 		problem.Hint = c.nearestFile(p)
 	case errors.Is(err, workspace.ErrReadOnly):
 		problem.Code = codeReadOnly
@@ -429,7 +429,7 @@ func (c *call) nearestFile(p path) string {
 	}
 	infos, err := c.run.Files.ReadDir(c.run.Context, string(p.parent()))
 	if err != nil {
-		return fmt.Sprintf("there is no folder `%s` either", shorten(p.parent().String()))
+		return fmt.Sprintf("there is no folder `%s` either", diag.Shorten(p.parent().String()))
 	}
 	if len(infos) > 5000 {
 		return "" // a guess is not worth the time
@@ -446,5 +446,5 @@ func (c *call) nearestFile(p path) string {
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("did you mean `%s`?", shorten(string(meant)))
+	return fmt.Sprintf("did you mean `%s`?", diag.Shorten(string(meant)))
 }

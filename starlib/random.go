@@ -35,7 +35,7 @@ type generator struct {
 
 var _ starlark.HasAttrs = (*generator)(nil)
 
-func (g *generator) String() string        { return "random.seeded(" + shorten(g.seed) + ")" }
+func (g *generator) String() string        { return "random.seeded(" + diag.Shorten(g.seed) + ")" }
 func (g *generator) Type() string          { return "generator" }
 func (g *generator) Freeze()               { g.frozen = true }
 func (g *generator) Truth() starlark.Bool  { return true }

@@ -63,7 +63,7 @@ func CheckRegexp(text string) error {
 // compilePattern compiles text in Go's syntax. The error is a *diag.Problem.
 func compilePattern(text string, flags int) (*pattern, error) {
 	if len(text) > maxPattern {
-		return nil, &diag.Problem{Code: codePattern, Message: "the pattern is too long", Found: plural(len(text), "byte"), Wanted: fmt.Sprintf("at most %d", maxPattern)}
+		return nil, &diag.Problem{Code: codePattern, Message: "the pattern is too long", Found: diag.Plural(len(text), "byte"), Wanted: fmt.Sprintf("at most %d", maxPattern)}
 	}
 	letters := ""
 	for _, f := range []struct {
@@ -95,7 +95,7 @@ func compilePattern(text string, flags int) (*pattern, error) {
 // badPattern says what is wrong with a pattern, and why what Python has is not
 // there.
 func badPattern(text string, err error) error {
-	p := &diag.Problem{Code: codePattern, Message: "bad pattern " + starlark.String(shorten(text)).String(), Cause: err}
+	p := &diag.Problem{Code: codePattern, Message: "bad pattern " + starlark.String(diag.Shorten(text)).String(), Cause: err}
 	var at *syntax.Error
 	if !errors.As(err, &at) {
 		p.Message += ": " + err.Error()
@@ -103,7 +103,7 @@ func badPattern(text string, err error) error {
 	}
 	p.Message += ": " + string(at.Code)
 	if at.Expr != "" {
-		p.Found = "`" + shorten(at.Expr) + "`"
+		p.Found = "`" + diag.Shorten(at.Expr) + "`"
 	}
 	const linear = "the time of a match grows with the text and not with the pattern, which rules out "
 	switch {
@@ -233,7 +233,7 @@ type match struct {
 var _ starlark.HasAttrs = (*match)(nil)
 
 func (m *match) String() string {
-	return fmt.Sprintf("<match span=(%d, %d), match=%s>", m.at[0], m.at[1], starlark.String(shorten(m.text[m.at[0]:m.at[1]])))
+	return fmt.Sprintf("<match span=(%d, %d), match=%s>", m.at[0], m.at[1], starlark.String(diag.Shorten(m.text[m.at[0]:m.at[1]])))
 }
 func (m *match) Type() string          { return "match" }
 func (m *match) Freeze()               {}
@@ -298,7 +298,7 @@ func (c *call) groupNumber(m *match, v starlark.Value, argument string) (int, er
 		if i, ok := v.Int64(); ok && 0 <= i && i < int64(len(m.at)/2) {
 			return int(i), nil
 		}
-		return 0, c.refuse(argument, shorten(v.String()), fmt.Sprintf("0 to %d, the groups of the pattern", len(m.at)/2-1))
+		return 0, c.refuse(argument, diag.Shorten(v.String()), fmt.Sprintf("0 to %d, the groups of the pattern", len(m.at)/2-1))
 	case starlark.String:
 		names := m.pattern.any.SubexpNames()
 		if i := slices.Index(names, string(v)); i > 0 && v != "" {
@@ -586,7 +586,7 @@ func (c *call) replacement(p *pattern) (func(*match, *strings.Builder) error, er
 			s, ok := v.(starlark.String)
 			if !ok {
 				bad := c.problem(codeType, "what the function returned")
-				bad.Found, bad.Wanted = typeName(v), "string"
+				bad.Found, bad.Wanted = diag.TypeName(v), "string"
 				return bad
 			}
 			b.WriteString(string(s))
@@ -676,5 +676,5 @@ func (c *call) templateGroup(p *pattern, s string) (group, size int, err error) 
 	if i := slices.Index(p.any.SubexpNames(), name); i > 0 && name != "" {
 		return i, size, nil
 	}
-	return 0, 0, c.refuse("repl", `\`+shorten(s[:size]), "a group of the pattern")
+	return 0, 0, c.refuse("repl", `\`+diag.Shorten(s[:size]), "a group of the pattern")
 }

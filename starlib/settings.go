@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 
@@ -52,7 +51,7 @@ func (c *call) settings() (text, where string, err error) {
 	case starlark.Bytes:
 		text = string(v)
 	case path:
-		where += " " + shorten(v.String())
+		where += " " + diag.Shorten(v.String())
 		src, err := c.openFile(v)
 		if err != nil {
 			return "", "", err
@@ -70,17 +69,9 @@ func (c *call) settings() (text, where string, err error) {
 		return "", "", &diag.Problem{Code: codeTooMuch, Message: where + ": the text is too long", Found: "more than 4 MiB", Wanted: "at most 4 MiB",
 			Hint: "tables are read from CSV and JSON lines, which stream", Argument: c.place("text")}
 	}
-	if i := invalidUTF8(text); i >= 0 {
+	if i := diag.InvalidUTF8(text); i >= 0 {
 		return "", "", &diag.Problem{Code: codeEncoding, Message: where + ": the text is not UTF-8",
 			Found: fmt.Sprintf("the byte 0x%02x at offset %d", text[i], i), Argument: c.place("text")}
 	}
 	return strings.TrimPrefix(text, string(bom)), where, nil
-}
-
-// columnOf is the column of an offset in a text, in characters from 1, and its
-// line from 1.
-func columnOf(text string, offset int) (line, column int) {
-	before := text[:offset]
-	start := strings.LastIndexByte(before, '\n') + 1
-	return strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[start:]) + 1
 }

@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 )
 
 // decoded calls a decoder such as yaml.decode with a text.
@@ -42,15 +43,16 @@ func FuzzYAML(f *testing.F) {
 		if err != nil {
 			return
 		}
-		w := jsonWriter{meter: meter{call: &call{}}, oneLine: true}
-		if err := w.value(v, 0); err != nil {
+		e := jsontext.Encoder{Refuse: func(r *jsontext.Refusal) error { return errors.New(r.Found) }}
+		out, err := e.Encode(v)
+		if err != nil {
 			return // NaN, an infinity, or a key that is no string
 		}
-		again, err := decoded(t, "yaml.decode", w.out.String())
+		again, err := decoded(t, "yaml.decode", out)
 		if err != nil {
-			t.Fatalf("%q is %q as JSON: %v", text, w.out.String(), err)
+			t.Fatalf("%q is %q as JSON: %v", text, out, err)
 		}
-		if same, err := starlark.EqualDepth(v, again, maxDepth+1); err != nil || !same {
+		if same, err := starlark.EqualDepth(v, again, jsontext.MaxDepth+1); err != nil || !same {
 			t.Fatalf("%q: got %v, then %v (%v)", text, v, again, err)
 		}
 	})

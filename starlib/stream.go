@@ -136,7 +136,7 @@ func (l *lineReader) next() ([]byte, error) {
 		return nil, err
 	}
 	if !utf8.Valid(line) {
-		i := invalidUTF8(string(line))
+		i := diag.InvalidUTF8(string(line))
 		p := l.problem(codeEncoding, "is not UTF-8")
 		p.Found = fmt.Sprintf("the byte 0x%02x at offset %d", line[i], l.at-int64(len(line)-i))
 		return nil, p
@@ -171,7 +171,7 @@ func (l *lineReader) raw() ([]byte, error) {
 
 // problem is a complaint of the line that was just read.
 func (l *lineReader) problem(code diag.Code, what string) *diag.Problem {
-	return &diag.Problem{Code: code, Message: fmt.Sprintf("%s %s:%d: the line %s", l.call.builtin.Name, shorten(l.path.String()), l.line, what)}
+	return &diag.Problem{Code: code, Message: fmt.Sprintf("%s %s:%d: the line %s", l.call.builtin.Name, diag.Shorten(l.path.String()), l.line, what)}
 }
 
 // trimNewline is a line without its "\n" or "\r\n".

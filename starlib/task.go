@@ -1,6 +1,7 @@
 package starlib
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"perago/starlib/diag"
+	"perago/starlib/schema"
 	"perago/workspace"
 	"perago/workspace/paths"
 )
@@ -19,8 +21,8 @@ type Task struct {
 	Name         string
 	Description  string // "" when not given
 	OwnerEmail   string // "" when not given
-	Params       *Schema
-	Result       *Schema         // nil: any JSON object
+	Params       *schema.Schema
+	Result       *schema.Schema  // nil: any JSON object
 	Workspace    *workspace.Spec // nil: a workspace-free task
 	Controls     Controls
 	StrictParams bool
@@ -28,6 +30,33 @@ type Task struct {
 	At           Position   // of the call of task
 	PreAt        []Position // of the calls of Workspace.Pre
 	PostAt       []Position // of the calls of Workspace.Post
+}
+
+// CheckParams is CheckParamsWithin without a limit.
+func (t *Task) CheckParams(raw json.RawMessage) (schema.Params, diag.List) {
+	params, problems, _ := t.CheckParamsWithin(schema.Limits{}, raw)
+	return params, problems
+}
+
+// CheckParamsWithin holds the params of an attempt against what the task takes:
+// see schema.Schema.CheckParams.
+func (t *Task) CheckParamsWithin(limits schema.Limits, raw json.RawMessage) (schema.Params, diag.List, error) {
+	return t.Params.CheckParams(limits, t.StrictParams, raw)
+}
+
+// CheckedParams are params of the same task that were checked before: see
+// schema.Schema.CheckedParams.
+func (t *Task) CheckedParams(raw json.RawMessage) (schema.Params, error) {
+	return t.Params.CheckedParams(t.StrictParams, raw)
+}
+
+// CheckResult holds what a body returned, as JSON, against what the task gives:
+// see schema.Schema.CheckResult.
+func (t *Task) CheckResult(limits schema.Limits, raw json.RawMessage) (diag.List, error) {
+	if t.Result == nil {
+		return nil, nil
+	}
+	return t.Result.CheckResult(limits, raw)
 }
 
 // Controls are the knobs of Conductor, defaults filled in (docs/language.md).
@@ -112,7 +141,7 @@ func makeTask(c *call) (starlark.Value, error) {
 			Hint: "move the task into a file of its own, and load what both need"}
 	case d.Task != nil:
 		return nil, &diag.Problem{Code: "P2104", Message: "task: the file declares a second task",
-			Found: fmt.Sprintf("`%s`, declared at line %d already", shorten(d.Task.Name), d.Task.At.Line), Wanted: "one task a file"}
+			Found: fmt.Sprintf("`%s`, declared at line %d already", diag.Shorten(d.Task.Name), d.Task.At.Line), Wanted: "one task a file"}
 	}
 	t := &Task{At: callerPosition(c.thread)}
 	for _, read := range []func(*call, *Task) error{taskNames, taskSchemas, taskControls} {
@@ -129,7 +158,7 @@ func taskNames(c *call, t *Task) (err error) {
 		return err
 	}
 	if wanted := unfitTaskName(t.Name); wanted != "" {
-		return &diag.Problem{Code: "P2102", Message: "task: `name` cannot be the name of a task", Found: quoted(t.Name), Wanted: wanted, Argument: "name"}
+		return &diag.Problem{Code: "P2102", Message: "task: `name` cannot be the name of a task", Found: diag.Quote(t.Name), Wanted: wanted, Argument: "name"}
 	}
 	if t.Description, err = c.words("description"); err != nil {
 		return err
@@ -139,7 +168,7 @@ func taskNames(c *call, t *Task) (err error) {
 	}
 	local, domain, _ := strings.Cut(t.OwnerEmail, "@")
 	if local == "" || domain == "" || strings.Contains(domain, "@") || strings.ContainsFunc(t.OwnerEmail, unicode.IsSpace) {
-		return &diag.Problem{Code: "P2103", Message: "task: `owner_email` is not an e-mail address", Found: quoted(t.OwnerEmail),
+		return &diag.Problem{Code: "P2103", Message: "task: `owner_email` is not an e-mail address", Found: diag.Quote(t.OwnerEmail),
 			Wanted: "one @ with something on both sides, no spaces", Argument: "owner_email"}
 	}
 	return nil
@@ -170,7 +199,7 @@ func taskSchemas(c *call, t *Task) (err error) {
 		return err
 	}
 	if t.Params == nil {
-		if t.Params, err = newSchema(nil); err != nil {
+		if t.Params, err = schema.New(nil); err != nil {
 			return err
 		}
 	}
@@ -181,8 +210,8 @@ func taskSchemas(c *call, t *Task) (err error) {
 	return err
 }
 
-func schemaArg(c *call, name string) (*Schema, error) {
-	s, _, err := declaredArg[*Schema](c, name)
+func schemaArg(c *call, name string) (*schema.Schema, error) {
+	s, _, err := declaredArg[*schema.Schema](c, name)
 	if p, ok := err.(*diag.Problem); ok {
 		switch c.arg(name).(type) {
 		case *starlark.Dict:
@@ -307,13 +336,13 @@ func schemaRows() []Builtin {
     ranges = list_of(schema(lo = float, hi = float)),
 )`},
 		fieldRow(),
-		{Name: "list_of", Phase: Declare, Returns: "type", call: makeElemType(KindList),
+		{Name: "list_of", Phase: Declare, Returns: "type", call: makeElemType(schema.KindList),
 			Params: elem("what each item must be: a type, or `field(type, ...)` without a default"),
 			Doc:    "A JSON array of items of one type; a frozen list in the body.", Example: `list_of(field(str, min_length = 1))`},
-		{Name: "map_of", Phase: Declare, Returns: "type", call: makeElemType(KindMap),
+		{Name: "map_of", Phase: Declare, Returns: "type", call: makeElemType(schema.KindMap),
 			Params: elem("what each value must be: a type, or `field(type, ...)` without a default"),
 			Doc:    "A JSON object with any keys and values of one type; a frozen dict in the body, its keys in the order of the input.", Example: `map_of(int)`},
-		{Name: "optional", Phase: Declare, Returns: "type", call: makeElemType(KindOptional),
+		{Name: "optional", Phase: Declare, Returns: "type", call: makeElemType(schema.KindOptional),
 			Params: elem("what the value must be when it is not null: a type, or `field(type, ...)` without a default"),
 			Doc: "The type, or null, which is None in the body. It does not imply a default: write `field(optional(str), default = None)` for a " +
 				"field that may be left out.", Example: `note = field(optional(str), default = None)`},
@@ -324,12 +353,12 @@ func schemaRows() []Builtin {
 		{Name: "one_of", Phase: Declare, Returns: "type", call: makeOneOf,
 			Params: []Param{{Name: "values", Type: "string, int or bool", Kind: Rest, Doc: "one or more, each once"}},
 			Doc:    "One of a few fixed values; with a single one, a constant.", Example: `mode = field(one_of("fast", "full"), default = "fast")`},
-		{Name: "anything", Phase: Declare, Returns: "type", call: makePlainType(KindAnything),
+		{Name: "anything", Phase: Declare, Returns: "type", call: makePlainType(schema.KindAnything),
 			Doc: "Any JSON value. Objects become frozen dicts, arrays frozen lists; a number with a fraction or an exponent is a float, any other an int."},
-		{Name: "datetime", Phase: Declare, Returns: "type", call: makePlainType(KindDateTime),
+		{Name: "datetime", Phase: Declare, Returns: "type", call: makePlainType(schema.KindDateTime),
 			Doc: "A string that is a date and time of RFC 3339, with its offset: `2026-01-31T12:00:00Z`. It stays a string: `time.parse` reads it."},
-		{Name: "date", Phase: Declare, Returns: "type", call: makePlainType(KindDate), Doc: "A string that is a date: `2026-01-31`."},
-		{Name: "uuid", Phase: Declare, Returns: "type", call: makePlainType(KindUUID),
+		{Name: "date", Phase: Declare, Returns: "type", call: makePlainType(schema.KindDate), Doc: "A string that is a date: `2026-01-31`."},
+		{Name: "uuid", Phase: Declare, Returns: "type", call: makePlainType(schema.KindUUID),
 			Doc: "A string that is a UUID, in either case: `123e4567-e89b-12d3-a456-426614174000`."},
 	}
 }
@@ -521,7 +550,7 @@ func (c *call) guards(name string) ([]workspace.Guard, []Position, error) {
 	for i := range list.Len() {
 		g, ok := list.Index(i).(*declared[placedGuard])
 		if !ok {
-			return nil, nil, &diag.Problem{Code: codeType, Message: fmt.Sprintf("workspace_spec: item %d of `%s`", i, name), Found: describe(list.Index(i)),
+			return nil, nil, &diag.Problem{Code: codeType, Message: fmt.Sprintf("workspace_spec: item %d of `%s`", i, name), Found: diag.Describe(list.Index(i)),
 				Wanted: "a guard: require_file, require_dir, require_glob or forbid_glob", Argument: c.place(name)}
 		}
 		guards, at = append(guards, g.value.Guard), append(at, g.value.at)
@@ -532,7 +561,7 @@ func (c *call) guards(name string) ([]workspace.Guard, []Position, error) {
 // badPath complains of an argument that is a path, with the reason of the
 // workspace package.
 func (c *call) badPath(code diag.Code, name, got string, err error) error {
-	p := &diag.Problem{Code: code, Message: fmt.Sprintf("%s: bad `%s`", c.builtin.Name, name), Found: quoted(got), Argument: c.place(name)}
+	p := &diag.Problem{Code: code, Message: fmt.Sprintf("%s: bad `%s`", c.builtin.Name, name), Found: diag.Quote(got), Argument: c.place(name)}
 	var path *paths.Error
 	var pattern *workspace.PatternError
 	switch {

@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 )
 
 // The module text: what Python has in html, textwrap and string.Template.
@@ -124,7 +125,7 @@ func fillTemplate(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, ok := membersOfValue(c.arg("values"))
+	entries, ok := jsontext.Members(c.arg("values"))
 	if !ok {
 		return nil, c.wrongType("values", c.arg("values"))
 	}
@@ -150,7 +151,7 @@ func fillTemplate(c *call) (starlark.Value, error) {
 			switch {
 			case length == 0:
 				p := c.problem(codeValue, "there is a `$` that begins no name")
-				p.Found, p.Wanted = shorten(starlark.String(s[:min(len(s), 40)]).String()), "$name, ${name}, or $$ for a dollar"
+				p.Found, p.Wanted = diag.Shorten(starlark.String(s[:min(len(s), 40)]).String()), "$name, ${name}, or $$ for a dollar"
 				return nil, p
 			case name == "$":
 				part += "$"
@@ -200,7 +201,7 @@ func placeholder(s string) (name string, length int) {
 
 func (c *call) valueText(name string, v starlark.Value, known []string) (string, error) {
 	if v == nil {
-		p := c.problem(codeValue, "there is no value for $%s", shorten(name))
+		p := c.problem(codeValue, "there is no value for $%s", diag.Shorten(name))
 		if near := diag.Nearest(name, known); near != "" {
 			p.Hint = fmt.Sprintf("did you mean `$%s`?", near)
 		}

@@ -21,6 +21,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"perago/starlib/diag"
+	"perago/starlib/schema"
 )
 
 // timeBuiltins are the functions and constants of the module.
@@ -138,7 +139,7 @@ func (c *call) zoneOf(argument string) (*time.Location, error) {
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "" || name == "Local" {
-		p := c.refuse(argument, starlark.String(shorten(name)).String(), "a zone such as UTC or Europe/Paris")
+		p := c.refuse(argument, starlark.String(diag.Shorten(name)).String(), "a zone such as UTC or Europe/Paris")
 		p.Code = codeTime
 		return nil, p
 	}
@@ -171,7 +172,7 @@ func timeParse(c *call) (starlark.Value, error) {
 		p.Code = codeTime
 		return nil, p
 	case err != nil:
-		p := c.problem(codeTime, "%s is no such time: %s", starlark.String(shorten(text)), err)
+		p := c.problem(codeTime, "%s is no such time: %s", starlark.String(diag.Shorten(text)), err)
 		p.Argument = c.place("text")
 		return nil, p
 	}
@@ -200,7 +201,7 @@ func parseISO(text string, zone *time.Location) (time.Time, error) {
 		return time.Time{}, wrong
 	case seconds == "":
 		seconds = ":00"
-	case seconds == ":60" && isDateTime(text):
+	case seconds == ":60" && schema.IsDateTime(text):
 		seconds, leap = ":59", time.Second
 	}
 	wall, err := time.Parse("2006-01-02 15:04:05", date+" "+clock+seconds+fraction)
@@ -258,7 +259,7 @@ func timeDuration(c *call) (starlark.Value, error) {
 	case starlark.String:
 		d, ok := parseDuration(string(x))
 		if !ok {
-			p := c.refuse("x", starlark.String(shorten(string(x))).String(), `a duration such as "1h30m", "250ms", "2.5s" or "2w"`)
+			p := c.refuse("x", starlark.String(diag.Shorten(string(x))).String(), `a duration such as "1h30m", "250ms", "2.5s" or "2w"`)
 			p.Code = codeTime
 			return nil, p
 		}
@@ -630,7 +631,7 @@ func CheckTimeUnit(unit string) error {
 	if slices.Contains(timeUnits, unit) {
 		return nil
 	}
-	p := &diag.Problem{Code: codeTime, Message: "there is no unit " + starlark.String(shorten(unit)).String(), Wanted: "one of " + strings.Join(timeUnits, ", ")}
+	p := &diag.Problem{Code: codeTime, Message: "there is no unit " + starlark.String(diag.Shorten(unit)).String(), Wanted: "one of " + strings.Join(timeUnits, ", ")}
 	if near := diag.Nearest(unit, timeUnits); near != "" {
 		p.Hint = "did you mean `" + near + "`?"
 	} else if _, ok := parseDuration(unit); ok {
@@ -785,14 +786,14 @@ func (c *call) calendar() (calendar, error) {
 		case starlark.String:
 			t, err := parseISO(string(v), time.UTC)
 			if err != nil || !inRange(t) {
-				p := c.refuse("holidays", starlark.String(shorten(string(v))).String(), "dates as 2026-12-25")
+				p := c.refuse("holidays", starlark.String(diag.Shorten(string(v))).String(), "dates as 2026-12-25")
 				p.Code = codeTime
 				return p
 			}
 			at = dayNumber(t)
 		default:
 			p := c.wrongType("holidays", v)
-			p.Found = typeName(v) + " among them"
+			p.Found = diag.TypeName(v) + " among them"
 			return p
 		}
 		if !isWeekend(at) {
@@ -878,7 +879,7 @@ func timeAddBusinessDays(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	if !slices.Contains(timeRolls, roll) {
-		return nil, c.refuse("roll", starlark.String(shorten(roll)).String(), "one of "+strings.Join(timeRolls, ", "))
+		return nil, c.refuse("roll", starlark.String(diag.Shorten(roll)).String(), "one of "+strings.Join(timeRolls, ", "))
 	}
 	const most = 10_000 * 366
 	if n < -most || n > most {
@@ -1132,7 +1133,7 @@ func parseTime(text, format string, zone *time.Location) (time.Time, error) {
 		return time.Time{}, err
 	}
 	if p.rest != "" {
-		return time.Time{}, fmt.Errorf("%q is left over", shorten(p.rest))
+		return time.Time{}, fmt.Errorf("%q is left over", diag.Shorten(p.rest))
 	}
 	return p.time()
 }
@@ -1234,7 +1235,7 @@ func (p *timeParser) want(wanted string) error {
 	if p.rest == "" {
 		return fmt.Errorf("it ends where %s is wanted", wanted)
 	}
-	return fmt.Errorf("%q where %s is wanted", shorten(p.rest), wanted)
+	return fmt.Errorf("%q where %s is wanted", diag.Shorten(p.rest), wanted)
 }
 
 func (p *timeParser) directive(letter byte) error {

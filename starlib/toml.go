@@ -11,6 +11,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 )
 
 // tomlValues makes the value of one document. The library's parser finds its
@@ -42,7 +43,7 @@ type tomlTable struct {
 	dict  *starlark.Dict // of a table; of an array of them the last one
 	list  *starlark.List // of an array
 	below map[string]*tomlTable
-	keys  crowd
+	keys  jsontext.Collisions
 }
 
 func newTOMLTable(kind tomlKind) *tomlTable {
@@ -82,30 +83,30 @@ func tomlDecode(c *call) (starlark.Value, error) {
 func (t *tomlValues) broken(err error) error {
 	var at *unstable.ParserError
 	if !errors.As(err, &at) || len(at.Highlight) == 0 {
-		return t.problem(len(t.text), shorten(diag.Printable(err.Error())), "")
+		return t.problem(len(t.text), diag.Shorten(diag.Printable(err.Error())), "")
 	}
 	hint := ""
 	if strings.HasPrefix(at.Message, "expected '='") {
 		hint = `a line is a key and a value: name = "x"`
 	}
-	return t.problem(int(t.parser.Range(at.Highlight).Offset), shorten(diag.Printable(at.Message)), hint)
+	return t.problem(int(t.parser.Range(at.Highlight).Offset), diag.Shorten(diag.Printable(at.Message)), hint)
 }
 
 // problem is a complaint of an offset in the text.
 func (t *tomlValues) problem(offset int, what, hint string) error {
-	line, column := columnOf(t.text, offset)
+	line, column := diag.Position(t.text, offset)
 	return &diag.Problem{Code: codeTOML, Message: fmt.Sprintf("%s: %s at line %d, column %d", t.where, what, line, column),
 		Hint: hint, Argument: t.call.place("text")}
 }
 
 func (t *tomlValues) tooDeep() error {
-	return t.problem(t.at, fmt.Sprintf("tables and arrays nested deeper than %d", maxDepth), "")
+	return t.problem(t.at, fmt.Sprintf("tables and arrays nested deeper than %d", jsontext.MaxDepth), "")
 }
 
 // add makes a new key of a table.
 func (t *tomlValues) add(to *tomlTable, key *unstable.Node, below *tomlTable, v starlark.Value) error {
 	name := string(key.Data)
-	if to.keys.collide(name) {
+	if to.keys.TooMany(name) {
 		return t.problem(int(key.Raw.Offset), "keys that are made to collide", "")
 	}
 	to.below[name] = below
@@ -113,7 +114,7 @@ func (t *tomlValues) add(to *tomlTable, key *unstable.Node, below *tomlTable, v 
 }
 
 func (t *tomlValues) twice(key *unstable.Node, what string) error {
-	return t.problem(int(key.Raw.Offset), fmt.Sprintf("%s %q, which is there already", what, shorten(string(key.Data))), "")
+	return t.problem(int(key.Raw.Offset), fmt.Sprintf("%s %q, which is there already", what, diag.Shorten(string(key.Data))), "")
 }
 
 // header finds or makes the table of [a.b] or [[a.b]]. depth is how deep it is.
@@ -125,7 +126,7 @@ func (t *tomlValues) header(root *tomlTable, e *unstable.Node) (table *tomlTable
 		}
 		key := keys.Node()
 		t.at = int(key.Raw.Offset)
-		if depth++; depth > maxDepth {
+		if depth++; depth > jsontext.MaxDepth {
 			return nil, 0, t.tooDeep()
 		}
 		next := table.below[string(key.Data)]
@@ -183,7 +184,7 @@ func (t *tomlValues) keyValue(table *tomlTable, e *unstable.Node, depth int) err
 		}
 		key := keys.Node()
 		t.at = int(key.Raw.Offset)
-		if depth++; depth > maxDepth {
+		if depth++; depth > jsontext.MaxDepth {
 			return t.tooDeep()
 		}
 		next := table.below[string(key.Data)]
@@ -233,7 +234,7 @@ func (t *tomlValues) value(n *unstable.Node, depth int) (starlark.Value, error) 
 	case unstable.LocalDate, unstable.LocalTime, unstable.LocalDateTime, unstable.DateTime:
 		return t.time(n, text)
 	case unstable.Array:
-		if depth == maxDepth {
+		if depth == jsontext.MaxDepth {
 			return nil, t.tooDeep()
 		}
 		var items []starlark.Value

@@ -9,6 +9,8 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"perago/starlib/diag"
 )
 
 // The functions of the language itself. Those that walk over
@@ -235,7 +237,7 @@ func (c *call) pair(item starlark.Value, i int) (k, v starlark.Value, err error)
 	it, ok := item.(starlark.Iterable)
 	if !ok {
 		p := c.problem(codeType, "item %d", i)
-		p.Found, p.Wanted = typeName(item), "a pair of key and value"
+		p.Found, p.Wanted = diag.TypeName(item), "a pair of key and value"
 		return nil, nil, p
 	}
 	iter := it.Iterate()
@@ -273,7 +275,7 @@ func universeZip(c *call) (starlark.Value, error) {
 	for i, x := range c.rest {
 		if _, ok := x.(starlark.Iterable); !ok {
 			p := c.problem(codeType, "argument %d", i+1)
-			p.Found, p.Wanted = typeName(x), "iterable"
+			p.Found, p.Wanted = diag.TypeName(x), "iterable"
 			return nil, p
 		}
 		lazy = lazy || streams(x)
@@ -371,7 +373,7 @@ func (c *call) extreme(beats syntax.Token) (starlark.Value, error) {
 		only, ok := c.rest[0].(starlark.Iterable)
 		if !ok {
 			p := c.problem(codeType, "a single argument")
-			p.Found, p.Wanted = typeName(c.rest[0]), "iterable"
+			p.Found, p.Wanted = diag.TypeName(c.rest[0]), "iterable"
 			return nil, p
 		}
 		it = only

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
+
+	"perago/starlib/diag"
 )
 
 // The methods of strings, lists, dicts and sets that Python has
@@ -111,7 +113,7 @@ func stringPadded(c *call) (starlark.Value, error) {
 			return nil, err
 		}
 		if utf8.RuneCountInString(fill) != 1 {
-			return nil, c.refuse("fillchar", shorten(starlark.String(fill).String()), "one character")
+			return nil, c.refuse("fillchar", diag.Shorten(starlark.String(fill).String()), "one character")
 		}
 	}
 	missing := width - utf8.RuneCountInString(s)

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v4/plugin/loaderlimits"
 
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 )
 
 // maxAliased bounds the values that the aliases of one document stand for: nine
@@ -43,7 +44,7 @@ func yamlDecode(c *call) (starlark.Value, error) {
 	in := &yamlReader{meter: meter{call: c}, text: strings.NewReader(text)}
 	y := &yamlValues{call: c, meter: meter{call: c}, where: where, under: map[*yaml.Node]bool{}}
 	deep := func(depth int, _ *loaderlimits.DepthContext) error {
-		if y.deep = depth > maxDepth; y.deep {
+		if y.deep = depth > jsontext.MaxDepth; y.deep {
 			return errTooDeep
 		}
 		return nil
@@ -93,10 +94,10 @@ func (y *yamlValues) broken(err error) error {
 	}
 	line, column := max(at.Mark.Line, 1), max(at.Mark.Column, 1)
 	if y.deep {
-		p.Message = fmt.Sprintf("%s: lists and dicts nested deeper than %d at line %d, column %d", y.where, maxDepth, line, column)
+		p.Message = fmt.Sprintf("%s: lists and dicts nested deeper than %d at line %d, column %d", y.where, jsontext.MaxDepth, line, column)
 		return p
 	}
-	p.Message = fmt.Sprintf("%s: %s at line %d, column %d", y.where, shorten(diag.Printable(at.Message)), line, column)
+	p.Message = fmt.Sprintf("%s: %s at line %d, column %d", y.where, diag.Shorten(diag.Printable(at.Message)), line, column)
 	if strings.Contains(at.Message, "cannot start any token") && strings.Contains(at.Message, "tab") {
 		p.Hint = "YAML is indented with spaces"
 	}
@@ -118,8 +119,8 @@ func (y *yamlValues) value(n *yaml.Node, depth int) (starlark.Value, error) {
 			return nil, y.problem(n, fmt.Sprintf("aliases that stand for more than %d values", maxAliased), "write out what has to be there, or make it in the body")
 		}
 	}
-	if depth == maxDepth && (n.Kind == yaml.SequenceNode || n.Kind == yaml.MappingNode) {
-		return nil, y.problem(n, fmt.Sprintf("lists and dicts nested deeper than %d", maxDepth), "")
+	if depth == jsontext.MaxDepth && (n.Kind == yaml.SequenceNode || n.Kind == yaml.MappingNode) {
+		return nil, y.problem(n, fmt.Sprintf("lists and dicts nested deeper than %d", jsontext.MaxDepth), "")
 	}
 	switch n.Kind {
 	case yaml.DocumentNode:
@@ -132,7 +133,7 @@ func (y *yamlValues) value(n *yaml.Node, depth int) (starlark.Value, error) {
 	case yaml.AliasNode:
 		to := n.Alias
 		if y.under[to] {
-			return nil, y.problem(n, "the alias *"+shorten(diag.Printable(n.Value))+" inside of what it stands for", "")
+			return nil, y.problem(n, "the alias *"+diag.Shorten(diag.Printable(n.Value))+" inside of what it stands for", "")
 		}
 		y.under[to] = true
 		defer delete(y.under, to)
@@ -157,7 +158,7 @@ func (y *yamlValues) value(n *yaml.Node, depth int) (starlark.Value, error) {
 }
 
 func (y *yamlValues) tagged(n *yaml.Node) error {
-	return y.problem(n, "the tag "+shorten(diag.Printable(n.Tag)), "a value is null, a bool, a number, a string, a list or a dict: leave the tag out")
+	return y.problem(n, "the tag "+diag.Shorten(diag.Printable(n.Tag)), "a value is null, a bool, a number, a string, a list or a dict: leave the tag out")
 }
 
 // mapping makes a dict. What `<<` brings stands first, and its own keys win.
@@ -180,7 +181,7 @@ func (y *yamlValues) mapping(n *yaml.Node, depth int) (starlark.Value, error) {
 		}
 	}
 	own := new(starlark.Set)
-	var keys crowd
+	var keys jsontext.Collisions
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if merges(n.Content[i]) {
 			continue
@@ -204,11 +205,11 @@ func (y *yamlValues) mapping(n *yaml.Node, depth int) (starlark.Value, error) {
 }
 
 func (y *yamlValues) twice(key *yaml.Node) error {
-	return y.problem(key, "the key "+starlark.String(shorten(key.Value)).String()+" twice", "")
+	return y.problem(key, "the key "+starlark.String(diag.Shorten(key.Value)).String()+" twice", "")
 }
 
 // key makes a key, which is a scalar.
-func (y *yamlValues) key(n *yaml.Node, depth int, keys *crowd) (starlark.Value, error) {
+func (y *yamlValues) key(n *yaml.Node, depth int, keys *jsontext.Collisions) (starlark.Value, error) {
 	key, err := y.value(n, depth+1)
 	if err != nil {
 		return nil, err
@@ -217,7 +218,7 @@ func (y *yamlValues) key(n *yaml.Node, depth int, keys *crowd) (starlark.Value, 
 	case *starlark.List, *starlark.Dict:
 		return nil, y.problem(n, "a key that is a "+key.Type(), "")
 	case starlark.String:
-		if keys.collide(string(key)) {
+		if keys.TooMany(string(key)) {
 			return nil, y.problem(n, "keys that are made to collide", "")
 		}
 	}
@@ -319,8 +320,8 @@ func (y *yamlValues) plain(n *yaml.Node) (starlark.Value, error) {
 	switch {
 	case !number:
 		return starlark.String(s), nil
-	case len(s) > maxNumberLength:
-		return nil, y.problem(n, fmt.Sprintf("a number of more than %d characters", maxNumberLength), "")
+	case len(s) > jsontext.MaxNumber:
+		return nil, y.problem(n, fmt.Sprintf("a number of more than %d characters", jsontext.MaxNumber), "")
 	case !whole:
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"perago/engine/module"
 	"perago/starlib"
+	"perago/starlib/schema"
 	"perago/workspace"
 )
 
@@ -51,14 +52,14 @@ func taskPage(w io.Writer, m *module.Module) {
 }
 
 // schemaTable lists the fields of a schema, those of nested objects below them.
-func schemaTable(w io.Writer, s *starlib.Schema, withDefaults bool) {
+func schemaTable(w io.Writer, s *schema.Schema, withDefaults bool) {
 	if s == nil || len(s.Fields) == 0 {
 		fmt.Fprint(w, "\nNone.\n")
 		return
 	}
 	fmt.Fprint(w, "\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n")
-	var rows func(prefix string, s *starlib.Schema)
-	rows = func(prefix string, s *starlib.Schema) {
+	var rows func(prefix string, s *schema.Schema)
+	rows = func(prefix string, s *schema.Schema) {
 		for _, f := range s.Fields {
 			fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", prefix+f.Name, fieldCell(f), defaultCell(f, withDefaults), cell(f.Description))
 			if inner, suffix := nested(f); inner != nil {
@@ -70,16 +71,16 @@ func schemaTable(w io.Writer, s *starlib.Schema, withDefaults bool) {
 }
 
 // nested is the schema inside a field, and how a path goes through it.
-func nested(f *starlib.Field) (inner *starlib.Schema, suffix string) {
+func nested(f *schema.Field) (inner *schema.Schema, suffix string) {
 	for t := f.Type; t != nil; {
 		switch {
-		case t.Kind == starlib.KindSchema:
+		case t.Kind == schema.KindSchema:
 			return t.Object, suffix
 		case t.Elem == nil:
 			return nil, ""
-		case t.Kind == starlib.KindList:
+		case t.Kind == schema.KindList:
 			suffix += "[]"
-		case t.Kind == starlib.KindMap:
+		case t.Kind == schema.KindMap:
 			suffix += ".*"
 		}
 		t = t.Elem.Type
@@ -88,7 +89,7 @@ func nested(f *starlib.Field) (inner *starlib.Schema, suffix string) {
 }
 
 // fieldCell is a field's type as it would be written; objects have rows of their own.
-func fieldCell(f *starlib.Field) string {
+func fieldCell(f *schema.Field) string {
 	text := typeText(f.Type)
 	for _, c := range f.Constraints.Words() {
 		text += ", " + c.Name + " " + c.Value
@@ -99,23 +100,23 @@ func fieldCell(f *starlib.Field) string {
 	return "`" + cell(text) + "`"
 }
 
-func typeText(t *starlib.Type) string {
+func typeText(t *schema.Type) string {
 	switch {
-	case t.Kind == starlib.KindSchema:
+	case t.Kind == schema.KindSchema:
 		return "object"
 	case t.Elem == nil:
 		return t.String()
-	case t.Kind == starlib.KindList:
+	case t.Kind == schema.KindList:
 		return "list_of(" + typeText(t.Elem.Type) + ")"
-	case t.Kind == starlib.KindMap:
+	case t.Kind == schema.KindMap:
 		return "map_of(" + typeText(t.Elem.Type) + ")"
-	case t.Kind == starlib.KindOptional:
+	case t.Kind == schema.KindOptional:
 		return "optional(" + typeText(t.Elem.Type) + ")"
 	}
 	return t.String()
 }
 
-func defaultCell(f *starlib.Field, withDefaults bool) string {
+func defaultCell(f *schema.Field, withDefaults bool) string {
 	switch {
 	case f.Default == nil:
 		return "required"

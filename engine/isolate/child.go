@@ -20,6 +20,7 @@ import (
 	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/schema"
 )
 
 const (
@@ -216,7 +217,7 @@ func (c *child) start(payload []byte) error {
 	if c.module == nil || c.cancel != nil {
 		return fmt.Errorf("%w: run out of order", errProtocol)
 	}
-	var params starlib.Params
+	var params schema.Params
 	err = panics.ToError(func() (err error) {
 		params, err = c.module.Task.CheckedParams(raw)
 		return err

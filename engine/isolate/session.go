@@ -20,6 +20,7 @@ import (
 	"perago/panics"
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 	"perago/workspace"
 )
 
@@ -337,7 +338,7 @@ func (s *session) outcome(ctx context.Context, done doneMessage) (json.RawMessag
 		}
 		return nil, usage, &engine.BodyError{Diagnostics: list, Terminal: done.Terminal}
 	}
-	if err := starlib.CheckObject(done.result); err != nil {
+	if err := jsontext.CheckObject(done.result); err != nil {
 		return nil, usage, s.broken("a result that is none: " + shorten(err.Error(), maxText))
 	}
 	return done.result, usage, nil

@@ -76,10 +76,10 @@ func TaskDef(t *starlib.Task) ([]byte, error) {
 		ConcurrentExecLimit:         limits.ConcurrentExecLimit,
 		RateLimitFrequencyInSeconds: limits.RateLimitFrequencyInSeconds, RateLimitPerFrequency: limits.RateLimitPerFrequency,
 	}
-	input := envelopeProperties{Params: t.Params.JSONSchema(starlib.SchemaOptions{Closed: t.StrictParams})}
+	input := envelopeProperties{Params: t.Params.JSONSchema(t.StrictParams)}
 	output := envelopeProperties{Result: json.RawMessage(anyObject)}
 	if t.Result != nil {
-		output.Result = t.Result.JSONSchema(starlib.SchemaOptions{Closed: true})
+		output.Result = t.Result.JSONSchema(true)
 	}
 	def.InputKeys, def.OutputKeys = []string{"params"}, []string{"result"}
 	if t.Workspace != nil {

@@ -9,6 +9,7 @@ import (
 
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/schema"
 	"perago/workspace"
 	"perago/workspace/paths"
 )
@@ -117,8 +118,8 @@ func (f *inference) checkMember(e *syntax.DotExpr) {
 	}
 }
 
-func hasField(s *starlib.Schema, name string) bool {
-	return slices.ContainsFunc(s.Fields, func(f *starlib.Field) bool { return f.Name == name })
+func hasField(s *schema.Schema, name string) bool {
+	return slices.ContainsFunc(s.Fields, func(f *schema.Field) bool { return f.Name == name })
 }
 
 // checkStore complains of x.a = v, and of x[i] = v where x never takes it.

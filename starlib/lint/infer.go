@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"perago/starlib"
+	"perago/starlib/schema"
 )
 
 // inference finds the types of expressions, as far as one can be sure. It does
@@ -375,31 +376,31 @@ func (f *inference) member(k kind, name string) types {
 }
 
 // declaredAs is what a value of a declared type is in the body.
-func (f *inference) declaredAs(t *starlib.Type) types {
+func (f *inference) declaredAs(t *schema.Type) types {
 	switch t.Kind {
-	case starlib.KindString, starlib.KindDateTime, starlib.KindDate, starlib.KindUUID:
+	case schema.KindString, schema.KindDateTime, schema.KindDate, schema.KindUUID:
 		return one("string")
-	case starlib.KindInt:
+	case schema.KindInt:
 		return one("int")
-	case starlib.KindFloat:
+	case schema.KindFloat:
 		return types{{name: "float"}, {name: "int"}}
-	case starlib.KindBool:
+	case schema.KindBool:
 		return one("bool")
-	case starlib.KindList:
+	case schema.KindList:
 		k := kind{name: "list"}
 		if t.Elem != nil {
 			k.item = f.declaredAs(t.Elem.Type)
 		}
 		return types{k}
-	case starlib.KindMap:
+	case schema.KindMap:
 		k := kind{name: "dict"}
 		if t.Elem != nil {
 			k.item = f.declaredAs(t.Elem.Type)
 		}
 		return types{k}
-	case starlib.KindSchema:
+	case schema.KindSchema:
 		return types{{name: "params", schema: t.Object}}
-	case starlib.KindOptional:
+	case schema.KindOptional:
 		if t.Elem == nil {
 			return nil
 		}

@@ -6,8 +6,8 @@ import (
 
 	"go.starlark.net/syntax"
 
-	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/schema"
 	"perago/workspace"
 	"perago/workspace/paths"
 )
@@ -71,7 +71,7 @@ func (u *usage) read(n syntax.Node) {
 
 // member resolves params.a.b as far as its schemas tell. It returns the schema
 // of the value, nil when it is not known.
-func (u *usage) member(e syntax.Expr) *starlib.Schema {
+func (u *usage) member(e syntax.Expr) *schema.Schema {
 	switch e := e.(type) {
 	case *syntax.ParenExpr:
 		return u.member(e.X)
@@ -93,7 +93,7 @@ func (u *usage) member(e syntax.Expr) *starlib.Schema {
 	return nil
 }
 
-func (u *usage) field(of syntax.Expr, name string, at syntax.Position) *starlib.Schema {
+func (u *usage) field(of syntax.Expr, name string, at syntax.Position) *schema.Schema {
 	s := u.member(of)
 	if s == nil {
 		return nil
@@ -115,7 +115,7 @@ func (u *usage) field(of syntax.Expr, name string, at syntax.Position) *starlib.
 	return nil
 }
 
-func near(name string, s *starlib.Schema) string {
+func near(name string, s *schema.Schema) string {
 	var names []string
 	for _, f := range s.Fields {
 		names = append(names, f.Name)

@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"perago/starlib"
+	"perago/starlib/schema"
 )
 
 // A kind is one type that a value may have, as far as it is known.
@@ -16,7 +17,7 @@ type kind struct {
 	name   string          // as type(x) gives it, where the language has such a value
 	item   types           // of a list, tuple or stream: its items; of a dict: its values; nil: not known
 	fields []string        // of a struct: its fields; nil: not known
-	schema *starlib.Schema // of params and what is below them
+	schema *schema.Schema  // of params and what is below them
 	def    *syntax.DefStmt // of a function of the file
 	row    *starlib.Builtin
 }

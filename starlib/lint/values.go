@@ -14,6 +14,7 @@ import (
 
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/schema"
 )
 
 // names are the language's, for calls that are tried out.
@@ -209,22 +210,22 @@ func (f *inference) checkParts(row *starlib.Builtin, e *syntax.CallExpr) {
 }
 
 // checkResult holds a value of the result against the type of its field.
-func (f *inference) checkResult(k *keyAt, want *starlib.Type) {
+func (f *inference) checkResult(k *keyAt, want *schema.Type) {
 	got := f.of(k.value)
 	if len(got) == 0 || !got.named(append([]string{"params", "function", "match", "time.time", "time.duration"}, fixed...)...) {
 		return
 	}
 	var takes []string
 	switch want.Kind {
-	case starlib.KindString, starlib.KindDateTime, starlib.KindDate, starlib.KindUUID:
+	case schema.KindString, schema.KindDateTime, schema.KindDate, schema.KindUUID:
 		takes = []string{"string"}
-	case starlib.KindInt, starlib.KindFloat:
+	case schema.KindInt, schema.KindFloat:
 		takes = []string{"int", "float"}
-	case starlib.KindBool:
+	case schema.KindBool:
 		takes = []string{"bool"}
-	case starlib.KindList:
+	case schema.KindList:
 		takes = []string{"list", "tuple", "range", "set"}
-	case starlib.KindMap, starlib.KindSchema:
+	case schema.KindMap, schema.KindSchema:
 		takes = []string{"dict", "struct", "params"}
 	default:
 		return

@@ -1,4 +1,4 @@
-package starlib
+package schema
 
 import (
 	"fmt"
@@ -63,7 +63,7 @@ func (o *object) Attr(name string) (starlark.Value, error) {
 func (o *object) Get(key starlark.Value) (starlark.Value, bool, error) {
 	name, ok := key.(starlark.String)
 	if !ok {
-		return nil, false, &diag.Problem{Code: "P4140", Message: "the fields of an object have names", Found: describe(key), Wanted: "a string"}
+		return nil, false, &diag.Problem{Code: "P4140", Message: "the fields of an object have names", Found: diag.Describe(key), Wanted: "a string"}
 	}
 	if i, ok := o.schema.index[string(name)]; ok {
 		return o.values[i], true, nil
@@ -72,17 +72,17 @@ func (o *object) Get(key starlark.Value) (starlark.Value, bool, error) {
 }
 
 func (o *object) unknown(name string) error {
-	p := &diag.Problem{Code: "P4140", Message: fmt.Sprintf("there is no field `%s` here", printable(shorten(name)))}
+	p := &diag.Problem{Code: "P4140", Message: fmt.Sprintf("there is no field `%s` here", diag.Escape(diag.Shorten(name)))}
 	names := o.schema.names()
 	switch near := diag.Nearest(name, names); {
 	case near != "":
-		p.Hint = didYouMean(near, backquoted)
+		p.Hint = "did you mean " + diag.Backquote(near) + "?"
 	case name == "get" || name == "items" || name == "keys" || name == "values":
 		p.Hint = fmt.Sprintf("an object has no methods: write dict(...).%s of it, or loop over it for the names of its fields", name)
 	case len(names) == 0:
 		p.Wanted = "nothing: the schema has no fields"
 	default:
-		p.Wanted = "one of " + shorten(printable(strings.Join(names, ", ")))
+		p.Wanted = "one of " + diag.Shorten(diag.Escape(strings.Join(names, ", ")))
 	}
 	return p
 }

@@ -1,4 +1,4 @@
-package starlib
+package jsontext
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-func TestDecodeJSON(t *testing.T) {
+func TestDecode(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for _, c := range []struct{ text, want string }{ // want: the value, or the start of the error
 		{`{"b": 1, "a": [true, false, null]}`, `map[a:[true false <nil>] b:1]`},
@@ -62,10 +62,10 @@ func TestDecodeJSON(t *testing.T) {
 		{`{} {}`, "P3101 unexpected '{' after the value at byte 3"},
 		{`1 x`, "P3101 unexpected 'x' after the value"},
 	} {
-		tree, err := decodeJSON([]byte(c.text))
-		got := fmt.Sprint(tree.plain)
+		plain, err := decode(c.text)
+		got := fmt.Sprint(plain)
 		if err != nil {
-			got = string(err.code) + " " + err.Error()
+			got = string(err.Code) + " " + err.Error()
 		}
 		if got != c.want && (err == nil || !strings.HasPrefix(got, c.want)) {
 			t.Errorf("%.60q: got %.80s, want %.80s", c.text, got, c.want)
@@ -73,28 +73,18 @@ func TestDecodeJSON(t *testing.T) {
 	}
 }
 
-func TestDecodeJSONKeepsTheOrderOfKeys(t *testing.T) {
-	tree, err := decodeJSON([]byte(`{"z": 1, "a": {"y": 2, "b": 3}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := tree.free().String(), `{"z": 1, "a": {"y": 2, "b": 3}}`; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
-func TestDecodeJSONSaysWhere(t *testing.T) {
-	_, err := decodeJSON([]byte(`{"a/b": [0, {"x": tru}]}`))
+func TestDecodeSaysWhere(t *testing.T) {
+	_, err := decode(`{"a/b": [0, {"x": tru}]}`)
 	if err == nil {
 		t.Fatal("no error")
 	}
-	if got, want := fmt.Sprint(err.path), "[x 1 a/b]"; got != want { // innermost first
+	if got, want := fmt.Sprint(err.Path), "[a/b 1 x]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 // Keys that share a slot of the interpreter's tables make a dict quadratic.
-func TestDecodeJSONRefusesCrowdedKeys(t *testing.T) {
+func TestDecodeRefusesCollidingKeys(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteByte('{')
 	for i, key := range collidingKeys(500) {
@@ -104,8 +94,8 @@ func TestDecodeJSONRefusesCrowdedKeys(t *testing.T) {
 		fmt.Fprintf(&b, "%q:0", key)
 	}
 	b.WriteByte('}')
-	_, err := decodeJSON(b.Bytes())
-	if err == nil || err.code != "P3104" {
+	_, err := decode(b.String())
+	if err == nil || err.Code != "P3104" {
 		t.Errorf("got %v, want a refusal", err)
 	}
 	b.Reset()
@@ -117,18 +107,18 @@ func TestDecodeJSONRefusesCrowdedKeys(t *testing.T) {
 		fmt.Fprintf(&b, `"k%d":0`, i)
 	}
 	b.WriteByte('}')
-	if _, err := decodeJSON(b.Bytes()); err != nil {
+	if _, err := decode(b.String()); err != nil {
 		t.Errorf("ordinary keys: %v", err)
 	}
 }
 
-// FuzzDecodeJSON holds decodeJSON against encoding/json.
-func FuzzDecodeJSON(f *testing.F) {
+// FuzzDecode holds Decode against encoding/json.
+func FuzzDecode(f *testing.F) {
 	for _, s := range []string{`{"a":[1,2.5,"x",null,true]}`, `"\ud83d\ude00\u00e9"`, `-1.5e+10`, `{"a":{"a":{}}}`, `[[[]]]`, `1e400`, "\"\xff\"", `{"a":1,"a":2}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		tree, err := decodeJSON(text)
+		plain, err := decode(string(text))
 		d := json.NewDecoder(bytes.NewReader(text))
 		d.UseNumber()
 		var want any
@@ -141,12 +131,29 @@ func FuzzDecodeJSON(f *testing.F) {
 		switch {
 		case err == nil && errWant != nil:
 			t.Fatalf("accepted %q: %v", text, errWant)
-		case err == nil && !reflect.DeepEqual(tree.plain, want):
-			t.Fatalf("%q: got %v, want %v", text, tree.plain, want)
-		case err != nil && errWant == nil && err.code == "P3101" && utf8.Valid(text):
+		case err == nil && !reflect.DeepEqual(plain, want):
+			t.Fatalf("%q: got %v, want %v", text, plain, want)
+		case err != nil && errWant == nil && err.Code == "P3101" && utf8.Valid(text):
 			t.Fatalf("refused %q: %v", text, err)
 		}
 	})
+}
+
+func TestCheckObject(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"a": [1, -2.5e3, "x", null, true, {}]}`: "",
+		``: "not an object", `[]`: "not an object", `null`: "not an object", `{"a": 1`: "unexpected end of text in an object, want `,` or `}` at byte 7",
+		`{} {}`: "unexpected '{' after the value at byte 3", `{"a": 1e999}`: "a number beyond the range of a float at byte 6",
+		"{\"a\": \"\xff\"}": "a string that is not UTF-8 at byte 7", strings.Repeat(`{"a":`, 201) + "1" + strings.Repeat("}", 201): "arrays and objects nested deeper than 200 at byte 1000",
+	} {
+		got := ""
+		if err := CheckObject([]byte(raw)); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%.40s: got %q, want %q", raw, got, want)
+		}
+	}
 }
 
 // collidingKeys are short keys whose hashes agree in their low bits.
@@ -154,9 +161,36 @@ func collidingKeys(n int) []string {
 	var keys []string
 	for i := 0; len(keys) < n; i++ {
 		key := strconv.Itoa(i)
-		if h, _ := starlark.String(key).Hash(); h%crowdSlots == 0 {
+		if h, _ := starlark.String(key).Hash(); h%hashSlots == 0 {
 			keys = append(keys, key)
 		}
 	}
 	return keys
 }
+
+// decode is a text as encoding/json decodes it with UseNumber.
+func decode(text string) (any, *Error) { return Decode(text, plainBuilder{}, nil) }
+
+type plainBuilder struct{}
+
+func (plainBuilder) Word(v any) any    { return v }
+func (plainBuilder) Text(s string) any { return s }
+func (plainBuilder) Number(literal string, whole bool) (any, *Error) {
+	if reason := CheckNumber(literal, whole); reason != "" {
+		return nil, &Error{Code: "P3104", Reason: reason}
+	}
+	return json.Number(literal), nil
+}
+func (plainBuilder) Array(items []any) any {
+	if items == nil {
+		items = []any{}
+	}
+	return items
+}
+func (plainBuilder) Object() ObjectBuilder[any] { return plainObject{} }
+
+type plainObject map[string]any
+
+func (o plainObject) Twice(key string) bool    { _, there := o[key]; return there }
+func (o plainObject) Set(key string, item any) { o[key] = item }
+func (o plainObject) Done() any                { return map[string]any(o) }

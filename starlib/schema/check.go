@@ -1,4 +1,4 @@
-package starlib
+package schema
 
 // Whether a JSON value is what a field wants: the rules of JSON Schema for what
 // a field can say. A test holds them against a library that knows all of JSON
@@ -6,20 +6,109 @@ package starlib
 // bodies run, and each body runs in a process of its own.
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"maps"
 	"math"
 	"math/big"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
 )
 
+// Limits bounds one check of a value, which can be made to cost far more than
+// its text; the zero value is no bound.
+type Limits struct {
+	Context context.Context // whose cause ends the check; nil is none
+	Memory  int64           // bytes that the decoded value may take, as far as that can be told ahead
+}
+
+// TooLargeError is a value that would take more memory than Limits allows.
+type TooLargeError struct{ Most int64 }
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("the decoded value takes more than %d MiB of memory", e.Most>>20)
+}
+
+// checker is one check of one value.
+type checker struct {
+	*validator
+	limits Limits
+	err    error // the bound that was passed: then nothing else counts
+	ticks  int
+	bytes  int64 // that the decoded value takes so far
+	found  int   // complaints
+}
+
+// What one value takes once it is decoded, in bytes, and what more an object
+// takes with its first members.
+const (
+	valueBytes  = 100
+	objectBytes = 350
+)
+
+// decoded counts a value whose text begins with c.
+func (v *checker) decoded(c byte) error {
+	v.bytes += valueBytes
+	if c == '{' {
+		v.bytes += objectBytes
+	}
+	if most := v.limits.Memory; most > 0 && v.bytes > most && v.err == nil {
+		v.err = &TooLargeError{most}
+	}
+	return v.tick()
+}
+
+// tickEvery is how many values are gone through between two looks at the context.
+const tickEvery = 256
+
+// tick is called for every value, and for every alternative of it: its error
+// ends the check.
+func (v *checker) tick() error {
+	if v.ticks++; v.ticks%tickEvery == 0 && v.err == nil && v.limits.Context != nil && v.limits.Context.Err() != nil {
+		v.err = context.Cause(v.limits.Context)
+	}
+	return v.err
+}
+
+// over says that enough was found.
+func (v *checker) over() bool { return v.err != nil || v.found >= maxKept }
+
+// shortText is how long a text is, in bytes, that a pattern is held against in
+// one go.
+const shortText = 1 << 10
+
+// matches says whether there is a match in a text. A pattern may have ten
+// thousands of states, and to bring a long text past them takes hours.
+func (v *checker) matches(pattern *regexp.Regexp, text string) bool {
+	if len(text) <= shortText || v.limits.Context == nil {
+		return pattern.MatchString(text)
+	}
+	return pattern.MatchReader(&tickingReader{strings.NewReader(text), v.tick})
+}
+
+// tickingReader ends a text where tick says so.
+type tickingReader struct {
+	*strings.Reader
+	tick func() error
+}
+
+// ReadRune implements io.RuneReader.
+func (r *tickingReader) ReadRune() (rune, int, error) {
+	if r.tick() != nil {
+		return 0, 0, io.EOF
+	}
+	return r.Reader.ReadRune()
+}
+
 // formatOf is the JSON Schema format of a type that is a text of one form.
-func formatOf(kind TypeKind) string {
+func formatOf(kind Kind) string {
 	switch kind {
 	case KindDateTime:
 		return "date-time"
@@ -84,22 +173,22 @@ func (v *validator) collect(f *Field) {
 	}
 }
 
-// holds says whether a value is what f wants; f is in the validator.
-func (v *inspection) holds(f *Field, plain any) bool {
+// fits says whether a value is what f wants; f is in the validator.
+func (v *checker) fits(f *Field, plain any) bool {
 	before := v.found
 	defer func() { v.found = before }()
 	v.found = 0
-	return v.plainly(f, plain) || v.fault(f, plain, &place{}) == nil && v.err == nil
+	return v.quickly(f, plain) || v.fault(f, plain, &location{}) == nil && v.err == nil
 }
 
-// place is where a value is in the one that is checked.
-type place struct {
-	in   *place // nil: it is the whole
-	step string // its key or index there
+// location is where a value is in the one that is checked.
+type location struct {
+	in   *location // nil: it is the whole
+	step string    // its key or index there
 }
 
 // steps are the keys and indexes that lead to a place.
-func (p *place) steps() []string {
+func (p *location) steps() []string {
 	var steps []string
 	for ; p.in != nil; p = p.in {
 		steps = append(steps, p.step)
@@ -112,14 +201,14 @@ func (p *place) steps() []string {
 type fault struct {
 	field  *Field
 	word   string // the keyword of JSON Schema that does not hold; "": several do not
-	at     *place
+	at     *location
 	causes []*fault // the several; of anyOf, that of the member that comes nearest
 	size   int      // how many complaints it makes
 }
 
 // fault is what is wrong with a value that f wants; nil when nothing is, or when
 // enough was found or a bound was passed before this value.
-func (v *inspection) fault(f *Field, plain any, at *place) *fault {
+func (v *checker) fault(f *Field, plain any, at *location) *fault {
 	if v.over() || v.tick() != nil {
 		return nil
 	}
@@ -141,7 +230,7 @@ func (v *inspection) fault(f *Field, plain any, at *place) *fault {
 		}
 	}
 	inner := func(f *Field, plain any, step string) {
-		if x := v.fault(f, plain, &place{at, step}); x != nil {
+		if x := v.fault(f, plain, &location{at, step}); x != nil {
 			all = append(all, x)
 		}
 	}
@@ -173,8 +262,8 @@ func (v *inspection) fault(f *Field, plain any, at *place) *fault {
 			}
 		}
 	case []any:
-		want("minItems", within(len(value), c.MinItems, nil))
-		want("maxItems", within(len(value), nil, c.MaxItems))
+		want("minItems", inRange(len(value), c.MinItems, nil))
+		want("maxItems", inRange(len(value), nil, c.MaxItems))
 		want("uniqueItems", !c.UniqueItems || v.distinct(value))
 		if t.Kind == KindList && t.Elem != nil {
 			for i, item := range value {
@@ -187,8 +276,8 @@ func (v *inspection) fault(f *Field, plain any, at *place) *fault {
 	case string:
 		if c.MinLength != nil || c.MaxLength != nil {
 			n := utf8.RuneCountInString(value)
-			want("minLength", within(n, c.MinLength, nil))
-			want("maxLength", within(n, nil, c.MaxLength))
+			want("minLength", inRange(n, c.MinLength, nil))
+			want("maxLength", inRange(n, nil, c.MaxLength))
 		}
 		want("pattern", c.Pattern == nil || v.matches(c.Pattern, value))
 		want("format", t.formed(value))
@@ -231,7 +320,7 @@ func (v *inspection) fault(f *Field, plain any, at *place) *fault {
 // nearest is what is wrong with a value that a union wants: of the members that
 // take values of its JSON type, what is wrong for the one with the fewest
 // complaints.
-func (v *inspection) nearest(f *Field, plain any, at *place) *fault {
+func (v *checker) nearest(f *Field, plain any, at *location) *fault {
 	var nearest *fault
 	before := v.found
 	for _, member := range f.Type.AnyOf {
@@ -296,7 +385,7 @@ func isInteger(plain any) bool {
 func (t *Type) formed(text string) bool {
 	switch t.Kind {
 	case KindDateTime:
-		return isDateTime(text)
+		return IsDateTime(text)
 	case KindDate:
 		return isDate(text)
 	case KindUUID:
@@ -320,8 +409,8 @@ func isDate(text string) bool {
 	return err == nil
 }
 
-// isDateTime: RFC 3339, leap seconds included, which are the last of a day of UTC.
-func isDateTime(text string) bool {
+// IsDateTime says whether a text is a time of RFC 3339, leap seconds included, which are the last of a day of UTC.
+func IsDateTime(text string) bool {
 	if len(text) < 20 || text[10]|0x20 != 't' || !isDate(text[:10]) || !clockForm().MatchString(text[11:]) {
 		return false
 	}
@@ -340,7 +429,7 @@ func isDateTime(text string) bool {
 }
 
 // distinct says whether no two items are equal.
-func (v *inspection) distinct(items []any) bool {
+func (v *checker) distinct(items []any) bool {
 	seen := make(map[string]struct{}, len(items))
 	for _, item := range items {
 		text := canonical(item)
@@ -398,20 +487,123 @@ func enumKey(plain any) (key any, ok bool) {
 }
 
 // check returns what is wrong with a value; path is the value's own.
-func (v *inspection) check(tree jsonTree, path ...string) *complaints {
-	if v.plainly(v.root, tree.plain) {
+func (v *checker) check(tree jsonValue, path ...string) *complaints {
+	if v.quickly(v.root, tree.plain) {
 		return &complaints{}
 	}
-	wrong := v.fault(v.root, tree.plain, &place{})
+	wrong := v.fault(v.root, tree.plain, &location{})
 	if wrong == nil {
 		return &complaints{}
 	}
-	x := explainer{inspection: v, tree: tree, path: path}
+	x := explainer{checker: v, tree: tree, path: path}
 	x.complaints.left = v.over()
 	x.explain(wrong, nil)
 	if len(x.complaints.list) == 0 { // whatever was found, an invalid value is refused
-		x.complaints.add(complaint{code: "P3108", path: path, found: kindOfJSON(tree.plain), wanted: v.root.Type.wanted()})
+		x.complaints.add(complaint{code: "P3108", path: path, found: kindOfJSON(tree.plain), wanted: v.root.Type.describe()})
 	}
 	x.complaints.sort()
 	return &x.complaints
+}
+
+// plainly says that f takes a value, and is sure of it: then the validator need
+// not be asked, which costs a microsecond a value and is the larger part of a
+// small attempt. False means nothing: whatever is not simple is the validator's
+// to decide. A test holds the two against each other.
+func (v *checker) quickly(f *Field, plain any) bool {
+	if v.tick() != nil {
+		return false
+	}
+	c := &f.Constraints
+	switch t := f.Type; t.Kind {
+	case KindAnything:
+		return true
+	case KindBool:
+		_, ok := plain.(bool)
+		return ok
+	case KindString:
+		s, ok := plain.(string)
+		return ok && c.Pattern == nil && (c.MinLength == nil && c.MaxLength == nil || inRange(utf8.RuneCountInString(s), c.MinLength, c.MaxLength))
+	case KindInt:
+		n, ok := plain.(json.Number)
+		return ok && c.quickInt(n)
+	case KindFloat:
+		n, ok := plain.(json.Number)
+		return ok && len(n) < 300 && c.GE == "" && c.GT == "" && c.LE == "" && c.LT == "" && c.MultipleOf == ""
+	case KindEnum:
+		_, isNumber := plain.(json.Number)
+		return !isNumber && t.admits(plain)
+	case KindOptional:
+		return plain == nil || v.quickly(t.Elem, plain)
+	case KindUnion:
+		return slices.ContainsFunc(t.AnyOf, func(m *Field) bool { return v.quickly(m, plain) })
+	case KindList:
+		list, ok := plain.([]any)
+		if !ok || c.UniqueItems || !inRange(len(list), c.MinItems, c.MaxItems) {
+			return false
+		}
+		for _, item := range list {
+			if t.Elem != nil && !v.quickly(t.Elem, item) {
+				return false
+			}
+		}
+		return true
+	case KindMap:
+		object, ok := plain.(map[string]any)
+		if !ok {
+			return false
+		}
+		for _, item := range object {
+			if t.Elem != nil && !v.quickly(t.Elem, item) {
+				return false
+			}
+		}
+		return true
+	case KindSchema:
+		object, ok := plain.(map[string]any)
+		return ok && v.quickObject(t.Object, object)
+	}
+	return false
+}
+
+func (v *checker) quickObject(s *Schema, object map[string]any) bool {
+	known := 0
+	for _, f := range s.Fields {
+		value, ok := object[f.Name]
+		switch {
+		case ok && !v.quickly(f, value), !ok && f.Default == nil:
+			return false
+		case ok:
+			known++
+		}
+	}
+	return !v.closed || known == len(object)
+}
+
+// plainInt says that an int of the usual size is within bounds of that size.
+func (c *Constraints) quickInt(n json.Number) bool {
+	if len(n) > 18 || c.MultipleOf != "" || strings.ContainsAny(string(n), ".eE") {
+		return false
+	}
+	i, err := n.Int64()
+	if err != nil {
+		return false
+	}
+	for _, bound := range [...]struct {
+		text json.Number
+		sign int64 // of what is too far
+		open bool
+	}{{c.GE, -1, false}, {c.GT, -1, true}, {c.LE, 1, false}, {c.LT, 1, true}} {
+		if bound.text == "" {
+			continue
+		}
+		b, err := strconv.ParseInt(string(bound.text), 10, 60)
+		if err != nil || (i-b)*bound.sign > 0 || bound.open && i == b {
+			return false
+		}
+	}
+	return true
+}
+
+func inRange(n int, least, most *int) bool {
+	return (least == nil || n >= *least) && (most == nil || n <= *most)
 }
