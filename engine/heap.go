@@ -9,6 +9,7 @@ import (
 
 	"perago/engine/heap"
 	"perago/starlib"
+	"perago/starlib/diag"
 )
 
 // Alone is for a process that runs one body and nothing else: the child of
@@ -99,7 +100,7 @@ func (l *limiter) boundHeap(done <-chan struct{}, most int64) {
 		l.rise(live)
 		if live > most/2 && !warned { // also when the limit was passed between two looks
 			warned = true
-			l.warn("memory", size(live), size(most))
+			l.warn("memory", diag.Size(live), diag.Size(most))
 		}
 		if live > most {
 			l.pass(MemoryError(live, most))
@@ -107,7 +108,7 @@ func (l *limiter) boundHeap(done <-chan struct{}, most int64) {
 		}
 		if largest := l.bounds.Largest(); largest > 0 && !warnedValue {
 			warnedValue = true
-			l.warn("one value", size(largest), size(l.bounds.Most()))
+			l.warn("one value", diag.Size(largest), diag.Size(l.bounds.Most()))
 		}
 		select {
 		case <-done:

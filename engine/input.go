@@ -12,6 +12,7 @@ import (
 
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 	"perago/starlib/schema"
 	"perago/workspace"
 )
@@ -56,7 +57,7 @@ func (r *Runner) input(ctx context.Context, task *starlib.Task, raw json.RawMess
 	in, err := decodeInput(task, raw, r.Fixed, within)
 	var large *schema.TooLargeError
 	if errors.As(err, &large) {
-		return in, costly("more than "+size(large.Most)+" of memory", "at most "+size(large.Most))
+		return in, costly("more than "+diag.Size(large.Most)+" of memory", "at most "+diag.Size(large.Most))
 	}
 	return in, err
 }
@@ -85,7 +86,7 @@ func decodeInput(task *starlib.Task, raw json.RawMessage, fixed *workspace.Ref, 
 	if envelope["params"] == nil {
 		hint := `send {} when the task takes no parameters`
 		if near := diag.Nearest("params", sortedKeys(envelope)); near != "" {
-			hint = fmt.Sprintf("is it what is called `%s`?", cut(near))
+			hint = fmt.Sprintf("is it what is called `%s`?", diag.Shorten(near))
 		}
 		found = append(found, complaint("/params", "nothing", "an object", hint))
 	} else {
@@ -133,7 +134,7 @@ func decodeRef(raw json.RawMessage) (workspace.Ref, diag.List) {
 			if near := diag.Nearest(key, refKeys); near != "" {
 				hint = fmt.Sprintf("did you mean `%s`?", near)
 			}
-			found = append(found, complaint("/workspace/"+cut(key), "an unknown key", "only "+strings.Join(refKeys, ", "), hint))
+			found = append(found, complaint("/workspace/"+diag.Shorten(key), "an unknown key", "only "+strings.Join(refKeys, ", "), hint))
 		}
 	}
 	return workspace.Ref{Repository: values["repository"], Branch: values["branch"], Commit: values["ref"]}, found
@@ -147,9 +148,9 @@ func refValue(key string, raw json.RawMessage) (string, *diag.Diagnostic) {
 	}
 	var s string
 	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
-		return "", complaint(at, cut(string(raw)), "a string", "")
+		return "", complaint(at, diag.Shorten(string(raw)), "a string", "")
 	}
-	quoted := cut(fmt.Sprintf("%q", s))
+	quoted := diag.Shorten(fmt.Sprintf("%q", s))
 	switch {
 	case s == "" || strings.TrimSpace(s) != s:
 		return "", complaint(at, quoted, "a name without outer spaces", "")
@@ -178,7 +179,7 @@ func object(raw json.RawMessage, at string) (map[string]json.RawMessage, *diag.D
 		return nil, &diag.Diagnostic{Code: "P3102", Severity: diag.Error, Message: what + " is nested too deep",
 			Found: fmt.Sprintf("%d levels", nesting(trimmed)), Wanted: fmt.Sprintf("at most %d", maxNesting)}
 	case err != nil && !json.Valid(trimmed):
-		return nil, notJSON(what, string(raw), json.Unmarshal(raw, &fields))
+		return nil, jsontext.NotJSON(what, string(raw), `send an object such as {"params": {}}`)
 	case err != nil || fields == nil:
 		return nil, &diag.Diagnostic{Code: "P3002", Severity: diag.Error, Message: what, Found: kindOf(trimmed), Wanted: "a JSON object"}
 	}
@@ -226,17 +227,6 @@ func nesting(raw []byte) int {
 
 func complaint(at, found, wanted, hint string) *diag.Diagnostic {
 	return &diag.Diagnostic{Code: "P3003", Severity: diag.Error, Message: at, Found: found, Wanted: wanted, Hint: hint}
-}
-
-// cut shortens a value for a message to 80 characters.
-func cut(s string) string { return cutAt(s, 80) }
-
-func cutAt(s string, most int) string {
-	s = strings.ToValidUTF8(s, "�")
-	if runes := []rune(s); len(runes) > most {
-		return string(runes[:most-1]) + "…"
-	}
-	return s
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.starlark.net/starlark"
 
-	"perago/engine/logs"
 	"perago/engine/module"
 	"perago/panics"
 	"perago/starlib"
@@ -54,21 +52,8 @@ func WallError(most time.Duration) *LimitError {
 
 // MemoryError is a body that held too much memory; found is in bytes.
 func MemoryError(found, most int64) *LimitError {
-	return &LimitError{Code: "P4003", Limit: "memory", Found: size(found), Wanted: "at most " + size(most),
+	return &LimitError{Code: "P4003", Limit: "memory", Found: diag.Size(found), Wanted: "at most " + diag.Size(most),
 		Hint: "raise resources(memory = ...), or hold less at a time: lines(), csv.reader and json.lines stream"}
-}
-
-// size writes a number of bytes for people.
-func size(n int64) string {
-	switch {
-	case n >= 10<<30:
-		return fmt.Sprintf("%d GiB", n>>30)
-	case n >= 10<<20:
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<20)), ".0") + " MiB"
-	case n >= 10<<10:
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d bytes", n)
 }
 
 // limiter holds one run of a body to its limits. The first limit that is passed
@@ -194,11 +179,11 @@ func (l *limiter) record(r starlib.Record) {
 	case records > MaxRecords:
 		l.pass(&LimitError{Code: "P4004", Limit: "log records", Found: fmt.Sprint(records), Wanted: fmt.Sprintf("at most %d", MaxRecords), Hint: hint})
 	case bytes > MaxLogBytes:
-		l.pass(&LimitError{Code: "P4004", Limit: "log bytes", Found: size(bytes), Wanted: "at most " + size(MaxLogBytes), Hint: hint})
+		l.pass(&LimitError{Code: "P4004", Limit: "log bytes", Found: diag.Size(bytes), Wanted: "at most " + diag.Size(MaxLogBytes), Hint: hint})
 	case records == MaxRecords/2:
 		l.warn("log records", fmt.Sprint(records), fmt.Sprint(MaxRecords))
 	case bytes > MaxLogBytes/2 && bytes-int64(n) <= MaxLogBytes/2:
-		l.warn("log bytes", size(bytes), size(MaxLogBytes))
+		l.warn("log bytes", diag.Size(bytes), diag.Size(MaxLogBytes))
 	}
 }
 
@@ -210,7 +195,7 @@ func clip(r starlib.Record) (starlib.Record, int) {
 		case left < len("…"):
 			return ""
 		case len(s) > left:
-			s = logs.Cut(s, left)
+			s = diag.ShortenBytes(s, left)
 		}
 		left -= len(s)
 		return s
@@ -231,10 +216,10 @@ func clip(r starlib.Record) (starlib.Record, int) {
 func (l *limiter) result(raw json.RawMessage) error {
 	switch n := int64(len(raw)); {
 	case n > MaxResultBytes:
-		return &diag.Problem{Code: "P4005", Message: "the body passed its limit of result bytes", Found: size(n), Wanted: "at most " + size(MaxResultBytes),
+		return &diag.Problem{Code: "P4005", Message: "the body passed its limit of result bytes", Found: diag.Size(n), Wanted: "at most " + diag.Size(MaxResultBytes),
 			Hint: "write large results to a file of the workspace and return its name"}
 	case n > MaxResultBytes/2:
-		l.warn("result bytes", size(n), size(MaxResultBytes))
+		l.warn("result bytes", diag.Size(n), diag.Size(MaxResultBytes))
 	}
 	return nil
 }

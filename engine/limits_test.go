@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"perago/starlib"
+	"perago/starlib/diag"
 )
 
 func TestClipKeepsARecordShort(t *testing.T) {
@@ -46,7 +47,7 @@ func slicesOf(n int, a slog.Attr) []slog.Attr {
 func TestSizeIsForPeople(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 bytes", 10<<10 - 1: "10239 bytes", 64 << 10: "64 KiB", 256 << 20: "256 MiB",
 		256<<20 + 400<<10: "256.4 MiB", 20 << 30: "20 GiB"} {
-		if got := size(n); got != want {
+		if got := diag.Size(n); got != want {
 			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
 	}

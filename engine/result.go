@@ -293,7 +293,7 @@ func reason(list diag.List, note string, most int) string {
 	if most <= 0 {
 		most = 500
 	}
-	return cutAt(list.Error(), most-utf8.RuneCountInString(note)) + note
+	return diag.ShortenTo(list.Error(), most-utf8.RuneCountInString(note)-1) + note
 }
 
 // story is all that is known of a failure, for the log: every diagnostic with

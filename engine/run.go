@@ -279,8 +279,8 @@ func (x *execution) checkOutput() error {
 			total, files = total+min(c.Size, math.MaxInt64-total), files+1
 		}
 	}
-	figure := size
-	if size(total) == size(most) { // to the GiB they are the same
+	figure := diag.Size
+	if diag.Size(total) == diag.Size(most) { // to the GiB they are the same
 		figure = func(n int64) string { return fmt.Sprintf("%d bytes", n) }
 	}
 	found := fmt.Sprintf("%s in %d files", figure(total), files)
@@ -325,7 +325,7 @@ func (x *execution) checkAdopted(ctx context.Context, published publish.Publishe
 	defer cancel()
 	var problems diag.List
 	if n := int64(len(published.Result)); n > MaxResultBytes {
-		problems = diag.List{{Code: "P4005", Severity: diag.Error, Message: "the result is too large", Found: size(n), Wanted: "at most " + size(MaxResultBytes)}}
+		problems = diag.List{{Code: "P4005", Severity: diag.Error, Message: "the result is too large", Found: diag.Size(n), Wanted: "at most " + diag.Size(MaxResultBytes)}}
 	} else {
 		var err error
 		problems, err = x.module.Task.CheckResult(schema.Limits{Context: ctx, Memory: inputMemory}, published.Result)

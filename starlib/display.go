@@ -57,27 +57,16 @@ func (b *intBits) add(v starlark.Int) error {
 	return nil
 }
 
-// brief is v as text of at most a few bytes more than most, cut with "…".
+// brief is v as text of at most that many bytes, "…" at its end where it was cut.
 func brief(v starlark.Value, most int) string {
 	if s, ok := v.(starlark.String); ok {
-		return cut(string(s), most)
+		return diag.ShortenBytes(string(s), most)
 	}
 	w := writer{most: most}
 	if err := w.write(v); err != nil && err != errFull {
 		return v.Type()
 	}
-	return cut(w.out.String(), most)
-}
-
-// cut is s, at most the given number of bytes of it and then "…".
-func cut(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	for most > 0 && s[most]&0xC0 == 0x80 { // never through a character
-		most--
-	}
-	return s[:most] + "…"
+	return diag.ShortenBytes(w.out.String(), most)
 }
 
 func (w *writer) write(v starlark.Value) error {
@@ -86,7 +75,7 @@ func (w *writer) write(v starlark.Value) error {
 	case starlark.String:
 		s := string(v)
 		if w.most > 0 {
-			s = cut(s, w.most)
+			s = diag.ShortenBytes(s, w.most)
 		}
 		return w.text(syntax.Quote(s, false))
 	case starlark.Bytes:

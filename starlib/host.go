@@ -114,7 +114,7 @@ func (c *call) callHost(defaults []starlark.Value) (starlark.Value, error) {
 	case c.run.Context.Err() != nil:
 		return nil, context.Cause(c.run.Context)
 	case err != nil:
-		return nil, c.problem(codeHost, "%s", validUTF8(cut(err.Error(), hostTextMost)))
+		return nil, c.problem(codeHost, "%s", validUTF8(diag.ShortenBytes(err.Error(), hostTextMost)))
 	}
 	m := meter{call: c}
 	v, bad := jsontext.Decode(string(out), valueBuilder{}, func(byte) error { return m.tick() })

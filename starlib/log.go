@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"perago/starlib/diag"
+
 	"go.starlark.net/starlark"
 )
 
@@ -65,7 +67,7 @@ func logPrint(c *call) (starlark.Value, error) {
 		}
 		b.WriteString(brief(v, messageMax))
 	}
-	c.log(Record{Level: slog.LevelInfo, Message: cut(b.String(), messageMax)})
+	c.log(Record{Level: slog.LevelInfo, Message: diag.ShortenBytes(b.String(), messageMax)})
 	return starlark.None, nil
 }
 
@@ -74,7 +76,7 @@ func logRecord(c *call, level slog.Level) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := Record{Level: level, Message: cut(message, messageMax)}
+	r := Record{Level: level, Message: diag.ShortenBytes(message, messageMax)}
 	for _, kw := range c.kwrest {
 		r.Fields = append(r.Fields, slog.Any(string(kw[0].(starlark.String)), new(plainer).plain(kw[1], 0)))
 	}
@@ -119,7 +121,7 @@ func (p *plainer) plain(v starlark.Value, depth int) any {
 		if i, ok := v.Int64(); ok {
 			return i
 		}
-		return cut(v.String(), fieldMax)
+		return diag.ShortenBytes(v.String(), fieldMax)
 	case starlark.Float:
 		if f := float64(v); !math.IsInf(f, 0) && !math.IsNaN(f) {
 			return f
@@ -167,7 +169,7 @@ func logProgress(c *call) (starlark.Value, error) {
 			return nil, c.refuse([]string{"done", "total"}[i], starlark.Float(f).String(), "a finite number, 0 or more")
 		}
 	}
-	p.Message = validUTF8(cut(p.Message, fieldMax))
+	p.Message = validUTF8(diag.ShortenBytes(p.Message, fieldMax))
 	now := c.run.now()
 	last := p.Total > 0 && p.Done >= p.Total
 	soon := !c.run.told.IsZero() && now.Sub(c.run.told) < progressEvery

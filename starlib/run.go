@@ -244,7 +244,7 @@ func outcomeCatch(c *call) (starlark.Value, error) {
 	if !c.run.recover() {
 		return nil, context.Cause(c.run.Context)
 	}
-	return newStruct("ok", starlark.False, "value", starlark.None, "error", starlark.String(cut(messageOf(err), reasonMax))), nil
+	return newStruct("ok", starlark.False, "value", starlark.None, "error", starlark.String(diag.ShortenBytes(messageOf(err), reasonMax))), nil
 }
 
 // messageOf is what the author sees of an error: the text of our own, without

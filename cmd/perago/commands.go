@@ -71,7 +71,7 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 	case cmd == root && len(rest) > 0 && (rest[0] == "--version" || rest[0] == "-version"):
 		return a.version()
 	case cmd == root && len(rest) > 0:
-		return usageError("`perago --help` lists the commands", "perago takes a command first, then its flags; got %s", cut(rest[0]))
+		return usageError("`perago --help` lists the commands", "perago takes a command first, then its flags; got %s", diag.Shorten(rest[0]))
 	case cmd.Exec == nil:
 		fmt.Fprint(a.stderr, usage(cmd))
 		return told(exitUsage)
@@ -134,9 +134,9 @@ func find(root *ffcli.Command, args []string) (*ffcli.Command, []string, error) 
 			if near := diag.Nearest(args[0], names); near != "" {
 				hint = fmt.Sprintf("did you mean `%s %s`?", commandPath(cmd), near)
 			} else if strings.HasSuffix(args[0], ".star") {
-				hint = fmt.Sprintf("name the command first: `perago run %s`", cut(args[0]))
+				hint = fmt.Sprintf("name the command first: `perago run %s`", diag.Shorten(args[0]))
 			}
-			return nil, nil, usageError(hint, "unknown command `%s`", cut(args[0]))
+			return nil, nil, usageError(hint, "unknown command `%s`", diag.Shorten(args[0]))
 		}
 		cmd, args = next, args[1:]
 	}

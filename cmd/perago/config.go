@@ -141,7 +141,7 @@ func (c *config) fill(layers []layer) (complaints []string) {
 		if value == "" {
 			continue
 		}
-		shown := fmt.Sprintf("%s=%q (%s)", s.name, cut(value), from)
+		shown := fmt.Sprintf("%s=%q (%s)", s.name, diag.Shorten(value), from)
 		if s.secret {
 			shown = fmt.Sprintf("%s (%s)", s.name, from)
 		}

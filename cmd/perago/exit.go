@@ -98,12 +98,3 @@ func (a *app) report(err error) {
 func indentRest(s string) string {
 	return strings.ReplaceAll(diag.PrintableLines(strings.TrimRight(s, "\n")), "\n", "\n  ")
 }
-
-// cut shortens a value for a message: nobody wants to read more than 80 characters of it.
-func cut(s string) string {
-	r := []rune(s)
-	if len(r) <= 80 {
-		return s
-	}
-	return string(r[:79]) + "…"
-}

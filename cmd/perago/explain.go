@@ -32,7 +32,7 @@ func (a *app) explainCommand() *ffcli.Command {
 func (a *app) explain(code string) error {
 	story, ok := diag.Explain(diag.Code(code))
 	if !ok {
-		return usageError("codes stand in every complaint: `error P2103: …`", "no such code: %s", cut(code))
+		return usageError("codes stand in every complaint: `error P2103: …`", "no such code: %s", diag.Shorten(code))
 	}
 	_, err := fmt.Fprint(a.stdout, story)
 	return err

@@ -68,7 +68,7 @@ func unknownFlag(fs *flag.FlagSet, arg string) error {
 	if near := diag.Nearest(name, known); near != "" {
 		hint = fmt.Sprintf("did you mean %s?", dashed(near))
 	}
-	return usageError(hint, "unknown flag %s", dashed(cut(name)))
+	return usageError(hint, "unknown flag %s", dashed(diag.Shorten(name)))
 }
 
 // dashed is a flag as it is written in messages and help.

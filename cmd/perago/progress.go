@@ -10,6 +10,7 @@ import (
 
 	"perago/engine"
 	"perago/starlib"
+	"perago/starlib/diag"
 )
 
 // meter shows on a terminal how far a run is: what the body tells with
@@ -63,7 +64,7 @@ func (m *meter) progress(p starlib.Progress) {
 		m.replaceBar(total)
 		m.told = true
 	}
-	m.bar.Describe(cut(p.Message))
+	m.bar.Describe(diag.Shorten(p.Message))
 	m.bar.Set64(done)
 }
 

@@ -149,5 +149,5 @@ func shownJSON(raw json.RawMessage) string {
 	if raw == nil {
 		return "(not set)"
 	}
-	return diag.Printable(cut(string(raw)))
+	return diag.Printable(diag.Shorten(string(raw)))
 }

@@ -11,6 +11,7 @@ import (
 
 	"perago/engine/queue"
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 )
 
 // maxInput is the size, in bytes, above which nothing is taken for an input.
@@ -45,17 +46,13 @@ func (a *app) runAttempt(o *runOptions) (queue.Attempt, diag.List, error) {
 
 // notJSON complains about data that is no JSON value.
 func notJSON(what, hint string, data []byte) diag.List {
-	data = bytes.TrimSpace(data)
-	var value json.RawMessage
-	err := json.Unmarshal(data, &value)
-	if err == nil {
+	switch {
+	case json.Valid(data):
 		return nil
+	case len(bytes.TrimSpace(data)) == 0:
+		return diag.List{{Code: "P3101", Severity: diag.Error, Message: what, Found: "nothing", Wanted: "a JSON object", Hint: hint}}
 	}
-	d := &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is not JSON: " + err.Error(), Hint: hint}
-	if len(data) == 0 {
-		d.Message, d.Found, d.Wanted = what, "nothing", "a JSON object"
-	}
-	return diag.List{d}
+	return diag.List{jsontext.NotJSON(what, string(data), hint)}
 }
 
 // readArgument reads the file that a flag names; "-" is stdin.

@@ -140,12 +140,12 @@ func table(s worker.Snapshot, modules []*module.Module, up time.Duration) []stri
 			lines = append(lines, fmt.Sprintf("  … and %d more", len(s.Running)-i))
 			break
 		}
-		line := fmt.Sprintf("  %-30s %s  retry %d  %s", cut(r.Attempt.Task), cut(r.Attempt.TaskID), r.Attempt.Retry, time.Since(r.Since).Round(time.Second))
+		line := fmt.Sprintf("  %-30s %s  retry %d  %s", diag.Shorten(r.Attempt.Task), diag.Shorten(r.Attempt.TaskID), r.Attempt.Retry, time.Since(r.Since).Round(time.Second))
 		if p := r.Progress; p.Total > 0 {
 			line += fmt.Sprintf("  %.0f%%", 100*p.Done/p.Total)
 		}
 		if r.Progress.Message != "" {
-			line += "  " + cut(r.Progress.Message)
+			line += "  " + diag.Shorten(r.Progress.Message)
 		}
 		lines = append(lines, diag.Printable(line))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"perago/engine/module"
 	"perago/starlib"
+	"perago/starlib/diag"
 	"perago/starlib/schema"
 	"perago/workspace"
 )
@@ -123,7 +124,7 @@ func defaultCell(f *schema.Field, withDefaults bool) string {
 	case f.Secret || !withDefaults:
 		return ""
 	}
-	return "`" + cell(cut(string(f.Default))) + "`"
+	return "`" + cell(diag.Shorten(string(f.Default))) + "`"
 }
 
 // cell makes text fit into a cell of a table.

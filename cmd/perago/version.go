@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"perago/starlib/diag"
+
 	"github.com/peterbourgon/ff/v3/ffcli"
 )
 
@@ -23,7 +25,7 @@ func (a *app) versionCommand() *ffcli.Command {
 		FlagSet:    newFlagSet("version"),
 		Exec: func(_ context.Context, args []string) error {
 			if len(args) > 0 {
-				return usageError("", "version takes no argument, got %s", cut(args[0]))
+				return usageError("", "version takes no argument, got %s", diag.Shorten(args[0]))
 			}
 			return a.version()
 		},

@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -265,11 +264,11 @@ func (c *child) run(ctx context.Context, call engine.Call) doneMessage {
 	case errors.As(err, &body):
 		done.Diagnostics, done.Terminal = bounded(body.Diagnostics), body.Terminal
 	case errors.As(err, &fault):
-		done.Panic, done.PanicStack = shorten(fmt.Sprint(fault.Value), maxText), shorten(fault.Stack, maxStackText)
+		done.Panic, done.PanicStack = diag.ShortenBytes(fmt.Sprint(fault.Value), maxText), diag.ShortenBytes(fault.Stack, maxStackText)
 	case errors.Is(err, errAsked):
 		done.Cancelled = true
 	default:
-		done.Diagnostics = diag.List{{Code: "P4901", Severity: diag.Error, Message: shorten(err.Error(), maxText)}}
+		done.Diagnostics = diag.List{{Code: "P4901", Severity: diag.Error, Message: diag.ShortenBytes(err.Error(), maxText)}}
 	}
 	return done
 }
@@ -282,7 +281,7 @@ func (c *child) log(r starlib.Record) {
 }
 
 func (c *child) progress(p starlib.Progress) {
-	p.Message = shorten(p.Message, maxText)
+	p.Message = diag.ShortenBytes(p.Message, maxText)
 	if finite(p.Done) && finite(p.Total) {
 		c.conn.send(kindProgress, p, nil)
 	}
@@ -308,7 +307,7 @@ func bounded(list diag.List) diag.List {
 		}
 		clean := *d
 		for _, s := range []*string{&clean.Message, &clean.Source, &clean.Found, &clean.Wanted, &clean.Hint, &clean.Detail, &clean.File} {
-			*s = shorten(*s, maxText)
+			*s = diag.ShortenBytes(*s, maxText)
 		}
 		if n := len(clean.Stack); n > maxFrames {
 			clean.Stack = append(clean.Stack[:maxFrames/2:maxFrames/2], clean.Stack[n-maxFrames/2:]...)
@@ -319,12 +318,4 @@ func bounded(list diag.List) diag.List {
 		out = append(out, &clean)
 	}
 	return out
-}
-
-// shorten cuts a text to at most most bytes.
-func shorten(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
 }

@@ -322,7 +322,7 @@ func (s *session) outcome(ctx context.Context, done doneMessage) (json.RawMessag
 	case done.Cancelled && ctx.Err() != nil:
 		return nil, usage, context.Cause(ctx)
 	case done.Panic != "":
-		return nil, usage, &engine.PanicError{Value: shorten(done.Panic, maxText), Stack: shorten(done.PanicStack, maxStackText)}
+		return nil, usage, &engine.PanicError{Value: diag.ShortenBytes(done.Panic, maxText), Stack: diag.ShortenBytes(done.PanicStack, maxStackText)}
 	case len(done.Diagnostics) > 0:
 		list := bounded(done.Diagnostics)
 		for _, d := range list {
@@ -339,7 +339,7 @@ func (s *session) outcome(ctx context.Context, done doneMessage) (json.RawMessag
 		return nil, usage, &engine.BodyError{Diagnostics: list, Terminal: done.Terminal}
 	}
 	if err := jsontext.CheckObject(done.result); err != nil {
-		return nil, usage, s.broken("a result that is none: " + shorten(err.Error(), maxText))
+		return nil, usage, s.broken("a result that is none: " + diag.ShortenBytes(err.Error(), maxText))
 	}
 	return done.result, usage, nil
 }
@@ -411,7 +411,7 @@ func (s *session) died(stderr string) string {
 		}
 	}
 	if line, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n"); line != "" {
-		how += "; it said " + shorten(line, 200)
+		how += "; it said " + diag.ShortenBytes(line, 200)
 	}
 	return how
 }
@@ -470,6 +470,6 @@ func (s *session) confine(d *diag.Diagnostic) {
 	s.place(d, at)
 	d.Stack = slices.DeleteFunc(d.Stack, func(f diag.Frame) bool { _, known := s.module.Sources[f.File]; return !known })
 	for i := range d.Stack {
-		d.Stack[i].Function = shorten(d.Stack[i].Function, maxText)
+		d.Stack[i].Function = diag.ShortenBytes(d.Stack[i].Function, maxText)
 	}
 }

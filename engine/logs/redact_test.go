@@ -138,7 +138,7 @@ def run(params):
 			a, b = b, a
 		}
 		r := NewRedactor(p.Secrets())
-		for _, text := range []string{text, text[a:b], text[:b] + "…", "…" + text[a:], shown(text, a+1), Cut(text, a+4)} {
+		for _, text := range []string{text, text[a:b], text[:b] + "…", "…" + text[a:], shown(text, a+1), diag.ShortenBytes(text, a+4)} {
 			clean := r.Text(text)
 			for _, secret := range []string{one, two} {
 				if part := leaks(clean, secret); part != "" {

@@ -3,9 +3,9 @@ package logs
 import (
 	"fmt"
 	"sync"
-	"unicode/utf8"
 
 	"perago/starlib"
+	"perago/starlib/diag"
 )
 
 const (
@@ -54,7 +54,7 @@ func (t *ServerLog) AddStory(story string) {
 		t.lines = append(t.lines, fmt.Sprintf("… %d more lines are in the worker's log", t.dropped))
 		t.dropped = 0
 	}
-	t.put(Cut(story, storyMax-256), serverMax)
+	t.put(diag.ShortenBytes(story, storyMax-256), serverMax)
 }
 
 // put keeps line when it and its newline fit into most; the lock is held.
@@ -89,14 +89,4 @@ func (t *ServerLog) PutBack(lines []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lines = append(lines, t.lines...)
-}
-
-// Cut shortens s to at most n bytes, at the start of a character.
-func Cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n -= len("…"); n > 0 && !utf8.RuneStart(s[n]); n-- {
-	}
-	return s[:n] + "…"
 }

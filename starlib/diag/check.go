@@ -24,7 +24,7 @@ const (
 // The text must be in s under the name of the file.
 func (s *Sources) CheckSource(file string) *Diagnostic {
 	src := string(s.Text[file])
-	if i := invalidUTF8(src); i >= 0 {
+	if i := InvalidUTF8(src); i >= 0 {
 		d := s.atOffset(file, i, "P1304", "the file is not UTF-8")
 		d.Found = fmt.Sprintf("the byte 0x%02x at offset %d", src[i], i)
 		d.Hint = "save the file as UTF-8"
@@ -55,21 +55,6 @@ func (s *Sources) CheckSource(file string) *Diagnostic {
 		return d
 	}
 	return nil
-}
-
-// invalidUTF8 is the offset of the first byte that is no UTF-8, -1 when there is none.
-func invalidUTF8(s string) int {
-	if utf8.ValidString(s) {
-		return -1
-	}
-	for i, r := range s {
-		if r == utf8.RuneError {
-			if _, size := utf8.DecodeRuneInString(s[i:]); size == 1 {
-				return i
-			}
-		}
-	}
-	return -1
 }
 
 // atOffset makes a Diagnostic at a byte offset.

@@ -52,7 +52,7 @@ func FromError(err error, s *Sources) List {
 func terse(list List) List {
 	for _, d := range list {
 		for _, field := range []*string{&d.Message, &d.Found, &d.Wanted, &d.Hint} {
-			*field = shorten(*field, 400)
+			*field = oneLine(*field, 400)
 		}
 	}
 	return list
@@ -114,7 +114,7 @@ func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 		if errors.Unwrap(e.Unwrap()) == nil { // else it is of a server or a disk, and says what it is
 			argument = s.reword(d, builtin)
 		}
-		d.Found = shorten(d.Found, 80)
+		d.Found = oneLine(d.Found, 80)
 		if d.Code != "P4200" {
 			terse(List{d})
 		}

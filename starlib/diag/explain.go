@@ -28,7 +28,7 @@ func explain(d *Diagnostic, tokens []token, i int, msg string) {
 	case strings.HasPrefix(msg, "obsolete form of octal"):
 		d.Code, d.Message, d.Hint = "P1004", "a number does not start with 0", "write "+octal(t.text)
 	case strings.HasPrefix(msg, "invalid ") && strings.Contains(msg, "literal"):
-		d.Code, d.Message = "P1004", msg+" `"+shorten(t.text, 40)+"`"
+		d.Code, d.Message = "P1004", msg+" `"+oneLine(t.text, 40)+"`"
 	case strings.Contains(msg, "escape sequence"), strings.Contains(msg, "nescaped"):
 		d.Code, d.Message, d.Hint = "P1007", msg, "write `\\\\` for a backslash, or a raw string r\"...\""
 	case strings.HasPrefix(msg, "unexpected "):

@@ -201,7 +201,7 @@ func sayKey(s *Sources, d *Diagnostic, msg string) {
 	if !ok {
 		return
 	}
-	d.Code, d.Message = "P4204", "key "+shorten(key, 80)+" is not in the "+kind
+	d.Code, d.Message = "P4204", "key "+oneLine(key, 80)+" is not in the "+kind
 	d.Hint = "test `key in d`, or take `d.get(key, default)`"
 	if text, ok := unquote(key); ok {
 		if near := Nearest(text, s.keys(d.File)); near != "" {
@@ -452,7 +452,7 @@ func sayZero(_ *Sources, d *Diagnostic, msg string) {
 func sayNumber(_ *Sources, d *Diagnostic, msg string) {
 	d.Code, d.Hint = "P4219", "the text must be a number and nothing else; `catch(float, text)` tells whether it is"
 	what, text, _ := strings.Cut(strings.TrimPrefix(msg, "int: "), ": ")
-	d.Message, d.Found, d.Wanted = "`float`: the text is no number", shorten(text, 80), "a number, such as 1.5"
+	d.Message, d.Found, d.Wanted = "`float`: the text is no number", oneLine(text, 80), "a number, such as 1.5"
 	if base, ok := strings.CutPrefix(what, "invalid literal with base "); ok {
 		d.Message, d.Wanted = "`int`: the text is no whole number", "digits"
 		d.Hint = "the text must be a whole number and nothing else; `catch(int, text)` tells whether it is"

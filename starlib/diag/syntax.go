@@ -142,7 +142,7 @@ func describe(got string, t token) string {
 	case got == "outdent":
 		return "the end of the block"
 	}
-	return "`" + shorten(t.text, 40) + "`"
+	return "`" + oneLine(t.text, 40) + "`"
 }
 
 func wanted(want string) string {
@@ -161,19 +161,12 @@ func wanted(want string) string {
 	return strings.ReplaceAll(want, "'", "`")
 }
 
-// shorten cuts a text for a message, at most n runes, on one line.
-func shorten(s string, n int) string {
+// oneLine is a text of a source in a message, at most that many characters.
+func oneLine(s string, most int) string {
 	if strings.ContainsAny(s, "\r\n") {
 		s = strings.NewReplacer("\r\n", "⏎", "\n", "⏎", "\r", "⏎").Replace(s)
 	}
-	if len(s) <= n {
-		return s
-	}
-	runes := []rune(s)
-	if len(runes) <= n {
-		return s
-	}
-	return string(runes[:n-1]) + "…"
+	return ShortenTo(s, most)
 }
 
 // resolveKey folds the messages of one position that mean the same.

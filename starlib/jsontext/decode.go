@@ -439,6 +439,62 @@ func Check(text string) *Error {
 	return err
 }
 
+// NotJSON is the complaint of a text that is not JSON, at the place where it stops
+// being. hint says what to do where the place does not.
+func NotJSON(what, text, hint string) *diag.Diagnostic {
+	d := &diag.Diagnostic{Code: "P3101", Severity: diag.Error, Message: what + " is not JSON", Hint: hint}
+	err := Check(text)
+	if err == nil {
+		return d
+	}
+	at := err.Offset
+	if strings.HasPrefix(text[at:], "0") {
+		at++ // the 0 is a number, and what follows it is wrong
+	}
+	line, column := diag.Position(text, at)
+	place := fmt.Sprintf(" at line %d, column %d", line, column)
+	switch {
+	case err.Code != "P3101":
+		d.Found, d.Wanted = err.Reason+place, err.Wanted()
+		return d
+	case at == len(text):
+		d.Found = "the end of the text" + place
+		return d
+	}
+	r, _ := utf8.DecodeRuneInString(text[at:])
+	d.Found, d.Wanted = strconv.QuoteRune(r)+place, err.Instead
+	if hint := writtenInstead(text, at, r); hint != "" {
+		d.Hint = hint
+	}
+	return d
+}
+
+// writtenInstead is what JSON has in the place of what is often written at that
+// offset of a text.
+func writtenInstead(text string, at int, r rune) string {
+	rest, before := text[at:], strings.TrimRight(text[:at], " \t\r\n")
+	word := func(w string) bool { return strings.HasPrefix(rest, w) }
+	switch {
+	case r == '\'':
+		return "strings and keys are written in double quotes"
+	case r == '\ufeff':
+		return "leave the byte order mark out"
+	case (r == '}' || r == ']') && strings.HasSuffix(before, ","):
+		return "JSON has no comma behind the last item"
+	case word("True"), word("False"):
+		return "JSON writes true and false"
+	case word("None"), word("undefined"):
+		return "JSON writes null"
+	case word("NaN"), word("Infinity"), word("-Infinity"):
+		return "JSON has no such number: send null, or leave it out"
+	case word("//"), word("/*"), word("#"):
+		return "JSON has no comments"
+	case r >= '0' && r <= '9' && strings.HasSuffix(before, "0"):
+		return "a number does not start with 0"
+	}
+	return ""
+}
+
 // CheckObject is Check for a text that has to be an object: for what a process
 // says that is not trusted.
 func CheckObject(text []byte) error {

@@ -194,19 +194,11 @@ func (f *inference) checkKeys(e *syntax.DictExpr) {
 		if lit, ok := key.(*syntax.Literal); ok {
 			key := fmt.Sprintf("%d:%v", lit.Token, lit.Value)
 			if seen[key] {
-				f.fail(lit.TokenPos, "P5022", "the key "+brief(lit.Raw)+" is there twice", "delete one of the two")
+				f.fail(lit.TokenPos, "P5022", "the key "+diag.Shorten(lit.Raw)+" is there twice", "delete one of the two")
 			}
 			seen[key] = true
 		}
 	}
-}
-
-// brief cuts a text of the file for a message.
-func brief(s string) string {
-	if runes := []rune(s); len(runes) > 60 {
-		return string(runes[:60]) + "…"
-	}
-	return s
 }
 
 // arguments are those of a call.
@@ -587,7 +579,7 @@ func (f *inference) checkNamed(dict *syntax.DictExpr, wants []starlib.FormatValu
 		switch v := values[want.Name]; {
 		case want.Name == "":
 		case v == nil:
-			f.fail(syntax.Start(dict), "P5020", "the format names a key that the dict does not have: "+brief(want.Name), "")
+			f.fail(syntax.Start(dict), "P5020", "the format names a key that the dict does not have: "+diag.Shorten(want.Name), "")
 			return
 		default:
 			f.checkFits(want, v)
@@ -646,7 +638,7 @@ func (f *inference) checkBraces(text string, at syntax.Expr, args arguments) {
 		case want.Index >= 0:
 			v = args.positional[want.Index]
 		case v == nil:
-			f.fail(syntax.Start(at), "P5020", "the format wants a value `"+brief(want.Name)+"`, which it does not get", "give it by keyword: "+brief(want.Name)+" = ...")
+			f.fail(syntax.Start(at), "P5020", "the format wants a value `"+diag.Shorten(want.Name)+"`, which it does not get", "give it by keyword: "+diag.Shorten(want.Name)+" = ...")
 			return
 		}
 		f.checkFits(want, v)
