@@ -286,6 +286,7 @@ func Table(host ...Builtin) []Builtin {
 		logBuiltins(),
 		jsonBuiltins(),
 		settingsBuiltins(),
+		jsonschemaBuiltins(),
 		csvBuiltins(),
 		reBuiltins(),
 		hashBuiltins(),
@@ -410,6 +411,8 @@ func insteadOf(prefix, name string) (hint string, ok bool) {
 		return "write json.decode(text), or json.lines(path) for a file with one value a line", true
 	case "json.dumps", "json.dump":
 		return "write json.encode(value)", true
+	case "jsonschema.Draft202012Validator", "jsonschema.Draft7Validator", "jsonschema.iter_errors", "jsonschema.compile", "jsonschema.is_valid":
+		return "write jsonschema.errors(value, schema), a list that is empty when the value is valid", true
 	case "csv.DictReader":
 		return "write csv.dict_reader(path)", true
 	case "csv.writer", "csv.DictWriter":

@@ -265,12 +265,7 @@ func (b *dictBuilder) Set(key string, item starlark.Value) {
 func (b *dictBuilder) Done() starlark.Value { return b.dict }
 
 func jsonEncode(c *call) (starlark.Value, error) {
-	m := meter{call: c}
-	e := jsontext.Encoder{FixText: true, Most: maxItems, Verb: "write", Members: membersInOrder, Tick: m.tick, Refuse: func(r *jsontext.Refusal) error {
-		p := c.unfit(r)
-		p.Argument = c.place("value")
-		return p
-	}}
+	e := c.encoder("value")
 	var oneLine bool
 	var err error
 	if e.Indent, oneLine, err = c.indentOf(-1); err != nil {
@@ -282,6 +277,16 @@ func jsonEncode(c *call) (starlark.Value, error) {
 	}
 	text, err := e.Encode(c.arg("value"))
 	return starlark.String(text), err
+}
+
+// encoder writes an argument of the call as JSON, on one line.
+func (c *call) encoder(argument string) *jsontext.Encoder {
+	m := meter{call: c}
+	return &jsontext.Encoder{FixText: true, Most: maxItems, Verb: "write", Members: membersInOrder, Tick: m.tick, Refuse: func(r *jsontext.Refusal) error {
+		p := c.unfit(r)
+		p.Argument = c.place(argument)
+		return p
+	}}
 }
 
 // membersInOrder are those of a value that becomes an object; a struct's in the

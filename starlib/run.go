@@ -11,6 +11,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"perago/starlib/diag"
+	"perago/starlib/jsonschema"
 )
 
 // Run is what one run of a body has in its hands. It exists from just before
@@ -35,12 +36,13 @@ type Run struct {
 	Returned Position
 
 	thread   *starlark.Thread
-	kept     error               // what a stream stopped at; it has cancelled the thread
-	open     []closer            // in the order of opening: what the body has not closed
-	ended    bool                // End was called
-	told     time.Time           // when the last progress was passed on
-	toldLast bool                // that it was the end of something
-	patterns map[string]*pattern // compiled by re.search and its like, by flags and text
+	kept     error                         // what a stream stopped at; it has cancelled the thread
+	open     []closer                      // in the order of opening: what the body has not closed
+	ended    bool                          // End was called
+	told     time.Time                     // when the last progress was passed on
+	toldLast bool                          // that it was the end of something
+	patterns map[string]*pattern           // compiled by re.search and its like, by flags and text
+	schemas  map[string]*jsonschema.Schema // compiled by jsonschema.errors and validate, by flags and text
 }
 
 // Record is one log record of a body: log.*, print.

@@ -16,7 +16,7 @@ const (
 	codeYAML diag.Code = "P4116" // a text that is not YAML
 	codeTOML diag.Code = "P4117" // a text that is not TOML
 
-	// maxSettings bounds the text of yaml.decode and toml.decode, in bytes: what
+	// maxSettings bounds the text of yaml.decode and its like, in bytes: what
 	// the parsers make of it takes up to a hundred times as much memory.
 	maxSettings = 4 << 20
 )
@@ -41,11 +41,11 @@ func settingsBuiltins() []Builtin {
 	}
 }
 
-// settings is the text argument of yaml.decode or toml.decode without its byte
+// settings is an argument that is a text or a file of one, without its byte
 // order mark, and the words that a complaint of it starts with.
-func (c *call) settings() (text, where string, err error) {
+func (c *call) settings(argument string) (text, where string, err error) {
 	where = c.builtin.Name
-	switch v := c.arg("text").(type) {
+	switch v := c.arg(argument).(type) {
 	case starlark.String:
 		text = string(v)
 	case starlark.Bytes:
@@ -63,15 +63,15 @@ func (c *call) settings() (text, where string, err error) {
 		}
 		text = b.String()
 	default:
-		return "", "", c.wrongType("text", v)
+		return "", "", c.wrongType(argument, v)
 	}
 	if len(text) > maxSettings {
 		return "", "", &diag.Problem{Code: codeTooMuch, Message: where + ": the text is too long", Found: "more than 4 MiB", Wanted: "at most 4 MiB",
-			Hint: "tables are read from CSV and JSON lines, which stream", Argument: c.place("text")}
+			Hint: "tables are read from CSV and JSON lines, which stream", Argument: c.place(argument)}
 	}
 	if i := diag.InvalidUTF8(text); i >= 0 {
 		return "", "", &diag.Problem{Code: codeEncoding, Message: where + ": the text is not UTF-8",
-			Found: fmt.Sprintf("the byte 0x%02x at offset %d", text[i], i), Argument: c.place("text")}
+			Found: fmt.Sprintf("the byte 0x%02x at offset %d", text[i], i), Argument: c.place(argument)}
 	}
 	return strings.TrimPrefix(text, string(bom)), where, nil
 }

@@ -51,7 +51,7 @@ func newTOMLTable(kind tomlKind) *tomlTable {
 }
 
 func tomlDecode(c *call) (starlark.Value, error) {
-	text, where, err := c.settings()
+	text, where, err := c.settings("text")
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func (r *yamlReader) Read(p []byte) (int, error) {
 }
 
 func yamlDecode(c *call) (starlark.Value, error) {
-	text, where, err := c.settings()
+	text, where, err := c.settings("text")
 	if err != nil {
 		return nil, err
 	}

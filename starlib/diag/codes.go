@@ -175,6 +175,8 @@ func Stories() []Story {
 		{"P4115", "not a time", "A time, a zone or a duration could not be read.", "time.parse(\"yesterday\")\n\ntime.parse(\"2026-01-31T12:00:00Z\")"},
 		{"P4116", "a text that is not YAML", "The message names the place. One document of plain values is taken: a key stands once, and there are no tags of types that only one language has.", "yaml.decode(\"a: 1\\na: 2\\n\")\n\nyaml.decode(\"a: 2\\n\")"},
 		{"P4117", "a text that is not TOML", "The message names the place. A key and a table stand once.", ""},
+		{"P4118", "a schema that is none", "JSON Schema 2020-12, 2019-09, draft 7 or 6 is taken. The message names the place. Nothing is fetched, so `$ref` leads to a part of the same schema; patterns are RE2.", "{\"type\": \"str\"}\n\n{\"type\": \"string\"}"},
+		{"P4119", "a value that its schema refuses", "jsonschema.validate names what is wrong, with the place in the value; jsonschema.errors gives all of it as a list.", ""},
 		{"P4120", "too much for one call", "Too deep, too many or too large.", ""},
 		{"P4121", "outside of what a function is defined for", "Such as the square root of a negative number.", ""},
 		{"P4130", "fail at the top level", "fail ends a body; at the top level it ends the loading of the file.", ""},

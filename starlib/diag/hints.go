@@ -20,7 +20,7 @@ func importHint(line []token) string {
 	switch top {
 	case "random":
 		return "delete the line: `rng = random.seeded(params.seed)`, then `rng.choice(xs)`: a second attempt draws the same"
-	case "json", "csv", "re", "math", "base64", "time", "yaml", "toml":
+	case "json", "csv", "re", "math", "base64", "time", "yaml", "toml", "jsonschema":
 		return "delete the line: `" + top + "` is always there"
 	case "os", "pathlib", "shutil", "glob", "io", "tempfile":
 		return "delete the line: files are reached through `workspace`, as in `workspace / \"raw\" / name` and `workspace.glob(\"**/*.csv\")`"

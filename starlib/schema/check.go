@@ -387,9 +387,9 @@ func (t *Type) formed(text string) bool {
 	case KindDateTime:
 		return IsDateTime(text)
 	case KindDate:
-		return isDate(text)
+		return IsDate(text)
 	case KindUUID:
-		return uuidForm().MatchString(text)
+		return IsUUID(text)
 	}
 	return true
 }
@@ -404,14 +404,18 @@ var (
 	})
 )
 
-func isDate(text string) bool {
+// IsDate says whether a text is a date as 2026-03-01.
+func IsDate(text string) bool {
 	_, err := time.Parse(time.DateOnly, text)
 	return err == nil
 }
 
+// IsUUID says whether a text is a UUID, in any case.
+func IsUUID(text string) bool { return uuidForm().MatchString(text) }
+
 // IsDateTime says whether a text is a time of RFC 3339, leap seconds included, which are the last of a day of UTC.
 func IsDateTime(text string) bool {
-	if len(text) < 20 || text[10]|0x20 != 't' || !isDate(text[:10]) || !clockForm().MatchString(text[11:]) {
+	if len(text) < 20 || text[10]|0x20 != 't' || !IsDate(text[:10]) || !clockForm().MatchString(text[11:]) {
 		return false
 	}
 	if text[17:19] != "60" {
