@@ -1,10 +1,10 @@
 // config.go reads the configuration: flags over the process environment over
-// .env. The table of variables is in settings.go, the values they take in
-// values.go.
+// .env. The table of variables, and the values they take, are in settings.go.
 
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/joho/godotenv"
 
 	"perago/secret"
 	"perago/starlib/diag"
@@ -257,4 +259,24 @@ func readEnvFile(path string) (layer, error) {
 		return layer{}, err
 	}
 	return layer{path, values}, nil
+}
+
+// parseEnvFile reads NAME=value lines. Its error names the line and never
+// shows it: a line that cannot be read may well hold a secret.
+func parseEnvFile(path string, data []byte) (map[string]string, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	values, err := godotenv.UnmarshalBytes(data)
+	if err == nil {
+		return values, nil
+	}
+	lines := strings.SplitAfter(string(data), "\n")
+	good := len(lines) - 1
+	for good > 0 {
+		if _, err := godotenv.Unmarshal(strings.Join(lines[:good], "")); err == nil {
+			break
+		}
+		good--
+	}
+	return nil, environmentError("quote a value that holds a space, a quote, a `#` or a `$`: NAME='value'",
+		"read the configuration: %s:%d: want NAME=value", path, good+1)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
+	"perago/cmd/perago/layout"
 	"perago/starlib/diag"
 )
 
@@ -41,11 +42,11 @@ printed.`,
 }
 
 func (a *app) formatStdin(check bool) error {
-	source, err := io.ReadAll(io.LimitReader(a.stdin, maxSource+1))
+	source, err := io.ReadAll(io.LimitReader(a.stdin, layout.MaxSource+1))
 	if err != nil {
 		return environmentError("", "read stdin: %w", err)
 	}
-	formatted, err := format("<stdin>", source)
+	formatted, err := layoutOf("<stdin>", source)
 	if err != nil {
 		return err
 	}
@@ -58,6 +59,15 @@ func (a *app) formatStdin(check bool) error {
 		return told(exitInvalid)
 	}
 	return nil
+}
+
+// layoutOf is a file as it is laid out.
+func layoutOf(name string, source []byte) ([]byte, error) {
+	formatted, err := layout.Format(name, source)
+	if refused := (*layout.Error)(nil); errors.As(err, &refused) {
+		err = &failure{exitInvalid, err, refused.Hint}
+	}
+	return formatted, err
 }
 
 // formatFiles formats every file, the bad ones reported and left alone.
@@ -141,7 +151,7 @@ func formatFile(file string, check bool) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	formatted, err := format(file, source)
+	formatted, err := layoutOf(file, source)
 	if err != nil {
 		return false, err
 	}
@@ -149,32 +159,4 @@ func formatFile(file string, check bool) (changed bool, err error) {
 		return !bytes.Equal(source, formatted), nil
 	}
 	return true, replaceFile(file, formatted, info.Mode().Perm())
-}
-
-// replaceFile puts data at path in one step, parents made: a reader sees the
-// old content or the new one. A symlink keeps pointing where it did.
-func replaceFile(path string, data []byte, mode fs.FileMode) (err error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return environmentError("", "write %s: it is a folder", path)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return environmentError("", "write %s: %w", path, err)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return environmentError("", "write %s: %w", path, err)
-	}
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-		return environmentError("", "write %s: %w", path, err)
-	}
-	return nil
 }

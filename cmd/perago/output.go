@@ -3,9 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -53,4 +57,40 @@ func writeJSON(w io.Writer, v any) error {
 	}
 	_, err := w.Write(diag.PrintableJSON(b.Bytes()))
 	return err
+}
+
+// umask reads the process's file mode creation mask, which can only be read by
+// setting it.
+func umask() fs.FileMode {
+	mask := syscall.Umask(0o077)
+	syscall.Umask(mask)
+	return fs.FileMode(mask)
+}
+
+// replaceFile puts data at path in one step, parents made: a reader sees the
+// old content or the new one. A symlink keeps pointing where it did.
+func replaceFile(path string, data []byte, mode fs.FileMode) (err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return environmentError("", "write %s: it is a folder", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return environmentError("", "write %s: %w", path, err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return environmentError("", "write %s: %w", path, err)
+	}
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+		return environmentError("", "write %s: %w", path, err)
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"perago/cmd/perago/faults"
 	"perago/engine/logs"
 	"perago/engine/module"
 	"perago/engine/worker"
@@ -32,7 +33,7 @@ func (s *service) openLogs(a *app, cfg *config, workerID string) error {
 	}
 	s.logs = logs
 	s.closers = append(s.closers, logs.Close)
-	s.log = slog.New(withFaults(slog.NewMultiHandler(logs.Handler(), console)))
+	s.log = slog.New(faults.With(slog.NewMultiHandler(logs.Handler(), console)))
 	for _, sentence := range cfg.Warnings {
 		s.log.Warn(sentence)
 	}

@@ -1,6 +1,6 @@
 // start.go is `perago start`, the worker: what has to be there before the first
-// poll, and the parts it is made of. What it shows while it runs is in
-// watch.go and status.go, what the signals mean in drain.go.
+// poll, the parts it is made of, what the signals mean, and its page of figures.
+// What it shows on a terminal is in screen.go.
 
 package main
 
@@ -8,9 +8,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"log/slog"
+	"net"
+	"net/http"
+	"os"
 	"runtime"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
@@ -20,6 +26,7 @@ import (
 	"perago/engine/isolate"
 	"perago/engine/logs"
 	"perago/engine/module"
+	"perago/engine/queue"
 	"perago/engine/worker"
 	"perago/workspace/attempts"
 	"perago/workspace/lakefs"
@@ -258,4 +265,135 @@ func (s *service) sweep(ctx context.Context, cfg *config) {
 	if err := errors.Join(err, swept.Err, logsErr); err != nil {
 		s.log.Warn("the sweep left something; the next one tries again", "error", err.Error())
 	}
+}
+
+// stopping is what the signals mean to a worker: the first ends polling, the
+// second ends what runs.
+type stopping struct {
+	drain context.Context // ends at the first signal
+	force context.Context // ends at the second
+
+	mu      sync.Mutex
+	second  os.Signal // nil: there was none
+	release func()    // stops listening
+}
+
+func (a *app) stopping(ctx context.Context) *stopping {
+	s := &stopping{}
+	var endDrain, endForce context.CancelCauseFunc
+	s.drain, endDrain = context.WithCancelCause(ctx)
+	s.force, endForce = context.WithCancelCause(ctx)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for count := 0; ; count++ {
+			var sig os.Signal
+			select {
+			case <-done:
+				return
+			case sig = <-a.signals:
+			}
+			switch count {
+			case 0:
+				endDrain(errInterrupted)
+			case 1:
+				s.mu.Lock()
+				s.second = sig
+				s.mu.Unlock()
+				endForce(queue.ErrForced)
+			}
+		}
+	}()
+	s.release = func() {
+		close(done)
+		<-ended
+		endDrain(nil)
+		endForce(nil)
+	}
+	return s
+}
+
+// outcome is nil for a worker that was drained, or ended by a second SIGTERM:
+// that is what an operator asked for. A second Ctrl-C is an interruption.
+func (s *stopping) outcome() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.second == syscall.SIGINT {
+		return told(exitInterrupted)
+	}
+	return nil
+}
+
+// listen serves the worker's health, figures and status page at addr; "" is off.
+func (s *service) listen(addr string, worker *worker.Worker) error {
+	if addr == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return environmentError("choose another address with --http-addr, or leave it out", "PERAGO_HTTP_ADDR: %w", err)
+	}
+	server := &http.Server{Handler: statusHandler(worker.Snapshot, s.logs.Loss, s.modules, s.layers), ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.Serve(l) // ends with Close
+	}()
+	s.closers = append(s.closers, func() error {
+		err := server.Close()
+		<-done
+		return err
+	})
+	s.log.Info("status page", "addr", l.Addr().String())
+	return nil
+}
+
+// statusHandler answers /healthz, /readyz, /metrics and /.
+func statusHandler(snapshot func() worker.Snapshot, loss func() logs.Loss, modules []*module.Module, layers []isolate.Layer) http.Handler {
+	started := time.Now()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !snapshot().Draining.IsZero() {
+			http.Error(w, "draining", http.StatusServiceUnavailable)
+			return
+		}
+		if err := loss().Err; err != nil {
+			http.Error(w, "log records are lost: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		fmt.Fprint(w, metrics(snapshot(), loss(), layers))
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, "<!doctype html><meta http-equiv=refresh content=2><title>perago</title><pre>%s</pre>\n",
+			html.EscapeString(strings.Join(table(snapshot(), modules, time.Since(started)), "\n")))
+	})
+	return mux
+}
+
+// metrics are the figures of a worker in the text form of Prometheus.
+func metrics(s worker.Snapshot, loss logs.Loss, layers []isolate.Layer) string {
+	var b strings.Builder
+	write := func(name, kind, help string, samples ...string) {
+		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+		for _, sample := range samples {
+			fmt.Fprintln(&b, name+sample)
+		}
+	}
+	c := s.Counts
+	write("perago_attempts_total", "counter", "Attempts that are over, by status.",
+		fmt.Sprintf(`{status="COMPLETED"} %d`, c.Completed),
+		fmt.Sprintf(`{status="FAILED"} %d`, c.Failed),
+		fmt.Sprintf(`{status="FAILED_WITH_TERMINAL_ERROR"} %d`, c.FailedTerminal))
+	write("perago_undelivered_total", "counter", "Results that Conductor did not take.", fmt.Sprintf(" %d", c.Undelivered))
+	write("perago_log_records_lost_total", "counter", "Log records that could not be written to the log root.", fmt.Sprintf(" %d", loss.Records))
+	write("perago_slots", "gauge", "Attempts that may run at once.", fmt.Sprintf(" %d", s.Slots))
+	write("perago_running", "gauge", "Attempts that run now.", fmt.Sprintf(" %d", len(s.Running)))
+	write("perago_isolation_layer", "gauge", "What holds a body in: 1 it does, 0 it is missing.", isolationFigures(layers)...)
+	return b.String()
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"perago/starlib"
 	"perago/starlib/diag"
@@ -40,6 +41,21 @@ func (m *Module) Coverage() *Coverage { return m.coverage }
 
 // Bounds are those of the values that the code of the module makes.
 func (m *Module) Bounds() *starlib.Bounds { return &m.bounds }
+
+// Doc is the docstring at the top of the file, "" when there is none.
+func (m *Module) Doc() string {
+	tree := m.sources.Trees[m.File]
+	if tree == nil || len(tree.Stmts) == 0 {
+		return ""
+	}
+	if stmt, ok := tree.Stmts[0].(*syntax.ExprStmt); ok {
+		if lit, ok := stmt.X.(*syntax.Literal); ok {
+			doc, _ := lit.Value.(string)
+			return doc
+		}
+	}
+	return ""
+}
 
 // parameters gives the order of a builtin's parameters from the table, which is
 // made at the first question.

@@ -1,4 +1,4 @@
-package main
+package layout
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ import (
 // formatted stays as it is.
 func TestFormatKeepsTheDialect(t *testing.T) {
 	formatted := 0
-	for _, pattern := range []string{"../../tasks/*.star", "../../tasks/lib/*.star", "../../testdata/*/*.star", "project/*.star"} {
+	for _, pattern := range []string{"../../../tasks/*.star", "../../../tasks/lib/*.star", "../../../testdata/*/*.star", "../project/*.star"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -42,18 +42,18 @@ func TestFormatKeepsTheDialect(t *testing.T) {
 // checkFormat formats a source that parses, and says whether it did.
 func checkFormat(t *testing.T, name string, source []byte) bool {
 	t.Helper()
-	once, err := format(name, source)
+	once, err := Format(name, source)
 	var complaints diag.List
 	if errors.As(err, &complaints) {
 		return false // it does not parse
 	}
 	if err != nil {
-		if _, list := module.Load(name, nil); !hasErrors(list) {
+		if m, _ := module.Load(name, nil); m != nil {
 			t.Errorf("%s loads: %v", name, err)
 		}
 		return false
 	}
-	twice, err := format(name, once)
+	twice, err := Format(name, once)
 	if err != nil {
 		t.Errorf("%s: formatted, it does not parse: %v", name, err)
 		return false
@@ -69,7 +69,7 @@ func checkFormat(t *testing.T, name string, source []byte) bool {
 
 func comments(t *testing.T, name string, source []byte) (n int) {
 	t.Helper()
-	f, err := dialect.Parse(name, bytes.TrimPrefix(source, []byte("\ufeff")), syntax.RetainComments)
+	f, err := dialect().Parse(name, bytes.TrimPrefix(source, []byte("\ufeff")), syntax.RetainComments)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func comments(t *testing.T, name string, source []byte) (n int) {
 // TestFormatRefusesAnotherMeaning: sameMeaning sees what a layout must not do.
 func TestFormatRefusesAnotherMeaning(t *testing.T) {
 	parse := func(s string) *syntax.File {
-		f, err := dialect.Parse("x.star", s, 0)
+		f, err := dialect().Parse("x.star", s, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,13 +125,13 @@ func FuzzFormat(f *testing.F) {
 		if strings.ContainsAny(string(source), "\r") {
 			return // a lone carriage return inside a comment is the scanner's to drop
 		}
-		once, err := format("fuzz.star", source)
+		once, err := Format("fuzz.star", source)
 		if err != nil {
 			return
 		}
-		if twice, err := format("fuzz.star", once); err != nil {
+		if twice, err := Format("fuzz.star", once); err != nil {
 			t.Errorf("formatted, it is refused: %v\n%q\n%q", err, source, once)
-		} else if !bytes.Equal(once, twice) && !bytes.Equal(twice, must(format("fuzz.star", twice))) {
+		} else if !bytes.Equal(once, twice) && !bytes.Equal(twice, must(Format("fuzz.star", twice))) {
 			t.Errorf("it never settles: %q", source)
 		}
 	})

@@ -1,4 +1,5 @@
-package main
+// Package layout lays task files out, and holds the result against the source.
+package layout
 
 import (
 	"bytes"
@@ -11,14 +12,23 @@ import (
 	"perago/starlib/diag"
 )
 
-// maxSource is the size, in bytes, above which nothing is taken for a task file.
-const maxSource = 8 << 20
+// MaxSource is the size, in bytes, above which nothing is taken for a task file.
+const MaxSource = 8 << 20
 
-// format lays a task file out. What it means stays: the result is parsed again
-// and held against the source, and a difference is an error.
-func format(name string, source []byte) ([]byte, error) {
-	if len(source) > maxSource {
-		return nil, &failure{exitInvalid, fmt.Errorf("format %s: more than %d MiB", name, maxSource>>20), ""}
+// Error is a file that is left as it is, and what to do about it.
+type Error struct {
+	Text string
+	Hint string // "" when there is nothing to advise
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// Format lays a task file out. What it means stays: the result is parsed again
+// and held against the source, and a difference is an error. The error is a
+// diag.List where the source does not parse, else an *Error.
+func Format(name string, source []byte) ([]byte, error) {
+	if len(source) > MaxSource {
+		return nil, &Error{fmt.Sprintf("format %s: more than %d MiB", name, MaxSource>>20), ""}
 	}
 	source = bytes.TrimPrefix(source, []byte("\ufeff"))
 	source = bytes.ReplaceAll(source, []byte("\r\n"), []byte("\n"))
@@ -27,29 +37,31 @@ func format(name string, source []byte) ([]byte, error) {
 	if d := sources.CheckSource(name); d != nil {
 		return nil, diag.List{d}
 	}
-	before, err := dialect.Parse(name, source, syntax.RetainComments)
+	before, err := dialect().Parse(name, source, syntax.RetainComments)
 	if err != nil {
 		return nil, diag.FromError(err, sources)
 	}
 	text, literals := hideBytesLiterals(source, before)
 	file, err := build.ParseDefault(name, text)
 	if err != nil {
-		return nil, &failure{exitInvalid, err, "`perago check " + name + "` says more"}
+		return nil, &Error{err.Error(), "`perago check " + name + "` says more"}
 	}
 	formatted := build.FormatWithoutRewriting(file)
 	for i, literal := range literals {
 		formatted = bytes.ReplaceAll(formatted, placeholder(i), literal)
 	}
-	after, err := dialect.Parse(name, formatted, syntax.RetainComments)
+	after, err := dialect().Parse(name, formatted, syntax.RetainComments)
 	if err != nil || !sameMeaning(before, after) {
-		return nil, &failure{exitInvalid, fmt.Errorf("format %s: the layout would change what the file means; it is left as it is", name),
+		return nil, &Error{fmt.Sprintf("format %s: the layout would change what the file means; it is left as it is", name),
 			"this is a defect of perago: please report it with the file"}
 	}
 	return formatted, nil
 }
 
 // dialect is what the formatter reads: as much as the language has, and more.
-var dialect = &syntax.FileOptions{Set: true, While: true, TopLevelControl: true, GlobalReassign: true, Recursion: true}
+func dialect() *syntax.FileOptions {
+	return &syntax.FileOptions{Set: true, While: true, TopLevelControl: true, GlobalReassign: true, Recursion: true}
+}
 
 // placeholder stands for the i-th bytes literal while the formatter, whose
 // grammar has none, is at work.

@@ -1,6 +1,6 @@
 //go:build linux && faults
 
-package main
+package faults
 
 import (
 	"context"
@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// A build with the tag faults is for tests of what a worker leaves that dies or
-// sleeps. It is told by two variables:
+// A build with the tag faults is told by two variables what to do:
 //
 //	PERAGO_FAULT=POINT:ACTION   POINT is a message of the log, or "step NAME" (engine.Hooks.Step)
 //	PERAGO_FAULT_ONCE=FILE      is made first; when it is there, nothing happens
@@ -28,7 +27,8 @@ type faulty struct {
 	point, action, once string
 }
 
-func withFaults(h slog.Handler) slog.Handler {
+// With is h with the fault that the environment asks for.
+func With(h slog.Handler) slog.Handler {
 	point, action, ok := strings.Cut(os.Getenv("PERAGO_FAULT"), ":")
 	if !ok {
 		return h
