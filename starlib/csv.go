@@ -17,16 +17,17 @@ import (
 
 // csvBuiltins read and write CSV by RFC 4180.
 func csvBuiltins() []Builtin {
-	from := Param{Name: "path", Type: "path", Doc: "a file, in UTF-8; a byte order mark is skipped"}
+	from := Param{Name: "path", Type: "path", Doc: "a file; a byte order mark is skipped"}
 	delimiter := Param{Name: "delimiter", Type: "string", Default: `","`, Doc: "one character: `\"\\t\"` for tabs"}
 	const rules = "The file is streamed: memory does not grow with its size. Fields are strings; a quoted one may hold delimiters, newlines and " +
 		"doubled quotes. Lines end with `\\r\\n` or `\\n`; blank lines are skipped. A carriage return elsewhere outside quotes, a quote inside an unquoted field, text after a closing " +
 		"quote, a quote that is never closed and a record of more than 64 MiB stop the body at the `for` line, with the file's line."
 	return []Builtin{
-		{Name: "csv.reader", Phase: Act, Returns: "csv rows, each a list of string", Params: []Param{from, delimiter}, call: csvReader,
+		{Name: "csv.reader", Phase: Act, Returns: "csv rows, each a list of string", Params: slices.Concat([]Param{from, delimiter, compressionParam()}, encodingParams()), call: csvReader,
 			Doc: "The rows of a CSV file, to loop over, the first line included. Rows may have different counts of fields. " + rules},
 		{Name: "csv.dict_reader", Phase: Act, Returns: "csv rows, each a dict of string to string", call: csvDictReader,
-			Params: []Param{from, delimiter, {Name: "header", Type: "list of string", Default: "None", Doc: "the names of the columns; None: the first line has them"}},
+			Params: slices.Concat([]Param{from, delimiter, {Name: "header", Type: "list of string", Default: "None", Doc: "the names of the columns; None: the first line has them"},
+				compressionParam()}, encodingParams()),
 			Doc: "The rows of a CSV file, to loop over, each a dict with the names of the columns in their order. A name that the header has " +
 				"twice, and a row with more or fewer fields than the header, stop the body at the `for` line. " + rules,
 			Example: "for row in csv.dict_reader(workspace / \"raw/songs.csv\"):\n    print(row[\"title\"])"},
@@ -36,7 +37,8 @@ func csvBuiltins() []Builtin {
 				{Name: "header", Type: "list of string", Default: "None", Doc: "the first line; None: the keys of the first row when it is a dict or a struct, else there is none"},
 				{Name: "delimiter", Type: "string", Default: `","`, Doc: "one character"},
 				{Name: "newline", Type: "string", Default: `"\r\n"`, Doc: "what ends a line, `\"\\r\\n\"` as RFC 4180 says, or `\"\\n\"`"},
-				{Name: "allow_nan", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "whether NaN and infinities may be written: `nan`, `+inf`, `-inf`"}},
+				{Name: "allow_nan", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "whether NaN and infinities may be written: `nan`, `+inf`, `-inf`"},
+				compressionParam(), encodingParams()[0]},
 			Doc: "Writes a CSV file in one step and returns the count of rows, without the header. Values are strings, numbers, bools, None " +
 				"(an empty field), paths and times; a field is quoted where it has to be. With a header, a list has as many values as it, and " +
 				"of a dict a missing key is an empty field and an unknown one an error.",
@@ -214,8 +216,8 @@ type csvRecords struct {
 	size   int      // of the present record, in bytes
 }
 
-func newCSVRecords(c *call, p path, in *bufio.Reader, delimiter string) *csvRecords {
-	return &csvRecords{lines: &lineReader{call: c, path: p, in: in}, delimiter: delimiter}
+func newCSVRecords(c *call, from origin, in *bufio.Reader, delimiter string) *csvRecords {
+	return &csvRecords{lines: &lineReader{call: c, from: from, in: in}, delimiter: delimiter}
 }
 
 // next is the next record, valid until the next call; io.EOF after the last.
@@ -343,7 +345,7 @@ func (r *csvRecords) there(text string, line, offset int, what string) *diag.Pro
 
 // problem is a complaint of a line of the file.
 func (r *csvRecords) problem(code diag.Code, line int, what string) *diag.Problem {
-	return &diag.Problem{Code: code, Message: fmt.Sprintf("%s %s:%d: %s", r.lines.call.builtin.Name, diag.Shorten(r.lines.path.String()), line, what)}
+	return &diag.Problem{Code: code, Message: fmt.Sprintf("%s %s:%d: %s", r.lines.call.builtin.Name, diag.Shorten(r.lines.from.String()), line, what)}
 }
 
 // csvWriter writes the rows of one csv.write.
@@ -382,7 +384,11 @@ func csvWrite(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	w.special = w.delimiter + "\"\r\n" + string(bom)
-	_, err = c.replace(p, func(out *bufio.Writer) error {
+	f, err := c.formOf(string(p))
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.replace(p, f, func(out *bufio.Writer) error {
 		w.out = out
 		if w.header != nil {
 			if err := w.line(w.header); err != nil {

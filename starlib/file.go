@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -51,18 +52,18 @@ const chunk = 1 << 20
 // contentBuiltins are the members of a path that read or write a file.
 func contentBuiltins() []Builtin {
 	return []Builtin{
-		{Name: "path.read_text", Phase: Act, Method: true, Returns: "string", call: pathReadText,
-			Doc: "The whole file as text. Newlines and a byte order mark are kept as they are. A file that is not UTF-8 is an error " +
+		{Name: "path.read_text", Phase: Act, Method: true, Returns: "string", call: pathReadText, Params: encodingParams(),
+			Doc: "The whole file as text. Newlines and a byte order mark are kept as they are. A file that is not of its encoding is an error " +
 				"that gives the offset of the first wrong byte.",
 			Example: `settings = json.decode((workspace / "settings.json").read_text())`},
 		{Name: "path.read_bytes", Phase: Act, Method: true, Returns: "bytes", call: pathReadBytes, Doc: "The whole file as bytes."},
-		{Name: "path.lines", Phase: Act, Method: true, Returns: "lines", call: pathLines,
+		{Name: "path.lines", Phase: Act, Method: true, Returns: "lines", call: pathLines, Params: slices.Concat([]Param{compressionParam()}, encodingParams()),
 			Doc: "The lines of a text file, to loop over, each without its `\\n` or `\\r\\n`. The file is streamed: memory does not grow " +
-				"with its size, and a `break` closes it. Each loop starts at the front. A line of more than 64 MiB, and one that is not " +
-				"UTF-8, stops the body at the `for` line.",
+				"with its size, and a `break` closes it. Each loop starts at the front. A line of more than 64 MiB, one that is not of its " +
+				"encoding, and data that is damaged or cut off stop the body at the `for` line.",
 			Example: "for line in (workspace / \"raw/log.txt\").lines():\n    print(line)"},
 		{Name: "path.write_text", Phase: Act, Method: true, Returns: "int", call: pathWriteText,
-			Params: []Param{{Name: "text", Type: "string", Doc: "the whole new content"}},
+			Params: []Param{{Name: "text", Type: "string", Doc: "the whole new content"}, encodingParams()[0]},
 			Doc: "Writes the whole file, its folders included, and returns its size in bytes. A text that is not UTF-8 is an error. What was there is replaced in one step. " +
 				"Names that a store could not give back, with a backslash or a control character, are refused.",
 			Example: `(workspace / "out/report.txt").write_text("done\n")`},
@@ -70,8 +71,10 @@ func contentBuiltins() []Builtin {
 			Params: []Param{{Name: "data", Type: "bytes", Doc: "the whole new content"}},
 			Doc:    "The same as write_text, for bytes."},
 		{Name: "path.open", Phase: Act, Method: true, Returns: "file", call: pathOpen,
-			Params: []Param{{Name: "mode", Type: "string", Default: `"r"`, Doc: "`r` read, `w` write anew, `a` append; with `b` bytes, else text"}},
-			Doc: "Opens a file. What is written is seen by nobody before `close()`, which puts it in place in one step; a file that is " +
+			Params: []Param{{Name: "mode", Type: "string", Default: `"r"`, Doc: "`r` read, `w` write anew, `a` append; with `b` bytes, else text"},
+				compressionParam(), encodingParams()[0], encodingParams()[1]},
+			Doc: "Opens a file. A file that ends with `.gz` or `.zst` is unpacked as it is read and packed as it is written; what is appended is another " +
+				"part of it. The same content gives the same packed bytes. What is written is seen by nobody before `close()`, which puts it in place in one step; a file that is " +
 				"being read keeps the content it was opened with. The attempt closes, in the order of opening, what the body did not. " +
 				"At most 256 files are open at once.",
 			Example: "out = (workspace / \"out/ids.txt\").open(\"w\")\nfor row in csv.dict_reader(workspace / \"raw/a.csv\"):\n    out.write(row[\"id\"] + \"\\n\")\nout.close()"},
@@ -129,22 +132,171 @@ func (c *call) openFile(p path) (*source, error) {
 	return s, nil
 }
 
+// form is how the content of a file stands in it.
+type form struct {
+	compression string // "gzip", "zstd"; "" is none
+	charset     charset
+}
+
+// formOf is what a call says of a file of that name, as far as it takes the
+// arguments.
+func (c *call) formOf(name string) (f form, err error) {
+	if c.takes("compression") {
+		f.compression, err = c.compressionOf(name)
+	}
+	if err == nil && c.takes("encoding") {
+		f.charset, err = c.charsetOf()
+	}
+	return f, err
+}
+
+// opened is content being read, as UTF-8 where it is text.
+type opened struct {
+	io.Reader
+	closers []func() error // the last one first
+}
+
+// reading unpacks and decodes what comes from a reader of size bytes; where
+// stands before complaints.
+func (f form) reading(where string, from io.Reader, size int64) *opened {
+	o := &opened{Reader: from}
+	if f.compression != "" {
+		u := newUnpacker(f.compression, where, o.Reader, size)
+		o.Reader = u
+		o.closers = append(o.closers, func() error { u.close(); return nil })
+	}
+	if !f.charset.plain() {
+		o.Reader = f.charset.decoding(where, o.Reader)
+	}
+	return o
+}
+
+func (o *opened) close() error {
+	var errs []error
+	for _, c := range slices.Backward(o.closers) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+// openAs opens p, whose content has that form, for the builtin c, which closes it.
+func (c *call) openAs(p path, f form) (*opened, error) {
+	src, err := c.openFile(p)
+	if err != nil {
+		return nil, err
+	}
+	var size int64
+	if info, err := src.file.Stat(); err == nil {
+		size = info.Size()
+	}
+	o := f.reading(c.builtin.Name+" "+diag.Shorten(p.String()), src, size)
+	o.closers = append([]func() error{src.close}, o.closers...)
+	return o, nil
+}
+
+// writing gives what encodes and packs content that goes to w, nil when neither
+// is to do. Its Close leaves w open.
+func (f form) writing(where string, w io.Writer) (io.WriteCloser, error) {
+	var chain chained
+	if f.compression != "" {
+		packed, err := packer(f.compression, w)
+		if err != nil {
+			return nil, err
+		}
+		chain, w = append(chain, packed), packed
+	}
+	if !f.charset.plain() {
+		chain = append(chain, f.charset.encoding(where, w))
+	}
+	if len(chain) == 0 {
+		return nil, nil
+	}
+	return chain, nil
+}
+
+// chained are writers, each of which writes to the one before it.
+type chained []io.WriteCloser
+
+func (c chained) Write(p []byte) (int, error) { return c[len(c)-1].Write(p) }
+
+// Close closes all, the last one first.
+func (c chained) Close() error {
+	for _, w := range slices.Backward(c) {
+		if err := w.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// boundedText is a text that grows no further than one value may. What has no
+// room in the builder is kept in parts, so that a text that turns out too large
+// was never there twice.
+type boundedText struct {
+	strings.Builder
+	run   *Run
+	what  string
+	parts [][]byte
+	size  int // of the parts, in bytes
+}
+
+func (b *boundedText) Write(p []byte) (int, error) {
+	if err := b.run.allow(b.what, int64(b.Len())+int64(b.size)+int64(len(p))); err != nil {
+		return 0, err
+	}
+	if b.parts == nil && len(p) <= b.Cap()-b.Len() {
+		return b.Builder.Write(p)
+	}
+	b.size += len(p)
+	for left := p; len(left) > 0; {
+		last := len(b.parts) - 1
+		if last < 0 || len(b.parts[last]) == cap(b.parts[last]) {
+			b.parts = append(b.parts, make([]byte, 0, min(chunk, max(512, len(left), b.size/2))))
+			continue
+		}
+		part := b.parts[last]
+		n := min(len(left), cap(part)-len(part))
+		b.parts[last] = append(part, left[:n]...)
+		left = left[n:]
+	}
+	return len(p), nil
+}
+
+// String is the whole text.
+func (b *boundedText) String() string {
+	if len(b.parts) > 0 {
+		b.Grow(b.size)
+		for _, part := range b.parts {
+			b.Builder.Write(part)
+		}
+		b.parts, b.size = nil, 0
+	}
+	return b.Builder.String()
+}
+
 // readWhole is the whole content of the path that c was called on.
 func (c *call) readWhole() (string, error) {
 	p := c.recv.(path)
+	f, err := c.formOf(string(p))
+	if err != nil {
+		return "", err
+	}
 	src, err := c.openFile(p)
 	if err != nil {
 		return "", err
 	}
 	defer src.close()
-	var b strings.Builder
+	b := &boundedText{run: c.run, what: "content of " + diag.Shorten(p.String())}
+	var size int64
 	if info, err := src.file.Stat(); err == nil && info.Mode().IsRegular() {
-		if err := c.run.allow("content of "+diag.Shorten(p.String()), info.Size()); err != nil {
+		size = info.Size()
+		if err := c.run.allow(b.what, size); err != nil {
 			return "", err
 		}
-		b.Grow(int(min(info.Size(), maxItems)))
+		b.Grow(int(min(size, maxItems)))
 	}
-	if _, err := io.CopyBuffer(&b, struct{ io.Reader }{src}, make([]byte, min(chunk, max(512, b.Cap())))); err != nil {
+	in := f.reading(c.builtin.Name+" "+diag.Shorten(p.String()), src, size)
+	if _, err := io.CopyBuffer(b, struct{ io.Reader }{in}, make([]byte, min(chunk, max(512, b.Cap())))); err != nil {
 		return "", c.fileError(p, err)
 	}
 	return b.String(), nil
@@ -208,7 +360,11 @@ func asBytesHint(err error, got starlark.Value, other string) error {
 }
 
 func (c *call) writeWhole(s string) (starlark.Value, error) {
-	size, err := c.replace(c.recv.(path), func(w *bufio.Writer) error {
+	f, err := c.formOf("")
+	if err != nil {
+		return nil, err
+	}
+	size, err := c.replace(c.recv.(path), f, func(w *bufio.Writer) error {
 		for len(s) > 0 {
 			n := min(len(s), chunk)
 			if err := c.run.cancelled(); err != nil {
@@ -229,22 +385,20 @@ func (c *call) writeWhole(s string) (starlark.Value, error) {
 
 // replace puts what write writes under p, whole or not at all, and returns its
 // size in bytes.
-func (c *call) replace(p path, write func(*bufio.Writer) error) (int64, error) {
+func (c *call) replace(p path, f form, write func(*bufio.Writer) error) (int64, error) {
 	draft, err := c.create(p, workspace.Replace)
 	if err != nil {
 		return 0, err
 	}
-	w := bufio.NewWriterSize(draft.File, 1<<16)
-	err = write(w)
+	out, err := c.newOutput(draft.File, p, f)
 	if err == nil {
-		err = w.Flush()
+		err = write(out.Writer)
+	}
+	if err == nil {
+		err = out.end()
 	}
 	if err != nil {
 		draft.Discard()
-		var already *diag.Problem
-		if errors.As(err, &already) {
-			return 0, err
-		}
 		return 0, c.fileError(p, err)
 	}
 	size, err := draft.Commit(c.run.Context)
@@ -252,6 +406,32 @@ func (c *call) replace(p path, write func(*bufio.Writer) error) (int64, error) {
 		return 0, c.fileError(p, err)
 	}
 	return size, nil
+}
+
+// output is content on its way into a file, buffered.
+type output struct {
+	*bufio.Writer
+	packed io.Closer // what encodes and packs it; nil when nothing does
+}
+
+func (c *call) newOutput(w io.Writer, p path, f form) (*output, error) {
+	packed, err := f.writing(c.builtin.Name+" "+diag.Shorten(p.String()), w)
+	if err != nil {
+		return nil, err
+	}
+	if packed == nil {
+		return &output{Writer: bufio.NewWriterSize(w, 1<<16)}, nil
+	}
+	return &output{bufio.NewWriterSize(packed, 1<<16), packed}, nil
+}
+
+// end writes what is still buffered.
+func (o *output) end() error {
+	err := o.Flush()
+	if err == nil && o.packed != nil {
+		err = o.packed.Close()
+	}
+	return err
 }
 
 // create starts a new content of p.
@@ -276,11 +456,11 @@ type file struct {
 	mode   string
 	frozen bool
 
-	src *source
-	in  *lineReader
+	from *opened
+	in   *lineReader
 
 	draft *workspace.Draft
-	out   *bufio.Writer
+	out   *output
 }
 
 var (
@@ -331,12 +511,19 @@ func pathOpen(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	f := &file{run: c.run, path: c.recv.(path), mode: mode}
+	form, err := c.formOf(string(f.path))
+	if err != nil {
+		return nil, err
+	}
+	if f.binary() && !form.charset.plain() {
+		return nil, c.refuse("mode", starlark.String(diag.Shorten(mode)).String(), "a mode of text with an encoding")
+	}
 	switch mode {
 	case "r", "rb":
-		if f.src, err = c.openFile(f.path); err != nil {
+		if f.from, err = c.openAs(f.path, form); err != nil {
 			return nil, err
 		}
-		f.in = &lineReader{call: c, path: f.path, in: bufio.NewReaderSize(f.src, 1<<16)}
+		f.in = &lineReader{call: c, from: f.path, in: bufio.NewReaderSize(f.from, 1<<16)}
 		return f, nil
 	case "w", "wb":
 		f.draft, err = c.create(f.path, workspace.Replace)
@@ -356,7 +543,14 @@ func pathOpen(c *call) (starlark.Value, error) {
 		f.draft.Discard()
 		return nil, err
 	}
-	f.out = bufio.NewWriterSize(f.draft.File, 1<<16)
+	if info, err := f.draft.File.Stat(); err == nil && info.Size() > 0 {
+		form.charset.mark = "" // it stands at the front already
+	}
+	if f.out, err = c.newOutput(f.draft.File, f.path, form); err != nil {
+		c.run.release(f)
+		f.draft.Discard()
+		return nil, c.fileError(f.path, err)
+	}
 	return f, nil
 }
 
@@ -419,12 +613,12 @@ func fileRead(c *call) (starlark.Value, error) {
 
 // readBytes is the next n bytes, all that are left when n is negative.
 func (f *file) readBytes(n int) (string, error) {
-	var b strings.Builder
+	b := &boundedText{run: f.run, what: "content of " + diag.Shorten(f.path.String())}
 	var from io.Reader = f.in.in
 	if n >= 0 {
 		from = io.LimitReader(from, int64(n))
 	}
-	_, err := io.Copy(&b, struct{ io.Reader }{from})
+	_, err := io.Copy(b, struct{ io.Reader }{from})
 	return b.String(), err
 }
 
@@ -522,7 +716,7 @@ func fileClose(c *call) (starlark.Value, error) {
 func (f *file) close(ctx context.Context) error {
 	if f.in != nil {
 		f.in = nil
-		return f.src.close()
+		return f.from.close()
 	}
 	if f.out == nil {
 		return nil
@@ -532,7 +726,7 @@ func (f *file) close(ctx context.Context) error {
 	f.run.release(f)
 	err := context.Cause(ctx)
 	if err == nil {
-		err = out.Flush()
+		err = out.end()
 	}
 	if err != nil {
 		f.draft.Discard()
@@ -582,7 +776,7 @@ func (it *fileIterator) Next(x *starlark.Value) bool {
 		return true
 	}
 	if err != io.EOF {
-		it.call.streamFailed(it.file.path, err)
+		it.call.run.stop(it.call.fileError(it.file.path, err))
 	}
 	it.file = nil
 	return false

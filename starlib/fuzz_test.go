@@ -62,7 +62,7 @@ func FuzzJSON(f *testing.F) {
 
 // readCSV reads all records, or the complaint.
 func readCSV(text, delimiter string) ([][]string, error) {
-	r := newCSVRecords(&call{builtin: &Builtin{Name: "csv.reader"}}, "f", bufio.NewReader(strings.NewReader(text)), delimiter)
+	r := newCSVRecords(&call{builtin: &Builtin{Name: "csv.reader"}}, path("f"), bufio.NewReader(strings.NewReader(text)), delimiter)
 	var all [][]string
 	for {
 		fields, err := r.next()
@@ -121,7 +121,7 @@ func FuzzCSV(f *testing.F) {
 
 // A file may start with any number of blank lines: they are no part of a record.
 func TestBlankLinesBelongToNoRecord(t *testing.T) {
-	r := newCSVRecords(&call{builtin: &Builtin{Name: "csv.reader"}}, "f", bufio.NewReader(strings.NewReader("\n\na,b\n")), ",")
+	r := newCSVRecords(&call{builtin: &Builtin{Name: "csv.reader"}}, path("f"), bufio.NewReader(strings.NewReader("\n\na,b\n")), ",")
 	r.size = maxRecord // as if that many had come before
 	fields, err := r.next()
 	if err != nil || !slices.Equal(fields, []string{"a", "b"}) {
@@ -245,7 +245,7 @@ func TestKeptFieldOfCSV(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	in := strings.NewReader(strings.Repeat(line, records) + strings.Repeat(quoted, records))
-	r := newCSVRecords(nil, "a.csv", bufio.NewReader(in), ",")
+	r := newCSVRecords(nil, path("a.csv"), bufio.NewReader(in), ",")
 	before := heap()
 	kept := make([]string, 0, 2*records)
 	for range 2 * records {

@@ -28,7 +28,7 @@ func jsonBuiltins() []Builtin {
 		{Name: "json.decode", Phase: Pure, Returns: "any", Params: []Param{{Name: "text", Type: "string or bytes", Doc: "one JSON value, in UTF-8"}, unique}, call: jsonDecode,
 			Doc:     "The value of a JSON text. " + values + " Errors give the line and the column in the text.",
 			Example: `json.decode('{"n": [1, 2.5, null]}') == {"n": [1, 2.5, None]}`},
-		{Name: "json.lines", Phase: Act, Returns: "json lines", Params: []Param{{Name: "path", Type: "path", Doc: "a file with one JSON value on each line, in UTF-8"}, unique}, call: jsonLines,
+		{Name: "json.lines", Phase: Act, Returns: "json lines", Params: []Param{{Name: "path", Type: "path", Doc: "a file with one JSON value on each line, in UTF-8"}, unique, compressionParam()}, call: jsonLines,
 			Doc: "The values of a file, to loop over. The file is streamed: memory does not grow with its size. Blank lines are skipped, and so is a " +
 				"byte order mark. A line that is no JSON, or of more than 64 MiB, stops the body at the `for` line, with the file's line. " + values,
 			Example: "for event in json.lines(workspace / \"raw/events.jsonl\"):\n    print(event[\"kind\"])"},
@@ -129,7 +129,7 @@ func jsonLines(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	return c.streamOf("json lines", p, func(in *bufio.Reader) records {
-		l := &lineReader{call: c, path: p, in: in}
+		l := &lineReader{call: c, from: p, in: in}
 		return func() (starlark.Value, error) {
 			for {
 				line, err := l.next()

@@ -390,6 +390,10 @@ func pathMkdir(c *call) (starlark.Value, error) {
 
 // fileError is the complaint of what Files answered about p.
 func (c *call) fileError(p path, err error) error {
+	var already *diag.Problem
+	if errors.As(err, &already) {
+		return already
+	}
 	if err := c.run.cancelled(); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package starlib
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
@@ -27,13 +26,33 @@ type records func() (starlark.Value, error)
 type stream struct {
 	kind  string // its type: "lines"
 	call  *call  // that made it
-	path  path
+	from  origin
 	start func(*bufio.Reader) records
 }
 
+// origin is where the content of a stream comes from, such as a file of the
+// workspace.
+type origin interface {
+	String() string // its name
+	// open opens it for c, as c's arguments say; whoever reads it closes it.
+	open(c *call) (*opened, error)
+	// failed is the complaint of an error of reading it.
+	failed(c *call, err error) error
+}
+
+func (p path) open(c *call) (*opened, error) {
+	f, err := c.formOf(string(p))
+	if err != nil {
+		return nil, err
+	}
+	return c.openAs(p, f)
+}
+
+func (p path) failed(c *call, err error) error { return c.fileError(p, err) }
+
 var _ starlark.Iterable = (*stream)(nil)
 
-func (s *stream) String() string        { return fmt.Sprintf("<%s of %s>", s.kind, s.path) }
+func (s *stream) String() string        { return fmt.Sprintf("<%s of %s>", s.kind, s.from) }
 func (s *stream) Type() string          { return s.kind }
 func (s *stream) Freeze()               {}
 func (s *stream) Truth() starlark.Bool  { return true }
@@ -42,22 +61,22 @@ func (s *stream) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s",
 // Iterate opens the file. Its Done closes it: at the end, at a break, a return
 // or an error.
 func (s *stream) Iterate() starlark.Iterator {
-	src, err := s.call.openFile(s.path)
+	in, err := s.from.open(s.call)
 	if err != nil {
 		s.call.run.stop(err)
 		return &streamIterator{}
 	}
-	return &streamIterator{stream: s, src: src, next: s.start(bufio.NewReaderSize(src, 1<<16))}
+	return &streamIterator{stream: s, in: in, next: s.start(bufio.NewReaderSize(in, 1<<16))}
 }
 
 type streamIterator struct {
 	stream *stream
-	src    *source // nil when there is nothing left to read
+	in     *opened // nil when there is nothing left to read
 	next   records
 }
 
 func (it *streamIterator) Next(x *starlark.Value) bool {
-	if it.src == nil {
+	if it.in == nil {
 		return false
 	}
 	v, err := it.next()
@@ -67,25 +86,16 @@ func (it *streamIterator) Next(x *starlark.Value) bool {
 	}
 	it.Done()
 	if err != io.EOF {
-		it.stream.call.streamFailed(it.stream.path, err)
+		it.stream.call.run.stop(it.stream.from.failed(it.stream.call, err))
 	}
 	return false
 }
 
 func (it *streamIterator) Done() {
-	if it.src != nil {
-		it.src.close() // it was only read: there is nothing to lose
-		it.src = nil
+	if it.in != nil {
+		it.in.close() // it was only read: there is nothing to lose
+		it.in = nil
 	}
-}
-
-// streamFailed stops the body at its loop over p.
-func (c *call) streamFailed(p path, err error) {
-	var already *diag.Problem
-	if !errors.As(err, &already) {
-		err = c.fileError(p, err)
-	}
-	c.run.stop(err)
 }
 
 // streamOf makes the stream that c returns. A file that is not there is an
@@ -101,13 +111,16 @@ func (c *call) streamOf(kind string, p path, start func(*bufio.Reader) records) 
 	if info.Folder {
 		return nil, c.fileError(p, storage.ErrIsFolder)
 	}
-	return &stream{kind: kind, call: c, path: p, start: start}, nil
+	if _, err := c.formOf(string(p)); err != nil {
+		return nil, err
+	}
+	return &stream{kind: kind, call: c, from: p, start: start}, nil
 }
 
 func pathLines(c *call) (starlark.Value, error) {
 	p := c.recv.(path)
 	return c.streamOf("lines", p, func(r *bufio.Reader) records {
-		l := &lineReader{call: c, path: p, in: r}
+		l := &lineReader{call: c, from: p, in: r}
 		return func() (starlark.Value, error) {
 			line, err := l.next()
 			if err != nil {
@@ -121,7 +134,7 @@ func pathLines(c *call) (starlark.Value, error) {
 // lineReader reads text line by line.
 type lineReader struct {
 	call *call
-	path path
+	from origin
 	in   *bufio.Reader
 	long []byte // a line that did not fit the buffer of in
 	line int    // of the last line, from 1
@@ -171,7 +184,7 @@ func (l *lineReader) raw() ([]byte, error) {
 
 // problem is a complaint of the line that was just read.
 func (l *lineReader) problem(code diag.Code, what string) *diag.Problem {
-	return &diag.Problem{Code: code, Message: fmt.Sprintf("%s %s:%d: the line %s", l.call.builtin.Name, diag.Shorten(l.path.String()), l.line, what)}
+	return &diag.Problem{Code: code, Message: fmt.Sprintf("%s %s:%d: the line %s", l.call.builtin.Name, diag.Shorten(l.from.String()), l.line, what)}
 }
 
 // trimNewline is a line without its "\n" or "\r\n".

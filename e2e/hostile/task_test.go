@@ -1,8 +1,11 @@
 package hostile
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +15,8 @@ import (
 	"testing"
 	"time"
 	"unicode"
+
+	"github.com/klauspost/compress/zstd"
 
 	"perago/engine"
 	"perago/engine/module"
@@ -32,6 +37,7 @@ import (
 //	# hides: s3cr3t                  no 8 characters of it (all of a shorter one) in whatever the attempt tells
 //	# data: raw/x.json = "[" * 1500000 + "x"     a file of its workspace
 //	# data: raw/x.bin = zeros 1000000000         a sparse one
+//	# data: raw/x.gz = "x\n" * 500000 | gzip * 1000    1,000 times what gzip makes of a text; zstd and zstd-long do too
 //	# data: raw/out -> /etc/passwd               a symlink
 type task struct {
 	name    string
@@ -139,6 +145,9 @@ func write(path, value string) error {
 		return err
 	}
 	defer f.Close()
+	if value, how, packed := strings.Cut(value, " | "); packed {
+		return writePacked(f, path, value, how)
+	}
 	if size, zeros := strings.CutPrefix(value, "zeros "); zeros {
 		n, err := strconv.ParseInt(size, 10, 64)
 		if err != nil {
@@ -165,6 +174,44 @@ func write(path, value string) error {
 			if _, err := f.WriteString(chunk[:min(left, most)*len(text)]); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// writePacked writes what a directive makes, packed, some times to f.
+func writePacked(f *os.File, path, value, how string) error {
+	compression, times, _ := strings.Cut(how, " * ")
+	n, err := strconv.Atoi(times)
+	if err == nil {
+		err = write(path+".plain", value)
+	}
+	if err != nil {
+		return err
+	}
+	content, err := os.ReadFile(path + ".plain")
+	if err == nil {
+		err = os.Remove(path + ".plain")
+	}
+	if err != nil {
+		return err
+	}
+	var packed bytes.Buffer
+	var w io.WriteCloser = gzip.NewWriter(&packed)
+	if window, ok := map[string]int{"zstd": 8 << 20, "zstd-long": 128 << 20}[compression]; ok {
+		if w, err = zstd.NewWriter(&packed, zstd.WithWindowSize(window)); err != nil {
+			return err
+		}
+	}
+	if _, err := w.Write(content); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	for range n {
+		if _, err := f.Write(packed.Bytes()); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -162,7 +162,7 @@ func Stories() []Story {
 		{"P4101", "a file that is not there, or not a file", "The path does not lead to what the call needs. exists(), is_file() and is_dir() ask before.", ""},
 		{"P4102", "writing in a read-only workspace", "workspace_spec(read_only = True) allows no change.", ""},
 		{"P4103", "a path that leads nowhere it may", "A path stays below the workspace: no empty, `.` or `..` part, not absolute, no backslash, no NUL.", "workspace / \"../other\"\n\nworkspace / \"other\""},
-		{"P4104", "text that is not UTF-8", "read_text, lines and the readers want UTF-8; read_bytes takes anything.", ""},
+		{"P4104", "text that is not of its encoding", "read_text, lines and the readers want UTF-8, or what encoding = says; read_bytes takes anything. Writing in another encoding than UTF-8, a character that it does not have is this error too.", "csv.reader(path)\n\ncsv.reader(path, encoding = \"windows-1252\")"},
 		{"P4105", "an open file used wrongly", "It was opened for something else, or it is closed.", ""},
 		{"P4106", "a line without an end", "One line or record may hold at most 64 MiB.", ""},
 		{"P4107", "no workspace", "The task declares none, so there are no files.", ""},
@@ -179,6 +179,7 @@ func Stories() []Story {
 		{"P4119", "a value that its schema refuses", "jsonschema.validate names what is wrong, with the place in the value; jsonschema.errors gives all of it as a list.", ""},
 		{"P4120", "too much for one call", "Too deep, too many or too large.", ""},
 		{"P4121", "outside of what a function is defined for", "Such as the square root of a negative number.", ""},
+		{"P4122", "compressed data that is none", "A file that is read as gzip or zstd, since its suffix or compression = says so, is cut off, damaged, or not compressed at all.", "path.lines()\n\npath.lines(compression = \"none\")"},
 		{"P4130", "fail at the top level", "fail ends a body; at the top level it ends the loading of the file.", ""},
 		{"P4140", "params has no such field", "The fields are those of schema(...); the nearest one is proposed. A key that is no name is reached by params[\"a-b\"].", "params.min_row\n\nparams.min_rows"},
 

@@ -125,7 +125,8 @@ func TestFormatHint(t *testing.T) {
 // What Python has and this language has not says what to write here.
 func TestHintsOfWhatOnlyPythonHas(t *testing.T) {
 	for got, want := range map[string]string{
-		nameHint("gzip"):                                "no compression",
+		nameHint("gzip"):                                "end with .gz or .zst",
+		nameHint("codecs"):                              "encoding = ",
 		nameHint("tomllib"):                             "`toml.decode(path)`",
 		importHint(scan("import yaml")):                 "`yaml` is always there",
 		nameHint("defaultdict"):                         "`d.setdefault(key, []).append(x)`",
@@ -143,7 +144,7 @@ func TestHintsOfWhatOnlyPythonHas(t *testing.T) {
 		functionHint("sort"):                            "`x.sort()`",
 		ModuleHint("hash"):                              "`hash.sha256(x)`",
 		ModuleHint("json"):                              "`json.decode(text)`",
-		importHint(scan("import gzip")):                 "no compression",
+		importHint(scan("import gzip")):                 "`compression = ",
 		importHint(scan("from itertools import chain")): "delete the line: `group_by(",
 		importHint(scan("import heapq")):                "delete the line: `sorted(items",
 		importHint(scan("import random")):               "random.seeded",

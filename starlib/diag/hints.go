@@ -41,7 +41,7 @@ func importHint(line []token) string {
 	case "perago":
 		return "delete the line: `task`, `schema`, `field` and the others are always there"
 	case "pandas", "numpy", "polars", "pyarrow", "duckdb", "scipy", "sklearn", "torch", "collections", "itertools", "functools",
-		"operator", "heapq", "bisect", "decimal", "fractions", "copy", "string", "statistics", "html", "textwrap", "gzip", "zlib", "bz2",
+		"operator", "heapq", "bisect", "decimal", "fractions", "copy", "string", "statistics", "html", "textwrap", "gzip", "zstandard", "zlib", "bz2", "codecs",
 		"lzma", "zipfile", "tarfile", "tomllib", "configparser", "pickle", "sqlite3":
 		hint := nameHint(top)
 		if strings.HasPrefix(hint, "`") {
@@ -213,8 +213,12 @@ func nameHint(name string) string {
 		return "`xs.copy()`, `list(x)` or `dict(x)`; of nested data `json.decode(json.encode(x))`"
 	case "ascii_letters", "ascii_lowercase", "ascii_uppercase", "digits", "punctuation":
 		return "the text itself, such as `\"0123456789\"`; `s.isalpha()`, `s.isdigit()`, `s.isupper()` ask"
-	case "gzip", "zlib", "bz2", "lzma", "zipfile", "tarfile":
-		return "there is no compression: have what comes in unpacked before the task, and write files as they are"
+	case "gzip", "zstd", "zstandard":
+		return "`path.open()`, `path.lines()`, `csv.reader(path)` and their writers unpack and pack files that end with .gz or .zst, or take `compression = \"gzip\"`"
+	case "zlib", "bz2", "lzma":
+		return "gzip and zstd are read and written, by the suffix of a path or `compression = \"gzip\"`; nothing else is"
+	case "codecs", "chardet":
+		return "`path.read_text(encoding = \"latin-1\")`, and the same in lines(), open() and csv.reader"
 	case "tomllib", "tomli":
 		return "`toml.decode(path)`"
 	case "ruamel", "pyyaml":
