@@ -22,6 +22,7 @@ import (
 	"perago/secret"
 	"perago/workspace"
 	"perago/workspace/attempts"
+	"perago/workspace/cache"
 	"perago/workspace/folder"
 	"perago/workspace/lakefs"
 	"perago/workspace/publish"
@@ -332,7 +333,7 @@ func (s *site) openFiles(o *RunOptions, root attempts.RootOptions) error {
 		return nil
 	}
 	s.runner.Store = o.Lake.store
-	if s.runner.Cache, err = workspace.OpenCache(filepath.Join(dir, "cache"), &workspace.CacheOptions{Server: o.Lake.url}); err != nil {
+	if s.runner.Cache, err = cache.Open(filepath.Join(dir, "cache"), &cache.Options{Server: o.Lake.url}); err != nil {
 		return err
 	}
 	if o.Publish {

@@ -19,6 +19,7 @@ import (
 	"perago/starlib/schema"
 	"perago/workspace"
 	"perago/workspace/attempts"
+	"perago/workspace/cache"
 	"perago/workspace/publish"
 	"perago/workspace/storage"
 )
@@ -36,14 +37,14 @@ type Publisher interface {
 // Runner runs attempts. It is safe for concurrent use.
 type Runner struct {
 	Body      Body
-	Store     storage.Reader   // nil when no task has a workspace
-	Root      *attempts.Root   // the same
-	Cache     *workspace.Cache // the same
-	Publisher Publisher        // nil: nothing is published
-	Fixed     *workspace.Ref   // not nil: what every attempt reads; input and output have no `workspace` (`perago run --workspace`)
-	Ceiling   Limits           // the operator's, over resources(...)
-	ReasonMax int              // characters of Result.Reason; 0 is 500
-	Transfers int              // concurrent transfers of one attempt; 0 is 16
+	Store     storage.Reader // nil when no task has a workspace
+	Root      *attempts.Root // the same
+	Cache     *cache.Cache   // the same
+	Publisher Publisher      // nil: nothing is published
+	Fixed     *workspace.Ref // not nil: what every attempt reads; input and output have no `workspace` (`perago run --workspace`)
+	Ceiling   Limits         // the operator's, over resources(...)
+	ReasonMax int            // characters of Result.Reason; 0 is 500
+	Transfers int            // concurrent transfers of one attempt; 0 is 16
 	Keep      attempts.KeepMode
 	Now       time.Time    // what time.now() of the bodies gives; zero is the clock
 	Log       *slog.Logger // nil: nothing is logged

@@ -15,8 +15,8 @@ import (
 	"perago/engine"
 	"perago/engine/module"
 	"perago/engine/queue"
-	"perago/workspace"
 	"perago/workspace/attempts"
+	"perago/workspace/cache"
 	"perago/workspace/memory"
 	"perago/workspace/publish"
 	"perago/workspace/storage"
@@ -44,7 +44,7 @@ func newFixture(t *testing.T, files map[string]string) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { root.Close() })
-	cache, err := workspace.OpenCache(filepath.Join(dir, "cache"), nil)
+	cache, err := cache.Open(filepath.Join(dir, "cache"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/glob"
 	"perago/workspace/storage"
 )
 
@@ -32,7 +33,7 @@ type Files interface {
 	ReadDir(ctx context.Context, path string) ([]workspace.Info, error)
 	// Glob returns the files under dir that match pattern (which is relative to
 	// dir), sorted by bytes, as paths relative to the workspace.
-	Glob(ctx context.Context, dir, pattern string) ([]string, error)
+	Glob(ctx context.Context, dir string, pattern *glob.Pattern) ([]string, error)
 	// Open opens the content of a file for reading; the caller closes it. The
 	// file is a plain local one: content that is elsewhere is fetched first.
 	Open(ctx context.Context, path string) (*os.File, error)

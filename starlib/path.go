@@ -15,6 +15,7 @@ import (
 
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/glob"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
 )
@@ -301,15 +302,16 @@ func pathGlob(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	pattern, err := c.text("pattern", "")
+	text, err := c.text("pattern", "")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := workspace.CompilePattern(pattern); err != nil {
-		return nil, &diag.Problem{Code: codePattern, Message: err.Error(), Argument: c.place("pattern"), Cause: err}
+	pattern, err := glob.Compile(text)
+	if err == nil && c.builtin.Name == "path.rglob" {
+		pattern, err = glob.Compile("**/" + text)
 	}
-	if c.builtin.Name == "path.rglob" {
-		pattern = "**/" + pattern
+	if err != nil {
+		return nil, &diag.Problem{Code: codePattern, Message: err.Error(), Argument: c.place("pattern"), Cause: err}
 	}
 	names, err := files.Glob(c.run.Context, string(p), pattern)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"perago/starlib/diag"
 	"perago/starlib/schema"
 	"perago/workspace"
+	"perago/workspace/glob"
 	"perago/workspace/paths"
 )
 
@@ -563,7 +564,7 @@ func (c *call) guards(name string) ([]workspace.Guard, []Position, error) {
 func (c *call) badPath(code diag.Code, name, got string, err error) error {
 	p := &diag.Problem{Code: code, Message: fmt.Sprintf("%s: bad `%s`", c.builtin.Name, name), Found: diag.Quote(got), Argument: c.place(name)}
 	var path *paths.Error
-	var pattern *workspace.PatternError
+	var pattern *glob.Error
 	switch {
 	case errors.As(err, &path):
 		p.Message += ": it " + path.Reason

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"perago/panics"
+	"perago/workspace/listing"
 	"perago/workspace/localfile"
 	"perago/workspace/storage"
 )
@@ -23,7 +24,7 @@ import (
 type difference struct {
 	path  string
 	entry *entry // nil: deleted
-	over  *content
+	over  *listing.Object
 	same  bool // written with the content that was there
 }
 
@@ -57,7 +58,7 @@ func (o *Overlay) Staged(ctx context.Context) ([]storage.Staged, error) {
 		switch {
 		case d.entry == nil:
 		case d.entry.from != nil:
-			s.Size, s.From = d.entry.size, d.entry.from.path
+			s.Size, s.From = d.entry.size, d.entry.from.Path
 		default:
 			name, size := d.entry.blob.path, d.entry.size
 			s.Size = size
@@ -94,7 +95,7 @@ func (d difference) op() storage.Op {
 
 func (d difference) size() int64 {
 	if d.entry == nil {
-		return d.over.size
+		return d.over.Size
 	}
 	return d.entry.size
 }
@@ -115,7 +116,7 @@ func (o *Overlay) differences(ctx context.Context) ([]difference, error) {
 	group.SetLimit(comparisons)
 	for i := range diffs {
 		d := &diffs[i]
-		if d.entry == nil || d.over == nil || d.entry.size != d.over.size {
+		if d.entry == nil || d.over == nil || d.entry.size != d.over.Size {
 			continue
 		}
 		group.Go(panics.ToError(func() error {
@@ -143,11 +144,11 @@ func (o *Overlay) differences(ctx context.Context) ([]difference, error) {
 
 // sameContent compares a written file with an object of the same size. Where the
 // MD5 differs the content does; where it does not, the bytes are compared.
-func (o *Overlay) sameContent(ctx context.Context, e *entry, old content) (bool, error) {
-	if e.from != nil && e.from.place == old.place {
+func (o *Overlay) sameContent(ctx context.Context, e *entry, old listing.Object) (bool, error) {
+	if e.from != nil && e.from.Location == old.Location {
 		return true, nil
 	}
-	if e.from != nil && e.from.hashed && old.hashed && e.from.sum != old.sum {
+	if e.from != nil && e.from.Hashed && old.Hashed && e.from.MD5 != old.MD5 {
 		return false, nil
 	}
 	written, err := o.openEntry(ctx, e)
@@ -155,12 +156,12 @@ func (o *Overlay) sameContent(ctx context.Context, e *entry, old content) (bool,
 		return false, err
 	}
 	defer written.Close()
-	if e.from == nil && old.hashed {
+	if e.from == nil && old.Hashed {
 		sum := md5.New()
 		if _, err := localfile.Copy(ctx, sum, written, localfile.CopyChunk); err != nil {
 			return false, err
 		}
-		if md5sum(sum.Sum(nil)) != old.sum {
+		if listing.MD5(sum.Sum(nil)) != old.MD5 {
 			return false, nil
 		}
 		if _, err := written.Seek(0, io.SeekStart); err != nil {

@@ -3,12 +3,18 @@ package workspace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
+	"perago/workspace/glob"
 	"perago/workspace/storage"
 )
 
@@ -66,9 +72,9 @@ func TestCacheIsShared(t *testing.T) {
 	dir := t.TempDir()
 	s := &shelf{files: map[string]string{"raw/a": "aa", "raw/b": "bb", "other": "o"}, hashed: true}
 	view := func(repo, commit string) *Overlay {
-		o := NewOverlay(s, Ref{Repository: repo, Commit: commit}, OverlayOptions{Dir: t.TempDir(), Cache: newCache(t, dir, 0)})
+		o := NewOverlay(s, Ref{Repository: repo, Commit: commit}, OverlayOptions{Dir: t.TempDir(), Cache: openCache(t, dir, 0)})
 		t.Cleanup(func() { o.Close() })
-		if _, err := o.Glob(context.Background(), "", "raw/*"); err != nil {
+		if _, err := o.Glob(context.Background(), "", glob.MustCompile("raw/*")); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := tryRead(o, "raw/a"); err != nil {
@@ -135,7 +141,7 @@ func TestListedCountsFiles(t *testing.T) {
 	o := openOverlay(t, &probingStore{shelf: shelf{files: map[string]string{"top": "t", "raw/a": "1", "raw/b": "2", "raw/deep/c": "3", "other/d": "4"}}}, Spec{})
 	glob := func(pattern string) func() {
 		return func() {
-			if _, err := o.Glob(ctx, "", pattern); err != nil {
+			if _, err := o.Glob(ctx, "", glob.MustCompile(pattern)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -174,5 +180,78 @@ func TestProberIsUsed(t *testing.T) {
 	s.err = errDown
 	if _, err := o.Stat(context.Background(), "raw/b"); !errors.Is(err, errDown) || !strings.Contains(err.Error(), "raw/b@c0ffee") {
 		t.Errorf("a store that is down: got %v", err)
+	}
+}
+
+// An attempt that keeps its files open ends with an error, not with a disk full
+// of them; and what is opened ahead of it takes none of its room.
+func TestOpenFilesAreBounded(t *testing.T) {
+	files := map[string]string{}
+	for i := range 40 {
+		files[fmt.Sprintf("f%02d", i)] = strings.Repeat("x", 128<<10) // an eighth of the cache
+	}
+	files["small"] = "x"
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		o := NewOverlay(&shelf{files: files}, Ref{Repository: "r", Commit: "c"},
+			OverlayOptions{Dir: t.TempDir(), Cache: openCache(t, dir, 1<<20)})
+		defer o.Close()
+		ctx := context.Background()
+		names, err := o.Glob(ctx, "", glob.MustCompile("*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := o.OpenAhead(ctx, names[0]); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("an eighth of the cache is opened ahead: %v", err)
+		}
+		open := 0
+		for _, path := range names {
+			var f *os.File
+			if f, err = o.Open(ctx, path); err != nil {
+				break
+			}
+			defer f.Close()
+			open++
+		}
+		if err == nil || !strings.Contains(err.Error(), "close files") || !strings.Contains(err.Error(), "waited") || open != 8 {
+			t.Errorf("%d files of 128 KiB are open in 1 MiB: %v", open, err)
+		}
+		start := time.Now()
+		if _, _, err := o.OpenAhead(ctx, "small"); err == nil || time.Since(start) > 0 {
+			t.Errorf("what nobody asked for yet waits %v for room: %v", time.Since(start), err)
+		}
+		var total int64
+		kept, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"))
+		for _, name := range kept {
+			info, statErr := os.Stat(name)
+			err = errors.Join(err, statErr)
+			total += info.Size()
+		}
+		if total > 1<<20 || len(kept) == 0 || err != nil {
+			t.Errorf("%d files with %d bytes are on disk, %v", len(kept), total, err)
+		}
+	})
+}
+
+// What arrived damaged and then whole has the sum of what is whole.
+func TestCacheSumIsOfTheLastTry(t *testing.T) {
+	s := &shelf{files: map[string]string{"a": "secret"}, hashed: true}
+	tries := 0
+	s.broken = func(_, body string) io.Reader {
+		if tries++; tries == 1 {
+			return strings.NewReader("x" + body[1:])
+		}
+		return strings.NewReader(body)
+	}
+	dir := t.TempDir()
+	for range 2 {
+		o := NewOverlay(s, Ref{Repository: "r", Commit: "c"}, OverlayOptions{Dir: t.TempDir(), Cache: openCache(t, dir, 0)})
+		if got, err := tryRead(o, "a"); got != "secret" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+		o.Close()
+	}
+	if tries != 2 {
+		t.Errorf("fetched %d times, want one that is damaged and one that is whole", tries)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"perago/workspace/glob"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
 )
@@ -25,10 +26,10 @@ const (
 // RequireFile, RequireDir, RequireGlob and ForbidGlob.
 type Guard struct {
 	Kind    GuardKind
-	Path    string   // of require_file and require_dir
-	Pattern *Pattern // of require_glob and forbid_glob
-	Min     int      // files that Pattern is to match at least
-	Max     int      // and at most; Unbounded is no bound
+	Path    string        // of require_file and require_dir
+	Pattern *glob.Pattern // of require_glob and forbid_glob
+	Min     int           // files that Pattern is to match at least
+	Max     int           // and at most; Unbounded is no bound
 }
 
 // Unbounded is the Max of a Guard that has none.
@@ -61,7 +62,7 @@ func RequireDir(path string) (Guard, error) {
 // atMost may be Unbounded. Its error is a *PatternError, or says that the
 // bounds cannot hold.
 func RequireGlob(pattern string, atLeast, atMost int) (Guard, error) {
-	p, err := CompilePattern(pattern)
+	p, err := glob.Compile(pattern)
 	switch {
 	case err != nil:
 	case atLeast < 0:
@@ -76,7 +77,7 @@ func RequireGlob(pattern string, atLeast, atMost int) (Guard, error) {
 
 // ForbidGlob is forbid_glob(pattern): no file matches. Its error is a *PatternError.
 func ForbidGlob(pattern string) (Guard, error) {
-	p, err := CompilePattern(pattern)
+	p, err := glob.Compile(pattern)
 	return Guard{Kind: GuardForbid, Pattern: p}, err
 }
 
@@ -132,7 +133,7 @@ func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err
 	case GuardFile, GuardDir:
 		return g.checkPath(ctx, o)
 	}
-	paths, all, err := o.glob(ctx, "", g.Pattern.String())
+	paths, all, err := o.glob(ctx, "", g.Pattern)
 	n := all.found
 	if err == nil && g.Kind == GuardForbid && n == 0 {
 		return g.checkUnseen(ctx, o)

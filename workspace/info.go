@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"perago/workspace/glob"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
 )
@@ -99,6 +100,6 @@ func Repeats(err error) bool {
 		}
 	}
 	var name *paths.Error
-	var pattern *PatternError
+	var pattern *glob.Error
 	return errors.As(err, &name) || errors.As(err, &pattern)
 }

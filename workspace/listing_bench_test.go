@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"perago/workspace/glob"
+	"perago/workspace/listing"
 	"perago/workspace/storage"
 )
 
@@ -16,7 +18,7 @@ func seen(b *testing.B, n int) *Overlay {
 		files[fmt.Sprintf("raw/2026/01/plays-%06d.csv", i)] = ""
 	}
 	o := NewOverlay(&shelf{files: files}, Ref{Repository: "r", Commit: "c"}, OverlayOptions{Spec: Spec{ReadOnly: true}})
-	if got, err := o.Glob(context.Background(), "", "raw/**"); len(got) != n || err != nil {
+	if got, err := o.Glob(context.Background(), "", glob.MustCompile("raw/**")); len(got) != n || err != nil {
 		b.Fatal(len(got), err)
 	}
 	return o
@@ -28,7 +30,7 @@ func BenchmarkListing(b *testing.B) {
 	ctx := context.Background()
 	b.Run("glob", func(b *testing.B) {
 		for b.Loop() {
-			if got, err := o.Glob(ctx, "", "raw/**"); len(got) != n || err != nil {
+			if got, err := o.Glob(ctx, "", glob.MustCompile("raw/**")); len(got) != n || err != nil {
 				b.Fatal(len(got), err)
 			}
 		}
@@ -55,13 +57,13 @@ func BenchmarkListing(b *testing.B) {
 			objects[i] = storage.Object{Path: fmt.Sprintf("raw/2026/01/plays-%06d.csv", i), Checksum: fmt.Sprintf("%032x", i), Hashed: true}
 		}
 		for b.Loop() {
-			lb := listingBuilder{commit: "c"}
+			lb := listing.Builder{Commit: "c"}
 			for _, o := range objects {
-				if err := lb.add(o); err != nil {
+				if err := lb.Add(o); err != nil {
 					b.Fatal(err)
 				}
 			}
-			lb.finish(ctx, nil)
+			lb.Finish(ctx, nil)
 		}
 	})
 }

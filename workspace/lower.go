@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"perago/workspace/cache"
+	"perago/workspace/listing"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
 )
@@ -32,11 +34,11 @@ type lower struct {
 	store   storage.Reader
 	ref     Ref
 	root    string // what the paths of the workspace start with in the repository: "" or "a/b/"
-	cache   *Cache
+	cache   *cache.Cache
 	oneStep chan struct{} // holds one token: who has it makes a listing
 
 	mu     sync.Mutex
-	lists  map[string]*listing // by folder of the workspace; none of them is below another
+	lists  map[string]*listing.Listing // by folder of the workspace; none of them is below another
 	probes map[string]storage.Probed
 	asked  map[string]asked    // paths asked for one by one, by each folder they are in
 	found  map[string]struct{} // files that were found by asking for one path: no more than the store has
@@ -44,11 +46,11 @@ type lower struct {
 	fresh  bool                // a listing came from the store
 }
 
-func newLower(store storage.Reader, ref Ref, prefix string, cache *Cache) *lower {
+func newLower(store storage.Reader, ref Ref, prefix string, cache *cache.Cache) *lower {
 	return &lower{
 		store: store, ref: ref, root: paths.Prefix(prefix), cache: cache,
 		oneStep: make(chan struct{}, 1),
-		lists:   map[string]*listing{}, probes: map[string]storage.Probed{}, asked: map[string]asked{}, found: map[string]struct{}{},
+		lists:   map[string]*listing.Listing{}, probes: map[string]storage.Probed{}, asked: map[string]asked{}, found: map[string]struct{}{},
 	}
 }
 
@@ -57,7 +59,7 @@ type asked struct{ directly, below int }
 
 // fact is what the input commit has at one path.
 type fact struct {
-	file  *content
+	file  *listing.Object
 	below bool // something is below the path
 }
 
@@ -75,7 +77,7 @@ func (l *lower) fact(ctx context.Context, path string) (fact, error) {
 	if paths.Reserved(l.root + path) {
 		return fact{}, nil
 	}
-	if ls, folder := l.covering(path); ls != nil && (folder != path || !ls.self) {
+	if ls, folder := l.covering(path); ls != nil && (folder != path || !ls.Self) {
 		return l.measured(ctx, ls, path)
 	}
 	if folder, many := l.manyAsked(path); many {
@@ -89,8 +91,8 @@ func (l *lower) fact(ctx context.Context, path string) (fact, error) {
 }
 
 // measured answers out of a listing, and asks for a size that it does not have.
-func (l *lower) measured(ctx context.Context, ls *listing, path string) (fact, error) {
-	f, err := ls.fact(l.root + path)
+func (l *lower) measured(ctx context.Context, ls *listing.Listing, path string) (fact, error) {
+	f, err := factIn(ls, l.root+path)
 	if err == nil && f.file != nil {
 		err = l.measure(ctx, f.file)
 	}
@@ -99,25 +101,26 @@ func (l *lower) measured(ctx context.Context, ls *listing, path string) (fact, e
 
 // measure asks for the size of an object that was listed without. One that is
 // gone by now is empty: opening it will tell.
-func (l *lower) measure(ctx context.Context, c *content) error {
+func (l *lower) measure(ctx context.Context, c *listing.Object) error {
 	local, is := l.store.(storage.LocalOpener)
-	if c.size != storage.NotMeasured || !is {
+	if c.Size != storage.NotMeasured || !is {
 		return nil
 	}
-	p, err := local.Probe(ctx, l.ref.Repository, l.ref.Commit, c.path)
+	p, err := local.Probe(ctx, l.ref.Repository, l.ref.Commit, c.Path)
 	if err != nil {
-		return fmt.Errorf("look up %s: %w", l.at(c.path), cause(ctx, err))
+		return fmt.Errorf("look up %s: %w", l.at(c.Path), cause(ctx, err))
 	}
-	c.size = max(0, p.Object.Size)
+	c.Size = max(0, p.Object.Size)
 	return nil
 }
 
-func (l *listing) fact(path string) (fact, error) {
-	if reason, out := l.leftOut(path); out {
+// factIn is what a listing has at a path of the repository.
+func factIn(l *listing.Listing, path string) (fact, error) {
+	if reason, out := l.Excluded(path); out {
 		return fact{}, &oddError{reason}
 	}
-	start, end := l.span(path)
-	if c, is := l.find(path); is {
+	start, end := l.Range(path)
+	if c, is := l.Find(path); is {
 		return fact{file: &c, below: end > start}, nil
 	}
 	return fact{below: end > start}, nil
@@ -155,7 +158,7 @@ func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
 		if err != nil {
 			return fact{}, err
 		}
-		f, err := ls.fact(l.root + path)
+		f, err := factIn(ls, l.root+path)
 		if err != nil {
 			return fact{}, err
 		}
@@ -163,11 +166,11 @@ func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
 	}
 	switch {
 	case file != "" && (p.File || below), p.File && below:
-		return fact{}, &oddError{reasonBoth}
+		return fact{}, &oddError{listing.ReasonBoth}
 	case p.File && !paths.Nameable(path):
 		return fact{}, &oddError{"has a control character in its name"}
 	case p.File:
-		c := contentOf(p.Object, l.ref.Commit)
+		c := listing.NewObject(p.Object, l.ref.Commit)
 		return fact{file: &c}, nil
 	}
 	return fact{below: below}, nil
@@ -284,13 +287,13 @@ func (l *lower) manyAsked(path string) (folder string, many bool) {
 
 // covering is the listing that has what is below a folder of the workspace, nil
 // when there is none yet; folder is the one that was listed.
-func (l *lower) covering(path string) (ls *listing, folder string) {
+func (l *lower) covering(path string) (ls *listing.Listing, folder string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.coveringLocked(path)
 }
 
-func (l *lower) coveringLocked(path string) (ls *listing, folder string) {
+func (l *lower) coveringLocked(path string) (ls *listing.Listing, folder string) {
 	for f := path; ; f = paths.Parent(f) {
 		if ls := l.lists[f]; ls != nil {
 			return ls, f
@@ -301,9 +304,12 @@ func (l *lower) coveringLocked(path string) (ls *listing, folder string) {
 	}
 }
 
+// listingCodec keeps listings in a cache.
+var listingCodec = cache.Codec[listing.Listing]{Encode: (*listing.Listing).Write, Decode: listing.Read}
+
 // list makes sure that there is a listing of what is below folder, and returns
 // it (or one of a folder above).
-func (l *lower) list(ctx context.Context, folder string) (*listing, error) {
+func (l *lower) list(ctx context.Context, folder string) (*listing.Listing, error) {
 	if ls, _ := l.covering(folder); ls != nil {
 		return ls, nil
 	}
@@ -317,13 +323,13 @@ func (l *lower) list(ctx context.Context, folder string) (*listing, error) {
 		return ls, nil
 	}
 	start := time.Now()
-	ls, fresh, err := l.cache.listing(ctx, l.listingKey(folder), func() (*listing, error) { return l.read(ctx, folder) })
+	ls, fresh, err := cache.Value(ctx, l.cache, l.listingKey(folder), listingCodec, func() (*listing.Listing, error) { return l.read(ctx, folder) })
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", l.at(l.root+folder), cause(ctx, err))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	maps.DeleteFunc(l.lists, func(f string, _ *listing) bool { return paths.Under(f, folder) })
+	maps.DeleteFunc(l.lists, func(f string, _ *listing.Listing) bool { return paths.Under(f, folder) })
 	l.lists[folder] = ls
 	l.fresh = l.fresh || fresh
 	l.usage.ListTime += time.Since(start)
@@ -331,17 +337,17 @@ func (l *lower) list(ctx context.Context, folder string) (*listing, error) {
 }
 
 // read lists what is below folder at the store.
-func (l *lower) read(ctx context.Context, folder string) (*listing, error) {
-	b := listingBuilder{workspace: l.root, commit: l.ref.Commit}
+func (l *lower) read(ctx context.Context, folder string) (*listing.Listing, error) {
+	b := listing.Builder{Root: l.root, Commit: l.ref.Commit}
 	var over []string
-	self := false
+	self, n := false, 0
 	for f := range paths.Ancestors(paths.Prefix(folder)) {
 		p, err := l.probe(ctx, f)
 		switch {
 		case err != nil:
 			return nil, err
 		case p.File && p.Object.Odd != "":
-			b.leave(l.root+f, p.Object.Odd)
+			b.Exclude(l.root+f, p.Object.Odd)
 		case p.File:
 			over = append(over, l.root+f)
 			self = f == folder
@@ -349,21 +355,31 @@ func (l *lower) read(ctx context.Context, folder string) (*listing, error) {
 	}
 	for o, err := range l.store.List(ctx, l.ref.Repository, l.ref.Commit, l.root+paths.Prefix(folder)) {
 		if err == nil {
-			err = b.add(o)
+			err = boundOf(b.Add(o))
 		}
-		if err == nil && b.l.total%lookEvery == 0 && ctx.Err() != nil {
+		if n++; err == nil && n%lookEvery == 0 && ctx.Err() != nil {
 			err = context.Cause(ctx) // a page that is here already may be long
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	ls, err := b.finish(ctx, over)
+	ls, err := b.Finish(ctx, over)
 	if err != nil {
 		return nil, err
 	}
-	ls.self = self && ls.len() == 0 && len(ls.left) == 0
+	ls.Self = self && ls.Empty()
 	return ls, nil
+}
+
+// boundOf is err, as a *BoundError where a listing became too large.
+func boundOf(err error) error {
+	var large *listing.TooLargeError
+	if !errors.As(err, &large) {
+		return err
+	}
+	return &BoundError{Bound: "memory for a listing", Found: fmt.Sprintf("%d bytes for the first %s", large.Bytes, plural(large.Objects, "object")),
+		Wanted: fmt.Sprintf("at most %d", large.Most), Hint: "look at a smaller folder, or let the workspace have a prefix"}
 }
 
 // listingKey names a listing for all attempts on the same commit; "" is one
@@ -372,7 +388,7 @@ func (l *lower) listingKey(folder string) string {
 	if _, local := l.store.(storage.LocalOpener); local || l.ref.Commit == "" {
 		return ""
 	}
-	return l.cache.name("listing", l.ref.Repository, l.ref.Commit, l.root, folder)
+	return l.cache.Key("listing", l.ref.Repository, l.ref.Commit, l.root, folder)
 }
 
 // at names a place of the commit for an error: "raw/a.csv@3f2c5a7b".
@@ -402,8 +418,8 @@ func (l *lower) summary(u *Usage) (unnameable int) {
 	u.ObjectsListed, u.ListTime = 0, l.usage.ListTime
 	u.ListCached = !l.fresh && len(l.lists) > 0
 	for _, ls := range l.lists {
-		unnameable += ls.hidden
-		u.ObjectsListed += ls.total
+		unnameable += ls.Hidden
+		u.ObjectsListed += ls.Total
 	}
 	for file := range l.found {
 		if ls, _ := l.coveringLocked(paths.Parent(file)); ls == nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"perago/workspace/glob"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
 )
@@ -275,7 +276,7 @@ func compare(t *testing.T, o *Overlay, m *model, universe []string) {
 
 func compareGlob(t *testing.T, o *Overlay, m *model) {
 	t.Helper()
-	if got, err := o.Glob(context.Background(), "", "**"); err != nil || !slices.Equal(got, slices.Sorted(maps.Keys(m.files))) {
+	if got, err := o.Glob(context.Background(), "", glob.MustCompile("**")); err != nil || !slices.Equal(got, slices.Sorted(maps.Keys(m.files))) {
 		t.Errorf("Glob is %q, %v, want %q", got, err, slices.Sorted(maps.Keys(m.files)))
 	}
 }

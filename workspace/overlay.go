@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 
+	"perago/workspace/cache"
+	"perago/workspace/glob"
+	"perago/workspace/listing"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
 )
@@ -19,11 +22,11 @@ import (
 // OverlayOptions say how a commit is seen.
 type OverlayOptions struct {
 	Spec        Spec
-	Dir         string // folder for the upper layer, made when it is missing; required unless Spec.ReadOnly
-	Cache       *Cache // nil: content is fetched each time it is opened
-	Concurrency int    // transfers at once for read-ahead; 0 is 16
-	Files       int    // paths that may be written, made and deleted; 0 is 1,000,000
-	Scratch     int64  // bytes that may be written; 0 is 10 GiB
+	Dir         string       // folder for the upper layer, made when it is missing; required unless Spec.ReadOnly
+	Cache       *cache.Cache // nil: content is fetched each time it is opened
+	Concurrency int          // transfers at once for read-ahead; 0 is 16
+	Files       int          // paths that may be written, made and deleted; 0 is 1,000,000
+	Scratch     int64        // bytes that may be written; 0 is 10 GiB
 }
 
 // Overlay is a commit seen as the private folder of one attempt. It is safe for
@@ -84,7 +87,7 @@ func (o *Overlay) Usage() Usage {
 // lower) or a folder.
 type state struct {
 	entry  *entry
-	lower  *content // of a file that was not written
+	lower  *listing.Object // of a file that was not written
 	folder bool
 }
 
@@ -134,10 +137,10 @@ func (o *Overlay) combine(path string, f fact) (s state, partly bool) {
 }
 
 // whatIsLeft is the state of a folder of which files were deleted.
-func (o *Overlay) whatIsLeft(path string, ls *listing) state {
+func (o *Overlay) whatIsLeft(path string, ls *listing.Listing) state {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	start, end := ls.span(o.lower.root + path)
+	start, end := ls.Range(o.lower.root + path)
 	n := o.upper.find(path)
 	return state{folder: n == nil || n.live > 0 || end-start > n.gone}
 }
@@ -161,7 +164,7 @@ func (s state) info(path string) Info {
 	case s.entry != nil:
 		return Info{Path: path, Size: s.entry.size}
 	case s.lower != nil:
-		return Info{Path: path, Size: s.lower.size, Checksum: s.lower.checksum}
+		return Info{Path: path, Size: s.lower.Size, Checksum: s.lower.Checksum}
 	}
 	return Info{Path: path, Folder: true}
 }
@@ -205,18 +208,18 @@ func (o *Overlay) ReadDir(ctx context.Context, path string) ([]Info, error) {
 			continue
 		}
 		files = append(files, info.Path)
-		c := content{path: o.lower.root + info.Path, size: info.Size}
+		c := listing.Object{Path: o.lower.root + info.Path, Size: info.Size}
 		if err := o.lower.measure(ctx, &c); err != nil {
 			return nil, pathError("list", path, err)
 		}
-		infos[i].Size = c.size
+		infos[i].Size = c.Size
 	}
 	o.ahead.listed(files)
 	return infos, nil
 }
 
 // children merges what both layers have directly in a folder.
-func (o *Overlay) children(ctx context.Context, ls *listing, path string) ([]Info, error) {
+func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string) ([]Info, error) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	dir := o.upper.find(path)
@@ -236,18 +239,18 @@ func (o *Overlay) children(ctx context.Context, ls *listing, path string) ([]Inf
 		return err == nil
 	}
 	prefix := o.lower.root + paths.Prefix(path)
-	start, end := ls.span(paths.TrimSlash(prefix))
+	start, end := ls.Range(paths.TrimSlash(prefix))
 	for next := start; next < end && err == nil; {
-		for i, e := range ls.entries(next, end) {
+		for i, e := range ls.Entries(next, end) {
 			next = i + 1
-			name, _, deeper := strings.Cut(e.path[len(prefix):], "/")
+			name, _, deeper := strings.Cut(e.Path[len(prefix):], "/")
 			n := dir.children[name]
 			if n == nil {
 				n = &node{}
 			}
 			if deeper { // go on behind the folder
-				folder := e.path[:len(prefix)+len(name)]
-				if next = ls.from(folder + "0"); n.live == 0 && next-i > n.gone {
+				folder := e.Path[:len(prefix)+len(name)]
+				if next = ls.Index(folder + "0"); n.live == 0 && next-i > n.gone {
 					add(Info{Path: text.keep(folder[len(o.lower.root):]), Folder: true})
 				}
 				break
@@ -255,8 +258,8 @@ func (o *Overlay) children(ctx context.Context, ls *listing, path string) ([]Inf
 			if n.live > 0 || n.deleted {
 				continue
 			}
-			c := e.content(text.keep(e.path))
-			if !add(Info{Path: c.path[len(o.lower.root):], Size: c.size, Checksum: c.checksum}) {
+			c := e.Object(text.keep(e.Path))
+			if !add(Info{Path: c.Path[len(o.lower.root):], Size: c.Size, Checksum: c.Checksum}) {
 				break
 			}
 		}
@@ -312,12 +315,12 @@ func (m *matched) tooLarge() error {
 }
 
 // Glob returns the files under dir that match pattern, which is relative to dir,
-// sorted by bytes. Only the folder that all matches are in is listed. A bad
-// pattern is a *PatternError; a *BoundError says that too many match.
-func (o *Overlay) Glob(ctx context.Context, dir, pattern string) ([]string, error) {
+// sorted by bytes. Only the folder that all matches are in is listed. A
+// *BoundError says that too many match.
+func (o *Overlay) Glob(ctx context.Context, dir string, pattern *glob.Pattern) ([]string, error) {
 	found, of, err := o.glob(ctx, dir, pattern)
 	if err == nil && of.found > len(found) {
-		err = pathError("glob", paths.Join(dir, pattern), of.tooLarge())
+		err = pathError("glob", paths.Join(dir, pattern.String()), of.tooLarge())
 	}
 	if err != nil {
 		return nil, err
@@ -328,19 +331,15 @@ func (o *Overlay) Glob(ctx context.Context, dir, pattern string) ([]string, erro
 
 // glob is Glob that counts all files that match, and returns those that an answer
 // has room for.
-func (o *Overlay) glob(ctx context.Context, dir, pattern string) (found []string, of matched, err error) {
+func (o *Overlay) glob(ctx context.Context, dir string, p *glob.Pattern) (found []string, of matched, err error) {
 	of.room = o.room
-	p, err := CompilePattern(pattern)
-	if err != nil {
-		return nil, of, err
-	}
 	if dir != "" {
 		if err := paths.Check(dir); err != nil {
 			return nil, of, pathError("glob", dir, err)
 		}
 	}
-	if p.literal {
-		path := paths.Join(dir, pattern)
+	if p.Literal() {
+		path := paths.Join(dir, p.String())
 		s, err := o.look(ctx, path)
 		if err != nil || !s.file() {
 			return nil, of, pathError("glob", path, err)
@@ -350,19 +349,19 @@ func (o *Overlay) glob(ctx context.Context, dir, pattern string) (found []string
 	}
 	ls, err := o.lower.list(ctx, paths.Join(dir, p.LiteralPrefix()))
 	if err != nil {
-		return nil, of, pathError("glob", paths.Join(dir, pattern), err)
+		return nil, of, pathError("glob", paths.Join(dir, p.String()), err)
 	}
-	if reason, out := ls.leftOut(o.lower.root + paths.Join(dir, p.LiteralPrefix())); out {
+	if reason, out := ls.Excluded(o.lower.root + paths.Join(dir, p.LiteralPrefix())); out {
 		return nil, of, pathError("glob", paths.Join(dir, p.LiteralPrefix()), &oddError{reason})
 	}
 	if found, of, err = o.matches(ctx, ls, dir, p); err != nil {
-		return nil, of, pathError("glob", paths.Join(dir, pattern), err)
+		return nil, of, pathError("glob", paths.Join(dir, p.String()), err)
 	}
 	return found, of, nil
 }
 
 // matches merges what both layers have under dir that matches.
-func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Pattern) (found []string, of matched, err error) {
+func (o *Overlay) matches(ctx context.Context, ls *listing.Listing, dir string, p *glob.Pattern) (found []string, of matched, err error) {
 	folder := paths.Join(dir, p.LiteralPrefix())
 	o.mu.RLock()
 	defer o.mu.RUnlock()
@@ -373,11 +372,11 @@ func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Patte
 			found = append(found, text.keep(path))
 		}
 	}
-	start, end := ls.span(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
+	start, end := ls.Range(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
 	hides := o.upper.find(folder) != nil
-	look := stride{ctx: ctx, work: len(p.text)}
-	for _, e := range ls.entries(start, end) {
-		path := e.path[len(o.lower.root):]
+	look := stride{ctx: ctx, work: len(p.String())}
+	for _, e := range ls.Entries(start, end) {
+		path := e.Path[len(o.lower.root):]
 		if err := look.at(path); err != nil {
 			return nil, of, err
 		}
@@ -410,16 +409,16 @@ func (o *Overlay) matches(ctx context.Context, ls *listing, dir string, p *Patte
 
 // unseen are the objects left out of the view that a pattern matches; all says
 // that every one of them was looked at. A marker of a folder is no file.
-func (o *Overlay) unseen(ctx context.Context, p *Pattern) (found []string, all bool, err error) {
-	if p.literal { // looking for it tells
+func (o *Overlay) unseen(ctx context.Context, p *glob.Pattern) (found []string, all bool, err error) {
+	if p.Literal() { // looking for it tells
 		return nil, true, nil
 	}
 	ls, err := o.lower.list(ctx, p.LiteralPrefix())
 	if err != nil {
 		return nil, false, err
 	}
-	look := stride{ctx: ctx, work: len(p.text)}
-	for _, full := range ls.unseen {
+	look := stride{ctx: ctx, work: len(p.String())}
+	for _, full := range ls.HiddenPaths {
 		if err := look.at(full); err != nil {
 			return nil, false, err
 		}
@@ -427,7 +426,7 @@ func (o *Overlay) unseen(ctx context.Context, p *Pattern) (found []string, all b
 			found = append(found, path)
 		}
 	}
-	return found, ls.hidden == len(ls.unseen), nil
+	return found, ls.Hidden == len(ls.HiddenPaths), nil
 }
 
 // lookEvery is after how many files a loop over files looks at the context.

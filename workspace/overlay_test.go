@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 
+	"perago/workspace/cache"
+	"perago/workspace/glob"
 	"perago/workspace/storage"
 )
 
@@ -82,7 +84,7 @@ func (s *shelf) Open(ctx context.Context, repo, commit, path string) (io.ReadClo
 // openOverlay is a view of s with a cache and an upper layer of its own.
 func openOverlay(t *testing.T, s storage.Reader, spec Spec) *Overlay {
 	t.Helper()
-	cache, err := OpenCache(t.TempDir(), nil)
+	cache, err := cache.Open(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +315,7 @@ func checkAgreement(t *testing.T, o *Overlay) {
 	}
 	want := walk("")
 	slices.Sort(want)
-	got, err := o.Glob(ctx, "", "**")
+	got, err := o.Glob(ctx, "", glob.MustCompile("**"))
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("Glob(**) is %q, %v; ReadDir has %q", got, err, want)
 	}
@@ -380,4 +382,13 @@ func TestBackWhereItWas(t *testing.T) {
 	if u := o.Usage(); u.ObjectsFetched != 0 {
 		t.Errorf("copies and moves fetched: %+v", u)
 	}
+}
+
+func openCache(t testing.TB, dir string, max int64) *cache.Cache {
+	t.Helper()
+	c, err := cache.Open(dir, &cache.Options{MaxSize: max})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

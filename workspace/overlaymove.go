@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"perago/workspace/listing"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
 )
@@ -13,14 +14,14 @@ import (
 // fileBelow is one file of the view.
 type fileBelow struct {
 	path  string
-	entry *entry   // nil: an unchanged lower file
-	over  *content // the lower file of this path; nil when there is none
+	entry *entry          // nil: an unchanged lower file
+	over  *listing.Object // the lower file of this path; nil when there is none
 }
 
 // content is what a copy of the file is made of.
 func (f fileBelow) content() *entry {
 	if f.entry == nil {
-		return &entry{size: f.over.size, from: f.over}
+		return &entry{size: f.over.Size, from: f.over}
 	}
 	if f.entry.blob != nil {
 		f.entry.blob.uses++
@@ -30,13 +31,13 @@ func (f fileBelow) content() *entry {
 
 // filesBelow are the files below a folder, when there is room in the tree for as
 // many once more. The caller holds the lock.
-func (o *Overlay) filesBelow(ctx context.Context, ls *listing, folder string) ([]fileBelow, error) {
+func (o *Overlay) filesBelow(ctx context.Context, ls *listing.Listing, folder string) ([]fileBelow, error) {
 	var files []fileBelow
 	var g growth
 	var err error
 	add := func(f fileBelow) bool {
 		files = append(files, f)
-		cost := f.over.cost()
+		cost := objectCost(f.over)
 		if f.entry != nil {
 			cost = entryCost
 		}
@@ -49,16 +50,16 @@ func (o *Overlay) filesBelow(ctx context.Context, ls *listing, folder string) ([
 		}
 		return err == nil
 	}
-	start, end := ls.span(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
+	start, end := ls.Range(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
 	hides := o.upper.find(folder) != nil
-	for _, e := range ls.entries(start, end) {
+	for _, e := range ls.Entries(start, end) {
 		if hides {
-			if n := o.upper.find(e.path[len(o.lower.root):]); n != nil && (n.deleted || n.live > 0) {
+			if n := o.upper.find(e.Path[len(o.lower.root):]); n != nil && (n.deleted || n.live > 0) {
 				continue
 			}
 		}
-		c := e.content(strings.Clone(e.path))
-		if !add(fileBelow{path: c.path[len(o.lower.root):], over: &c}) {
+		c := e.Object(strings.Clone(e.Path))
+		if !add(fileBelow{path: c.Path[len(o.lower.root):], over: &c}) {
 			return nil, err
 		}
 	}
@@ -190,13 +191,13 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 	if err := o.measureAll(ctx, files); err != nil {
 		return err
 	}
-	over := make([]*content, len(files))
+	over := make([]*listing.Object, len(files))
 	for i, f := range files {
 		name := o.lower.root + to + f.path[len(from):]
 		if err := paths.CheckNew(name); err != nil {
 			return err
 		}
-		if c, is := there.find(name); is {
+		if c, is := there.Find(name); is {
 			if err := o.lower.measure(ctx, &c); err != nil {
 				return err
 			}
@@ -219,12 +220,12 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 }
 
 // hasBelow says whether anything is below a folder. The caller holds the lock.
-func (o *Overlay) hasBelow(ls *listing, folder string) bool {
+func (o *Overlay) hasBelow(ls *listing.Listing, folder string) bool {
 	if n := o.upper.find(folder); n != nil {
-		start, end := ls.span(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
+		start, end := ls.Range(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
 		return n.live > n.ownLive() || end-start > n.gone
 	}
-	start, end := ls.span(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
+	start, end := ls.Range(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
 	return end > start
 }
 
@@ -233,13 +234,13 @@ func (o *Overlay) roomFor(files []fileBelow, made []string, from, to string, mov
 	var g growth
 	for _, f := range files {
 		if move && f.entry == nil {
-			g.add(f.path, f.over.cost())
+			g.add(f.path, objectCost(f.over))
 		}
 	}
 	for _, f := range files {
 		cost := int64(entryCost)
 		if f.entry == nil {
-			cost += f.over.cost()
+			cost += objectCost(f.over)
 		}
 		g.add(to+f.path[len(from):], cost)
 	}

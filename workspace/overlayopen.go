@@ -12,6 +12,8 @@ import (
 	"os"
 	"strconv"
 
+	"perago/workspace/cache"
+	"perago/workspace/listing"
 	"perago/workspace/localfile"
 	"perago/workspace/storage"
 )
@@ -46,7 +48,7 @@ const (
 func (o *Overlay) OpenAhead(ctx context.Context, path string) (f *os.File, read func(), err error) {
 	most := int64(aheadFile)
 	if o.opts.Cache != nil {
-		most = min(most, o.opts.Cache.max/aheadShare)
+		most = min(most, o.opts.Cache.MaxSize()/aheadShare)
 	}
 	return o.open(ctx, path, most)
 }
@@ -76,7 +78,7 @@ func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File
 		if c == nil {
 			c = s.entry.from
 		}
-		if c.size > most {
+		if c.Size > most {
 			if s.lower != nil {
 				o.ahead.passed(path)
 			}
@@ -103,54 +105,54 @@ func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File
 
 // countRead counts an object of the input commit as read, once; hit says that
 // it was not fetched for that.
-func (o *Overlay) countRead(c content, hit bool) {
+func (o *Overlay) countRead(c listing.Object, hit bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, again := o.reads.opened[c.path]; again {
+	if _, again := o.reads.opened[c.Path]; again {
 		return
 	}
 	if o.reads.opened == nil {
 		o.reads.opened = map[string]struct{}{}
 	}
-	o.reads.opened[c.path] = struct{}{}
+	o.reads.opened[c.Path] = struct{}{}
 	o.reads.usage.ObjectsRead++
-	o.reads.usage.BytesRead += c.size
+	o.reads.usage.BytesRead += c.Size
 	if hit {
 		o.reads.usage.ObjectsHit++
 	}
 }
 
 // count notes what came over the wire.
-func (r *reads) count(c content, hit bool) {
+func (r *reads) count(c listing.Object, hit bool) {
 	if !hit {
 		r.usage.ObjectsFetched++
-		r.usage.BytesFetched += c.size
+		r.usage.BytesFetched += c.Size
 	}
 }
 
 // fetch opens an object where it lies, out of the cache, or from the store.
 // Where the cache has no room it waits for some.
-func (o *Overlay) fetch(ctx context.Context, c content) (f *os.File, hit bool, err error) {
+func (o *Overlay) fetch(ctx context.Context, c listing.Object) (f *os.File, hit bool, err error) {
 	return o.fetchAs(ctx, c, false)
 }
 
 // fetchAhead is fetch for what nobody asked for yet: it does not wait for room.
-func (o *Overlay) fetchAhead(ctx context.Context, c content) (f *os.File, hit bool, err error) {
+func (o *Overlay) fetchAhead(ctx context.Context, c listing.Object) (f *os.File, hit bool, err error) {
 	return o.fetchAs(ctx, c, true)
 }
 
-func (o *Overlay) fetchAs(ctx context.Context, c content, ahead bool) (f *os.File, hit bool, err error) {
+func (o *Overlay) fetchAs(ctx context.Context, c listing.Object, ahead bool) (f *os.File, hit bool, err error) {
 	if local, ok := o.store.(storage.LocalOpener); ok {
-		f, err := local.OpenLocal(ctx, o.ref.Repository, o.ref.Commit, c.path)
+		f, err := local.OpenLocal(ctx, o.ref.Repository, o.ref.Commit, c.Path)
 		return f, true, err
 	}
-	fill := func(a *arrival) error { return o.download(ctx, c, a) }
+	fill := func(a *cache.Writer) error { return o.download(ctx, c, a) }
 	if o.opts.Cache != nil {
-		get := o.opts.Cache.getInTime
+		get := o.opts.Cache.Get
 		if ahead {
-			get = o.opts.Cache.get
+			get = o.opts.Cache.TryGet
 		}
-		return get(ctx, o.cacheKey(c), c.size, fill)
+		return get(ctx, o.cacheKey(c), c.Size, fill)
 	}
 	if o.opts.Dir != "" {
 		if err := os.MkdirAll(o.opts.Dir, 0o700); err != nil {
@@ -162,7 +164,7 @@ func (o *Overlay) fetchAs(ctx context.Context, c content, ahead bool) (f *os.Fil
 		return nil, false, err
 	}
 	defer os.Remove(filled.Name()) // the content goes when the file is closed
-	err = fill(newArrival(filled, ""))
+	err = fill(cache.NewWriter(filled, ""))
 	if err = errors.Join(err, filled.Close()); err != nil {
 		return nil, false, err
 	}
@@ -176,23 +178,23 @@ func (o *Overlay) fetchAs(ctx context.Context, c content, ahead bool) (f *os.Fil
 // cacheKey names the content of an object for all attempts: by where the store
 // keeps it, beside its checksum. Repositories and servers share nothing, and two
 // contents with one MD5 are two.
-func (o *Overlay) cacheKey(c content) string {
-	return o.opts.Cache.name("object", o.ref.Repository, string(c.place[:]), string(c.sum[:]), strconv.FormatInt(c.size, 10))
+func (o *Overlay) cacheKey(c listing.Object) string {
+	return o.opts.Cache.Key("object", o.ref.Repository, string(c.Location[:]), string(c.MD5[:]), strconv.FormatInt(c.Size, 10))
 }
 
 // download brings an object into an empty file, and checks it: the size, and
 // the checksum where it is one of the content. What arrives damaged is fetched
 // once more.
-func (o *Overlay) download(ctx context.Context, c content, to *arrival) error {
+func (o *Overlay) download(ctx context.Context, c listing.Object, to *cache.Writer) error {
 	err := o.downloadOnce(ctx, c, to)
 	var damaged *damagedError
 	if errors.As(err, &damaged) && ctx.Err() == nil {
-		if err = to.restart(); err == nil {
+		if err = to.Restart(); err == nil {
 			err = o.downloadOnce(ctx, c, to)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("download %s: %w", o.lower.at(c.path), cause(ctx, err))
+		return fmt.Errorf("download %s: %w", o.lower.at(c.Path), cause(ctx, err))
 	}
 	return nil
 }
@@ -213,34 +215,34 @@ func (e *damagedError) Error() string {
 
 func (e *damagedError) Unwrap() error { return e.cause }
 
-func (o *Overlay) downloadOnce(ctx context.Context, c content, to *arrival) error {
-	body, err := o.store.Open(ctx, o.ref.Repository, o.ref.Commit, c.path)
+func (o *Overlay) downloadOnce(ctx context.Context, c listing.Object, to *cache.Writer) error {
+	body, err := o.store.Open(ctx, o.ref.Repository, o.ref.Commit, c.Path)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
 	var sum hash.Hash
 	out := io.Writer(to)
-	if c.hashed {
+	if c.Hashed {
 		sum = md5.New()
 		out = io.MultiWriter(to, sum)
 	}
 	// One byte more than there should be tells of more.
-	from := &bodyReader{from: io.LimitReader(body, c.size+1)}
-	n, err := localfile.Copy(ctx, out, from, c.size)
+	from := &bodyReader{from: io.LimitReader(body, c.Size+1)}
+	n, err := localfile.Copy(ctx, out, from, c.Size)
 	switch {
 	case err != nil && from.err == nil:
 		return err // the disk's, or a cancel
-	case err != nil || n < c.size:
-		return &damagedError{got: plural(int(n), "byte"), want: plural(int(c.size), "byte"), cause: from.err}
-	case n > c.size:
-		return &damagedError{got: "more", want: plural(int(c.size), "byte")}
+	case err != nil || n < c.Size:
+		return &damagedError{got: plural(int(n), "byte"), want: plural(int(c.Size), "byte"), cause: from.err}
+	case n > c.Size:
+		return &damagedError{got: "more", want: plural(int(c.Size), "byte")}
 	}
 	if sum == nil {
 		return nil
 	}
-	if got := md5sum(sum.Sum(nil)); got != c.sum {
-		return &damagedError{got: fmt.Sprintf("MD5 %x", got), want: fmt.Sprintf("MD5 %x", c.sum)}
+	if got := listing.MD5(sum.Sum(nil)); got != c.MD5 {
+		return &damagedError{got: fmt.Sprintf("MD5 %x", got), want: fmt.Sprintf("MD5 %x", c.MD5)}
 	}
 	return nil
 }

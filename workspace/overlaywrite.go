@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"perago/workspace/listing"
 	"perago/workspace/localfile"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
@@ -212,7 +213,7 @@ func (o *Overlay) fits(path string, size int64) error {
 }
 
 // lowerFile is the file that the input commit has at path, nil for none.
-func (o *Overlay) lowerFile(ctx context.Context, path string) (*content, error) {
+func (o *Overlay) lowerFile(ctx context.Context, path string) (*listing.Object, error) {
 	f, err := o.lower.fact(ctx, path)
 	return f.file, err
 }

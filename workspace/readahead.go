@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"perago/panics"
+	"perago/workspace/listing"
 	"perago/workspace/storage"
 )
 
@@ -149,13 +150,13 @@ func (r *readAhead) fetchNext(g *guess) {
 		return
 	}
 	window := min(cap(r.slots), 1<<min(g.run-1, 30))
-	limit := min(aheadBytes, r.o.opts.Cache.max/4)
+	limit := min(aheadBytes, r.o.opts.Cache.MaxSize()/4)
 	g.ahead = max(g.ahead, g.at)
 	for g.ahead < g.at+window && g.ahead+1 < len(g.files) {
 		path := g.files[g.ahead+1]
 		c, ok := r.o.unread(path)
 		if ok {
-			if r.bytes+c.size > limit {
+			if r.bytes+c.Size > limit {
 				return
 			}
 			select {
@@ -163,8 +164,8 @@ func (r *readAhead) fetchNext(g *guess) {
 			default:
 				return
 			}
-			r.bytes += c.size
-			r.waiting[path] = c.size
+			r.bytes += c.Size
+			r.waiting[path] = c.Size
 			panics.Go(&r.done, func(error) {}, func() { r.fetch(c) }) // as an error of fetch
 		}
 		g.ahead++
@@ -173,7 +174,7 @@ func (r *readAhead) fetchNext(g *guess) {
 
 // fetch brings one object into the cache. An error is no matter: who reads the
 // object meets it again, and is told.
-func (r *readAhead) fetch(c content) {
+func (r *readAhead) fetch(c listing.Object) {
 	defer func() { <-r.slots }()
 	f, hit, err := r.o.fetchAhead(r.ctx, c)
 	if err != nil {
@@ -186,15 +187,15 @@ func (r *readAhead) fetch(c content) {
 }
 
 // unread is the unchanged object at a path that a listing knows of.
-func (o *Overlay) unread(path string) (content, bool) {
+func (o *Overlay) unread(path string) (listing.Object, bool) {
 	ls, _ := o.lower.covering(path)
 	if ls == nil {
-		return content{}, false
+		return listing.Object{}, false
 	}
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	if n := o.upper.find(path); n != nil && (n.entry != nil || n.deleted) {
-		return content{}, false
+		return listing.Object{}, false
 	}
-	return ls.find(o.lower.root + path)
+	return ls.Find(o.lower.root + path)
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"perago/workspace/glob"
 	"perago/workspace/storage"
 )
 
@@ -52,11 +53,11 @@ func TestReadAhead(t *testing.T) {
 			s := &shelf{files: manyFiles(n, c.size)}
 			o := openOverlay(t, s, Spec{})
 			if c.cache > 0 {
-				o.opts.Cache.max = c.cache
+				o.opts.Cache = openCache(t, t.TempDir(), c.cache)
 			}
 			var err error
 			if how == "glob" {
-				_, err = o.Glob(ctx, "", "raw/*.csv")
+				_, err = o.Glob(ctx, "", glob.MustCompile("raw/*.csv"))
 			} else {
 				_, err = o.ReadDir(ctx, "raw")
 			}
@@ -89,7 +90,7 @@ func TestReadAheadLeavesOutWhatWasWritten(t *testing.T) {
 	ctx := context.Background()
 	s := &shelf{files: manyFiles(10, 4)}
 	o := openOverlay(t, s, Spec{})
-	if _, err := o.Glob(ctx, "", "raw/*"); err != nil {
+	if _, err := o.Glob(ctx, "", glob.MustCompile("raw/*")); err != nil {
 		t.Fatal(err)
 	}
 	write(t, o, "raw/0002.csv", "mine")
@@ -117,7 +118,7 @@ func TestCloseEndsReadAhead(t *testing.T) {
 		return strings.NewReader(body)
 	}
 	o := openOverlay(t, s, Spec{})
-	if _, err := o.Glob(ctx, "", "raw/*"); err != nil {
+	if _, err := o.Glob(ctx, "", glob.MustCompile("raw/*")); err != nil {
 		t.Fatal(err)
 	}
 	read(t, o, "raw/0000.csv")
@@ -182,7 +183,7 @@ func TestConcurrentUse(t *testing.T) {
 					t.Error(err)
 				}
 				for _, err := range []error{
-					second(o.Glob(ctx, "", "**/*.csv")), second(o.ReadDir(ctx, "")), second(o.Changes(ctx)), second(o.Staged(ctx)),
+					second(o.Glob(ctx, "", glob.MustCompile("**/*.csv"))), second(o.ReadDir(ctx, "")), second(o.Changes(ctx)), second(o.Staged(ctx)),
 				} {
 					if err != nil && !errors.Is(err, fs.ErrNotExist) {
 						t.Error(err)
@@ -209,7 +210,7 @@ func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(why)
 	o := openOverlay(t, &shelf{files: manyFiles(3, 3)}, Spec{})
-	_, globErr := o.Glob(ctx, "", "raw/*")
+	_, globErr := o.Glob(ctx, "", glob.MustCompile("raw/*"))
 	_, openErr := o.Open(ctx, "raw/0001.csv")
 	_, writeErr := o.Create(ctx, "raw/0001.csv", Append)
 	for name, err := range map[string]error{"glob": globErr, "open": openErr, "append": writeErr, "rename": o.Rename(ctx, "raw", "x")} {
@@ -279,7 +280,7 @@ func TestReadAheadGoesOnPastLargeFiles(t *testing.T) {
 		s.files[fmt.Sprintf("raw/%04d.csv", i)] = strings.Repeat("x", aheadFile+1)
 	}
 	o := openOverlay(t, s, Spec{})
-	if _, err := o.Glob(ctx, "", "raw/*.csv"); err != nil {
+	if _, err := o.Glob(ctx, "", glob.MustCompile("raw/*.csv")); err != nil {
 		t.Fatal(err)
 	}
 	waited := 0 // for files that were not fetched ahead
@@ -334,7 +335,7 @@ func TestReadAheadGoesOnPastLargeFiles(t *testing.T) {
 func TestHitsAreOfWhatWasRead(t *testing.T) {
 	s := &shelf{files: manyFiles(40, 10)}
 	o := openOverlay(t, s, Spec{})
-	if _, err := o.Glob(context.Background(), "", "raw/*.csv"); err != nil {
+	if _, err := o.Glob(context.Background(), "", glob.MustCompile("raw/*.csv")); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []int{0, 0, 1, 2} {

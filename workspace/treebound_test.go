@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"perago/workspace/glob"
 )
 
 // heapNow is what is alive on the heap, in bytes.
@@ -114,7 +116,7 @@ func TestTreeCounts(t *testing.T) {
 	o.opts.Files = 6 // 3 that are there, 3 that are gone
 	refused("a folder of 3 moved beside 1", "files", o.Rename(ctx, "raw", "moved"))
 	o.opts.Files = 3
-	if got, err := o.Glob(ctx, "", "**"); err != nil || len(got) != 4 {
+	if got, err := o.Glob(ctx, "", glob.MustCompile("**")); err != nil || len(got) != 4 {
 		t.Errorf("a refused operation left %q, %v", got, err)
 	}
 	if err := o.Copy(ctx, "x", "y"); err != nil { // takes no bytes
@@ -210,16 +212,16 @@ func TestGlobEnds(t *testing.T) {
 		files[fmt.Sprintf("d/%s%d", strings.Repeat("a", 200), i)] = ""
 	}
 	o := openOverlay(t, &shelf{files: files}, Spec{})
-	if _, err := o.Glob(t.Context(), "", "d/*"); err != nil {
+	if _, err := o.Glob(t.Context(), "", glob.MustCompile("d/*")); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	over := errors.New("over")
 	cancel(over)
-	if _, err := o.Glob(ctx, "d", strings.Repeat("*a", 1000)+"b"); !errors.Is(err, over) {
+	if _, err := o.Glob(ctx, "d", glob.MustCompile(strings.Repeat("*a", 1000)+"b")); !errors.Is(err, over) {
 		t.Errorf("got %v, want %v", err, over)
 	}
-	if _, err := CompilePattern(strings.Repeat("*a", 4000)); err == nil {
+	if _, err := glob.Compile(strings.Repeat("*a", 4000)); err == nil {
 		t.Error("a pattern of 8000 bytes was taken")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"perago/workspace/cache"
 	"perago/workspace/storage"
 )
 
@@ -51,7 +52,7 @@ func TestTwins(t *testing.T) {
 	a, b := twins(t)
 	dir := t.TempDir()
 	open := func(server, commit, text, physical string) *Overlay {
-		cache, err := OpenCache(dir, &CacheOptions{Server: server})
+		cache, err := cache.Open(dir, &cache.Options{Server: server})
 		if err != nil {
 			t.Fatal(err)
 		}

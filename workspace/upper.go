@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"perago/workspace/listing"
 	"perago/workspace/paths"
 )
 
@@ -17,11 +18,11 @@ import (
 // node is one name of the upper layer.
 type node struct {
 	children map[string]*node
-	entry    *entry   // a file written here
-	over     *content // the lower file of this path, known when entry is set or deleted
-	deleted  bool     // over is gone
-	made     bool     // a folder that the body made
-	most     int32    // children that there were since the map was made: it does not shrink by itself
+	entry    *entry          // a file written here
+	over     *listing.Object // the lower file of this path, known when entry is set or deleted
+	deleted  bool            // over is gone
+	made     bool            // a folder that the body made
+	most     int32           // children that there were since the map was made: it does not shrink by itself
 
 	// Of the node and all below it:
 	live int // entries, and folders that were made
@@ -32,8 +33,8 @@ type node struct {
 type entry struct {
 	size int64
 	blob *blob
-	from *content     // an unchanged object of the lower layer
-	same atomic.Int32 // what comparing it with the node's over said: 0 is not known yet
+	from *listing.Object // an unchanged object of the lower layer
+	same atomic.Int32    // what comparing it with the node's over said: 0 is not known yet
 }
 
 // What a comparison says.
@@ -156,19 +157,20 @@ func (u *upper) fitsBytes(size, most int64) error {
 func (n *node) cost() int64 {
 	var c int64
 	if n.entry != nil {
-		c += entryCost + n.entry.from.cost()
+		c += entryCost + objectCost(n.entry.from)
 		if n.entry.blob != nil {
 			c += blobCost + int64(len(n.entry.blob.path))
 		}
 	}
-	return c + n.over.cost()
+	return c + objectCost(n.over)
 }
 
-func (c *content) cost() int64 {
+// objectCost is what an object of the lower layer takes that the tree refers to.
+func objectCost(c *listing.Object) int64 {
 	if c == nil {
 		return 0
 	}
-	return contentCost + int64(len(c.path)+len(c.checksum))
+	return contentCost + int64(len(c.Path)+len(c.Checksum))
 }
 
 // find is the node of a path, nil when the upper layer says nothing of it.
@@ -270,18 +272,18 @@ func (n *node) ownGone() int {
 }
 
 // put writes e at path, where the lower layer has over (nil: nothing).
-func (u *upper) put(path string, e *entry, over *content) {
+func (u *upper) put(path string, e *entry, over *listing.Object) {
 	u.update(path, func(n *node) {
 		u.release(n.entry)
 		n.entry, n.over, n.deleted, n.made = e, over, false, false
-		if e.from != nil && over != nil && e.from.path == over.path {
+		if e.from != nil && over != nil && e.from.Path == over.Path {
 			n.entry, n.over = nil, nil // back where it was: no change
 		}
 	})
 }
 
 // remove deletes the file at path, where the lower layer has over (nil: nothing).
-func (u *upper) remove(path string, over *content) {
+func (u *upper) remove(path string, over *listing.Object) {
 	u.update(path, func(n *node) {
 		u.release(n.entry)
 		n.entry, n.over, n.deleted = nil, over, over != nil

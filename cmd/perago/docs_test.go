@@ -119,10 +119,10 @@ type block struct {
 	file, mark     string
 }
 
-var fence = regexp.MustCompile("(?ms)(?:^<!-- (?:file: (\\S+)|(\\w+)) -->\n)?^```(\\w*)\n(.*?)^```$")
+var codeBlock = regexp.MustCompile("(?ms)(?:^<!-- (?:file: (\\S+)|(\\w+)) -->\n)?^```(\\w*)\n(.*?)^```$")
 
 func readmeBlocks(page string) (blocks []block) {
-	for _, m := range fence.FindAllStringSubmatch(page, -1) {
+	for _, m := range codeBlock.FindAllStringSubmatch(page, -1) {
 		blocks = append(blocks, block{file: m[1], mark: m[2], language: m[3], text: m[4]})
 	}
 	return blocks

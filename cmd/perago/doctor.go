@@ -15,6 +15,7 @@ import (
 	"perago/starlib/diag"
 	"perago/workspace"
 	"perago/workspace/attempts"
+	"perago/workspace/fence"
 	"perago/workspace/publish"
 	"perago/workspace/storage"
 )
@@ -246,7 +247,7 @@ func (d *doctor) fence(ctx context.Context, store storage.Store, on workspace.Re
 		d.fail("fence", err, "switch hooks on at the server: actions.enabled")
 		return
 	}
-	state, err := publish.FenceStatus(ctx, store, on.Repository, on.Branch)
+	state, err := fence.Status(ctx, store, on.Repository, on.Branch)
 	if err != nil {
 		d.fail("fence", err, "")
 		return

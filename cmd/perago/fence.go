@@ -7,7 +7,7 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 
 	"perago/workspace"
-	"perago/workspace/publish"
+	"perago/workspace/fence"
 	"perago/workspace/storage"
 )
 
@@ -70,29 +70,29 @@ func (a *app) fence(ctx context.Context, readConfig func() (*config, error), do 
 }
 
 func installFence(ctx context.Context, store storage.Store, repo, branch string) (string, error) {
-	before, err := publish.FenceStatus(ctx, store, repo, branch)
+	before, err := fence.Status(ctx, store, repo, branch)
 	if err != nil {
 		return "", err
 	}
-	commit, err := publish.InstallFence(ctx, store, repo, branch)
-	if err != nil || before == publish.FenceInstalled {
+	commit, err := fence.Install(ctx, store, repo, branch)
+	if err != nil || before == fence.Installed {
 		return "installed already", err
 	}
 	return "installed with " + commit, nil
 }
 
 func fenceStatus(ctx context.Context, store storage.Store, repo, branch string) (string, error) {
-	state, err := publish.FenceStatus(ctx, store, repo, branch)
+	state, err := fence.Status(ctx, store, repo, branch)
 	return string(state), err
 }
 
 func removeFence(ctx context.Context, store storage.Store, repo, branch string) (string, error) {
-	before, err := publish.FenceStatus(ctx, store, repo, branch)
+	before, err := fence.Status(ctx, store, repo, branch)
 	if err != nil {
 		return "", err
 	}
-	commit, err := publish.RemoveFence(ctx, store, repo, branch)
-	if err != nil || before == publish.FenceAbsent {
+	commit, err := fence.Remove(ctx, store, repo, branch)
+	if err != nil || before == fence.Absent {
 		return "absent already", err
 	}
 	return "removed with " + commit, nil

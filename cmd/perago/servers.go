@@ -17,8 +17,8 @@ import (
 	"perago/engine/tasktest"
 	"perago/engine/worker"
 	"perago/starlib/diag"
-	"perago/workspace"
 	"perago/workspace/attempts"
+	"perago/workspace/cache"
 	"perago/workspace/lakefs"
 	"perago/workspace/publish"
 	"perago/workspace/storage"
@@ -184,11 +184,11 @@ func (c *config) openRoot(o attempts.RootOptions) (*attempts.Root, error) {
 }
 
 // openCache opens the cache of listings and contents.
-func (c *config) openCache() (*workspace.Cache, error) {
+func (c *config) openCache() (*cache.Cache, error) {
 	if c.CacheRoot == "" {
 		return nil, environmentError("set PERAGO_CACHE_ROOT", "there is no folder for the cache: this user has none")
 	}
-	cache, err := workspace.OpenCache(c.CacheRoot, &workspace.CacheOptions{MaxSize: c.CacheMax, Server: c.LakeFS.URL})
+	cache, err := cache.Open(c.CacheRoot, &cache.Options{MaxSize: c.CacheMax, Server: c.LakeFS.URL})
 	if err != nil {
 		return nil, environmentError("name a folder that can be written: --cache-root DIR", "%w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"perago/panics"
 	"perago/starlib"
 	"perago/workspace"
+	"perago/workspace/glob"
 	"perago/workspace/paths"
 )
 
@@ -124,13 +125,7 @@ func (s *server) check(m callMessage) error {
 		return fmt.Errorf("%w: a file request without a workspace", errProtocol)
 	}
 	switch m.Op {
-	case opStat, opReadDir, opRemoveTree:
-		return rootOr(m.Path)
-	case opGlob:
-		_, err := workspace.CompilePattern(string(m.Other))
-		if err != nil {
-			return nil // the answer says so
-		}
+	case opStat, opReadDir, opGlob, opRemoveTree:
 		return rootOr(m.Path)
 	case opAhead:
 		if len(m.Paths) > aheadWindow || len(m.Used) > maxEarly {
@@ -266,8 +261,12 @@ func (s *server) readDir(m callMessage) error {
 func (s *server) glob(m callMessage) error {
 	s.list.Lock()
 	defer s.list.Unlock()
-	paths, err := s.files.Glob(s.ctx, string(m.Path), string(m.Other))
-	return inSteps(paths, func(part []string, more bool) error {
+	pattern, err := glob.Compile(string(m.Other))
+	var found []string
+	if err == nil {
+		found, err = s.files.Glob(s.ctx, string(m.Path), pattern)
+	}
+	return inSteps(found, func(part []string, more bool) error {
 		r := replyMessage{ID: m.ID, More: more}
 		for _, p := range part {
 			r.Paths = append(r.Paths, text(p))

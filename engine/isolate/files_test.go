@@ -13,6 +13,7 @@ import (
 
 	"perago/starlib"
 	"perago/workspace"
+	"perago/workspace/glob"
 )
 
 // What a child may not name is refused in the worker, before the file API is
@@ -65,7 +66,7 @@ type listings struct {
 	list func()
 }
 
-func (f *listings) Glob(context.Context, string, string) ([]string, error) {
+func (f *listings) Glob(context.Context, string, *glob.Pattern) ([]string, error) {
 	f.list()
 	return nil, errors.ErrUnsupported
 }
@@ -212,7 +213,7 @@ type countedFiles struct {
 	now, most atomic.Int32
 }
 
-func (c *countedFiles) Glob(context.Context, string, string) ([]string, error) {
+func (c *countedFiles) Glob(context.Context, string, *glob.Pattern) ([]string, error) {
 	if n := c.now.Add(1); n > c.most.Load() {
 		c.most.Store(n)
 	}
@@ -224,7 +225,7 @@ func (c *countedFiles) Glob(context.Context, string, string) ([]string, error) {
 }
 
 func (c *countedFiles) ReadDir(ctx context.Context, _ string) ([]workspace.Info, error) {
-	_, err := c.Glob(ctx, "", "")
+	_, err := c.Glob(ctx, "", nil)
 	return nil, err
 }
 

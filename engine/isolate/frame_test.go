@@ -9,7 +9,7 @@ import (
 	"os"
 	"testing"
 
-	"perago/workspace"
+	"perago/workspace/glob"
 )
 
 // pair is both ends of a connection: the worker's, and the child's, which takes files.
@@ -169,8 +169,8 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 			t.Errorf("%s: got %v, which is not it any more", k.name, got)
 		}
 	}
-	_, bad := workspace.CompilePattern("a[")
-	var pattern *workspace.PatternError
+	_, bad := glob.Compile("a[")
+	var pattern *glob.Error
 	if got := encodeError(bad).err(); !errors.As(got, &pattern) || got.Error() != bad.Error() {
 		t.Errorf("pattern: got %v, want %v", got, bad)
 	}

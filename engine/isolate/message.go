@@ -20,6 +20,7 @@ import (
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/workspace"
+	"perago/workspace/glob"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
 )
@@ -251,7 +252,7 @@ func encodeError(err error) *fileError {
 		}
 	}
 	var name *paths.Error
-	var pattern *workspace.PatternError
+	var pattern *glob.Error
 	switch {
 	case errors.As(err, &name):
 		e.Type, e.Name, e.Reason = "name", text(name.Path), name.Reason
@@ -271,7 +272,7 @@ func (e *fileError) err() error {
 	case "name":
 		inner.within = append(inner.within, &paths.Error{Path: string(e.Name), Reason: e.Reason})
 	case "pattern":
-		inner.within = append(inner.within, &workspace.PatternError{Pattern: string(e.Name), Reason: e.Reason, Offset: e.Offset})
+		inner.within = append(inner.within, &glob.Error{Pattern: string(e.Name), Reason: e.Reason, Offset: e.Offset})
 	}
 	for _, k := range errorKinds() {
 		if slices.Contains(e.Kinds, k.name) {

@@ -16,6 +16,7 @@ import (
 	"perago/starlib"
 	"perago/workspace"
 	"perago/workspace/attempts"
+	"perago/workspace/cache"
 	"perago/workspace/memory"
 )
 
@@ -23,7 +24,7 @@ import (
 type ground struct {
 	store *memory.Store
 	root  *attempts.Root
-	cache *workspace.Cache
+	cache *cache.Cache
 	input string
 }
 
@@ -41,7 +42,7 @@ func newGround(t testing.TB, files map[string]string) *ground {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { root.Close() })
-	cache, err := workspace.OpenCache(filepath.Join(dir, "cache"), nil)
+	cache, err := cache.Open(filepath.Join(dir, "cache"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"perago/starlib"
 	"perago/workspace"
+	"perago/workspace/glob"
 )
 
 // proxy is starlib.Files in the child: every method is a request to the worker.
@@ -172,8 +173,8 @@ func (p *proxy) ReadDir(ctx context.Context, path string) (infos []workspace.Inf
 }
 
 // Glob implements starlib.Files.
-func (p *proxy) Glob(ctx context.Context, dir, pattern string) (paths []string, err error) {
-	err = p.call(ctx, callMessage{Op: opGlob, Path: text(dir), Other: text(pattern)}, func(a answer) {
+func (p *proxy) Glob(ctx context.Context, dir string, pattern *glob.Pattern) (paths []string, err error) {
+	err = p.call(ctx, callMessage{Op: opGlob, Path: text(dir), Other: text(pattern.String())}, func(a answer) {
 		a.close()
 		for _, s := range a.Paths {
 			paths = append(paths, string(s))

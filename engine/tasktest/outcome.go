@@ -24,6 +24,7 @@ import (
 	"perago/starlib/diag"
 	"perago/workspace"
 	"perago/workspace/folder"
+	"perago/workspace/glob"
 	"perago/workspace/memory"
 	"perago/workspace/paths"
 	"perago/workspace/publish"
@@ -200,7 +201,7 @@ func (p *place) Prepare(context.Context, publish.Publication) (*publish.Publishe
 // Publish implements engine.Publisher: it keeps what was written.
 func (p *place) Publish(ctx context.Context, pub publish.Publication) (publish.Published, error) {
 	var err error
-	if p.files, err = pub.Overlay.Glob(ctx, "", "**"); err != nil {
+	if p.files, err = pub.Overlay.Glob(ctx, "", glob.MustCompile("**")); err != nil {
 		return publish.Published{}, err
 	}
 	changes, err := pub.Overlay.Changes(ctx)

@@ -10,7 +10,7 @@ import (
 	"perago/starlib"
 	"perago/starlib/diag"
 	"perago/starlib/schema"
-	"perago/workspace"
+	"perago/workspace/glob"
 	"perago/workspace/paths"
 )
 
@@ -466,7 +466,7 @@ func (f *inference) checkLiterals(row *starlib.Builtin, e *syntax.CallExpr) {
 	case module == "re" && row.Name != "re.escape":
 		check("pattern", "P5021", starlib.CheckRegexp)
 	case row.Name == "path.glob" || row.Name == "path.rglob":
-		check("pattern", "P5021", func(text string) error { _, err := workspace.CompilePattern(text); return err })
+		check("pattern", "P5021", func(text string) error { _, err := glob.Compile(text); return err })
 	case row.Name == "path.joinpath":
 		for _, arg := range argumentsOf(e).positional {
 			if text, ok := literal(arg); ok {

@@ -136,7 +136,7 @@ func (r *Root) NewAttempt(rec Record) (*Dir, error) {
 	}
 	defer gate.Close()
 
-	name := fmt.Sprintf("%s-%d-%s", fileName(rec.Task.TaskID), rec.Task.Retry, RandomName())
+	name := fmt.Sprintf("%s-%d-%s", fileName(rec.Task.TaskID), rec.Task.Retry, randomName())
 	d := &Dir{Path: filepath.Join(r.Path, "attempts", name), root: r, record: rec}
 	err = os.Mkdir(d.Path, 0o700)
 	if err == nil {

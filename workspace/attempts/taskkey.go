@@ -44,7 +44,7 @@ func (k TaskKey) BranchPrefix() string { return "perago-" + k.Hash() + "-" }
 
 // newBranch is a name for a staging branch that was never used and never will be again.
 func (k TaskKey) NewBranch() string {
-	return fmt.Sprintf("%s%d-%s", k.BranchPrefix(), k.Retry, RandomName())
+	return fmt.Sprintf("%s%d-%s", k.BranchPrefix(), k.Retry, randomName())
 }
 
 // owns says whether newBranch may have made the name.
@@ -56,7 +56,7 @@ func (k TaskKey) Owns(branch string) bool {
 
 // throwaways are the names of the two branches of a self-test.
 func SelfTestBranches() (from, into string) {
-	name := "perago-selftest-" + RandomName()
+	name := "perago-selftest-" + randomName()
 	return name + "-from", name + "-into"
 }
 
@@ -74,7 +74,7 @@ func isRandomName(name string) bool {
 }
 
 // randomName is 16 hex digits that nobody had before.
-func RandomName() string {
+func randomName() string {
 	var b [8]byte
 	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 	return hex.EncodeToString(b[:])

@@ -5,7 +5,7 @@
 // through os.Root, and everything below it from a folder that is open already, one
 // name at a time and without following symbolic links. A link to a file inside
 // the folder is that file; any other link, and what is neither file nor folder,
-// is an object that cannot be read (workspace.Object.Odd).
+// is an object that cannot be read (storage.Object.Odd).
 package folder
 
 import (
@@ -23,7 +23,7 @@ import (
 	"perago/workspace/storage"
 )
 
-// Store is a plain folder as a workspace.Reader. It has one state, the present
+// Store is a plain folder as a storage.Reader. It has one state, the present
 // one: repository and commit are not looked at. It is safe for concurrent use.
 type Store struct {
 	dir  string

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perago/workspace"
+	"perago/workspace/glob"
 	"perago/workspace/storetest"
 )
 
@@ -136,7 +137,7 @@ func TestEscapes(t *testing.T) {
 			if !listed {
 				return []string{"raw/a.csv", "raw/b.csv", "raw/inside", "raw/inside-deep"}, nil
 			}
-			return o.Glob(ctx, "", "**")
+			return o.Glob(ctx, "", glob.MustCompile("**"))
 		}()
 		if want := "raw/a.csv raw/b.csv raw/inside raw/inside-deep"; err != nil || strings.Join(got, " ") != want {
 			t.Errorf("the view has %q, %v, want %s", got, err, want)
@@ -166,7 +167,7 @@ func TestEscapes(t *testing.T) {
 		if _, err := o.Stat(ctx, "hollow"); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("listed=%t: a folder that holds nothing to be shown: %v", listed, err)
 		}
-		if infos, err := o.Glob(ctx, "raw/up", "*"); len(infos) > 0 || err == nil {
+		if infos, err := o.Glob(ctx, "raw/up", glob.MustCompile("*")); len(infos) > 0 || err == nil {
 			t.Errorf("listed=%t: glob below a link: %q, %v", listed, infos, err)
 		}
 		if n := o.Unnameable(); listed && n != len(odd)+1 { // and the backslash
@@ -238,7 +239,7 @@ func TestChangedBetweenCheckAndUse(t *testing.T) {
 			}
 			s := open(t, dir)
 			o := overlay(t, dir, workspace.Spec{})
-			if got, err := o.Glob(ctx, "", "raw/*"); len(got) != 2 || err != nil {
+			if got, err := o.Glob(ctx, "", glob.MustCompile("raw/*")); len(got) != 2 || err != nil {
 				t.Fatalf("the view has %q, %v", got, err)
 			}
 			path := "raw/a.csv"
@@ -333,13 +334,13 @@ func TestListsOnlyWhatIsAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := overlay(t, dir, workspace.Spec{})
-	if got, err := o.Glob(context.Background(), "", "raw/*.csv"); len(got) != 1 || err != nil {
+	if got, err := o.Glob(context.Background(), "", glob.MustCompile("raw/*.csv")); len(got) != 1 || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if u := o.Usage(); u.ObjectsListed != 1 {
 		t.Errorf("%d objects were listed, want 1", u.ObjectsListed)
 	}
-	if got, err := o.Glob(context.Background(), "", "**"); len(got) != 3 || err != nil || o.Unnameable() != 1 {
+	if got, err := o.Glob(context.Background(), "", glob.MustCompile("**")); len(got) != 3 || err != nil || o.Unnameable() != 1 {
 		t.Errorf("got %q, %v and %d left out, want 3 files, and the folder that is too deep left out", got, err, o.Unnameable())
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"perago/workspace"
+	"perago/workspace/cache"
 	"perago/workspace/storage"
 )
 
@@ -93,7 +94,7 @@ func (zeros) Read(p []byte) (int, error) {
 func TestLargeDownload(t *testing.T) {
 	ctx := context.Background()
 	const size = 100 << 20
-	cache, err := workspace.OpenCache(t.TempDir(), nil)
+	cache, err := cache.Open(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

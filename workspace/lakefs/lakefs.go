@@ -1,4 +1,4 @@
-// Package lakefs is a workspace.Store on a lakeFS server. It is the only
+// Package lakefs is a storage.Store on a lakeFS server. It is the only
 // importer of lakeFS's client.
 //
 // Requests that are safe to repeat (reads, uploads to a staging branch,

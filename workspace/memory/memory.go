@@ -34,7 +34,7 @@ type Options struct {
 	InFlight func(storage.Merge)
 }
 
-// Store is a workspace.Store in memory. It is safe for concurrent use.
+// Store is a storage.Store in memory. It is safe for concurrent use.
 type Store struct {
 	opts Options
 

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"strings"
 
-	"perago/workspace/publish"
+	"perago/workspace/fence"
 	"perago/workspace/storage"
 )
 
@@ -104,8 +104,8 @@ func (s *Store) runHooks(r *repository, c, source *commit) error {
 	if s.opts.NoActions {
 		return nil
 	}
-	if file := source.tree[publish.FencePath]; file != nil && string(file.data) == publish.FenceFile {
-		if err := fence(c.Commit); err != nil {
+	if file := source.tree[fence.Path]; file != nil && string(file.data) == fence.File {
+		if err := runFence(c.Commit); err != nil {
 			return err
 		}
 	}
@@ -117,8 +117,8 @@ func (s *Store) runHooks(r *repository, c, source *commit) error {
 	return nil
 }
 
-// fence is workspace.FenceFile in Go.
-func fence(c storage.Commit) error {
+// runFence is fence.File in Go.
+func runFence(c storage.Commit) error {
 	expect, fenced := c.Metadata["perago.expect"]
 	staged, named := c.Metadata["perago.commit"]
 	var found, wanted string
@@ -130,7 +130,7 @@ func fence(c storage.Commit) error {
 	default:
 		return nil
 	}
-	return &storage.RefusedError{Hook: strings.Join([]string{publish.FenceMark + ": at", found, "not at", wanted}, " ")}
+	return &storage.RefusedError{Hook: strings.Join([]string{fence.Mark + ": at", found, "not at", wanted}, " ")}
 }
 
 // base is the youngest commit that both stand on. The first commit of a

@@ -5,10 +5,11 @@ package publish
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 
-	"perago/workspace/attempts"
 	"perago/workspace/storage"
 )
 
@@ -153,7 +154,7 @@ func (s *session) barOthers(ctx context.Context, branches []string) error {
 	pause := pauses()
 	for try := 0; ; try++ {
 		_, err := s.Store.Merge(ctx, s.Ref.Repository, storage.Merge{
-			Source:  "perago-none-" + attempts.RandomName(),
+			Source:  "perago-none-" + strings.ToLower(rand.Text()),
 			Target:  s.Ref.Branch,
 			Message: "perago: renew the token of the branch",
 		})

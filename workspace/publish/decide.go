@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"perago/workspace/attempts"
+	"perago/workspace/fence"
 	"perago/workspace/storage"
 )
 
@@ -29,8 +30,14 @@ func marks(k attempts.TaskKey, input, branch string) map[string]string {
 	return map[string]string{keyTask: k.Key(), keyInput: input, keyTry: k.Attempt(), keyBranch: branch}
 }
 
+// Folders of perago's own at the root of a repository; no workspace shows them.
+const (
+	ownFolder     = "_perago/"
+	resultsFolder = ownFolder + "results/" // results too large for a commit's metadata
+)
+
 // resultPath is where a result is kept that is too large for metadata.
-func resultPath(k attempts.TaskKey) string { return ResultsFolder + k.Hash() + ".json" }
+func resultPath(k attempts.TaskKey) string { return resultsFolder + k.Hash() + ".json" }
 
 // sighting is what one commit on a branch's first parents means to a task.
 type sighting int
@@ -118,7 +125,7 @@ func readAnswer(err error) answer {
 	case err == nil:
 		return merged
 	case errors.As(err, &refused):
-		if strings.Contains(refused.Hook, FenceMark) {
+		if strings.Contains(refused.Hook, fence.Mark) {
 			return unsure
 		}
 		return foreign

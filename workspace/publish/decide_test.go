@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"perago/workspace/attempts"
+	"perago/workspace/fence"
 	"perago/workspace/storage"
 )
 
@@ -117,9 +118,9 @@ func TestReadAnswer(t *testing.T) {
 		later bool // may still land
 	}{
 		{nil, merged, false},
-		{&storage.RefusedError{Hook: "run 1: " + FenceMark + ": at X"}, unsure, false},
+		{&storage.RefusedError{Hook: "run 1: " + fence.Mark + ": at X"}, unsure, false},
 		{&storage.RefusedError{Hook: "policy"}, foreign, false},
-		{&storage.RefusedError{Hook: "policy, and " + FenceMark}, unsure, false},
+		{&storage.RefusedError{Hook: "policy, and " + fence.Mark}, unsure, false},
 		{storage.ErrUnknownBranch, final, false},
 		{storage.ErrUnknownRepository, final, false},
 		{storage.ErrProtected, final, false},

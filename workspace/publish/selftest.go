@@ -15,6 +15,7 @@ import (
 	"perago/panics"
 	"perago/workspace"
 	"perago/workspace/attempts"
+	"perago/workspace/fence"
 	"perago/workspace/storage"
 )
 
@@ -48,9 +49,9 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *atte
 		return made
 	}
 	err = beside(
-		func() error { return putFence(ctx, p.Store, repo, from) },
+		func() error { return fence.Put(ctx, p.Store, repo, from) },
 		func() error { // with the hook in place already there would be nothing to commit
-			_, err := p.Store.Put(ctx, repo, from, ownFolder+"selftest", stringContent(from))
+			_, err := p.Store.Put(ctx, repo, from, ownFolder+"selftest", storage.StringContent(from))
 			return err
 		},
 	)
@@ -71,7 +72,7 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *atte
 	switch {
 	case err == nil:
 		return ErrNoFence
-	case errors.As(err, &refused) && strings.Contains(refused.Hook, FenceMark):
+	case errors.As(err, &refused) && strings.Contains(refused.Hook, fence.Mark):
 		return nil
 	}
 	return err

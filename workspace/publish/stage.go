@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"perago/panics"
+	"perago/workspace/fence"
 	"perago/workspace/storage"
 )
 
@@ -149,11 +150,11 @@ func (s *session) upload(ctx context.Context, changes []storage.Staged) (Event, 
 
 // ensureFence puts the hook on S unless the input commit has it.
 func (s *session) ensureFence(ctx context.Context) error {
-	state, err := fenceAt(ctx, s.Store, s.Ref.Repository, s.Ref.Commit)
-	if err != nil || state == FenceInstalled {
+	state, err := fence.At(ctx, s.Store, s.Ref.Repository, s.Ref.Commit)
+	if err != nil || state == fence.Installed {
 		return err
 	}
-	return putFence(ctx, s.Store, s.Ref.Repository, s.branch)
+	return fence.Put(ctx, s.Store, s.Ref.Repository, s.branch)
 }
 
 // result is the metadata of C. A large result becomes an object.
@@ -169,7 +170,7 @@ func (s *session) result(ctx context.Context) (map[string]string, error) {
 	}
 	path := resultPath(s.Task)
 	metadata[keyObject] = path
-	_, err := s.Store.Put(ctx, s.Ref.Repository, s.branch, path, stringContent(result))
+	_, err := s.Store.Put(ctx, s.Ref.Repository, s.branch, path, storage.StringContent(result))
 	return metadata, err
 }
 
@@ -215,9 +216,9 @@ func (s *session) inspect(ctx context.Context) error {
 	if !s.fenced {
 		return nil
 	}
-	state, err := fenceAt(ctx, s.Store, s.Ref.Repository, s.staged.ID)
-	if err == nil && state != FenceInstalled {
-		err = fmt.Errorf("commit %s: %s is not what was put there (%s)", s.staged.ID, FencePath, state)
+	state, err := fence.At(ctx, s.Store, s.Ref.Repository, s.staged.ID)
+	if err == nil && state != fence.Installed {
+		err = fmt.Errorf("commit %s: %s is not what was put there (%s)", s.staged.ID, fence.Path, state)
 	}
 	return err
 }

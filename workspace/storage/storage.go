@@ -4,6 +4,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -91,6 +92,17 @@ type Content struct {
 	Size int64
 	Open func() (io.ReadSeekCloser, error)
 }
+
+// StringContent is the Content of a text that is in memory.
+func StringContent(s string) Content {
+	return Content{Size: int64(len(s)), Open: func() (io.ReadSeekCloser, error) {
+		return nopCloser{bytes.NewReader([]byte(s))}, nil
+	}}
+}
+
+type nopCloser struct{ *bytes.Reader }
+
+func (nopCloser) Close() error { return nil }
 
 // CopyRequest names the source and the target of a Copy.
 type CopyRequest struct {

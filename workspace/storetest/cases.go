@@ -10,6 +10,7 @@ import (
 
 	"perago/workspace"
 	"perago/workspace/attempts"
+	"perago/workspace/fence"
 	"perago/workspace/publish"
 	"perago/workspace/storage"
 )
@@ -81,7 +82,7 @@ func testPublishes(t *testing.T, w world) {
 	if c.Metadata["perago.result"] != a.result {
 		t.Errorf("perago.result = %q, want %q", c.Metadata["perago.result"], a.result)
 	}
-	if got := w.read(m.ID, publish.FencePath); got != publish.FenceFile {
+	if got := w.read(m.ID, fence.Path); got != fence.File {
 		t.Errorf("the hook at the publication = %.60q…, want ours", got)
 	}
 	for _, e := range a.events {
@@ -406,18 +407,18 @@ func testProtectedTarget(t *testing.T, w world) {
 
 func testHookPutBack(t *testing.T, w world) {
 	for what, change := range map[string]func(world){
-		"edited":  func(w world) { w.put("main", publish.FencePath, "name: nothing\non:\n  pre-merge:\nhooks: []\n") },
-		"longer":  func(w world) { w.put("main", publish.FencePath, publish.FenceFile+"# and more\n") },
-		"removed": func(w world) { w.must(w.Store.Remove(t.Context(), w.name, "main", []string{publish.FencePath})) },
+		"edited":  func(w world) { w.put("main", fence.Path, "name: nothing\non:\n  pre-merge:\nhooks: []\n") },
+		"longer":  func(w world) { w.put("main", fence.Path, fence.File+"# and more\n") },
+		"removed": func(w world) { w.must(w.Store.Remove(t.Context(), w.name, "main", []string{fence.Path})) },
 	} {
 		w := newWorld(t, w.Subject)
-		_, err := publish.InstallFence(t.Context(), w.Store, w.name, "main")
+		_, err := fence.Install(t.Context(), w.Store, w.name, "main")
 		w.must(err)
 		change(w)
 		w.input = w.commit("main", nil).ID
 		done, err := w.attempt(w.Store, "one", 0).run(t.Context())
 		w.must(err)
-		if got := w.read(done.Commit, publish.FencePath); got != publish.FenceFile {
+		if got := w.read(done.Commit, fence.Path); got != fence.File {
 			t.Errorf("%s: the hook at the publication = %.60q…, want ours", what, got)
 		}
 	}
@@ -425,28 +426,28 @@ func testHookPutBack(t *testing.T, w world) {
 
 func testFenceByHand(t *testing.T, w world) {
 	ctx := t.Context()
-	status := func(want publish.FenceState) {
+	status := func(want fence.State) {
 		t.Helper()
-		got, err := publish.FenceStatus(ctx, w.Store, w.name, "main")
+		got, err := fence.Status(ctx, w.Store, w.name, "main")
 		if err != nil || got != want {
 			t.Errorf("FenceStatus = %q, %v, want %q", got, err, want)
 		}
 	}
-	status(publish.FenceAbsent)
-	at, err := publish.InstallFence(ctx, w.Store, w.name, "main")
+	status(fence.Absent)
+	at, err := fence.Install(ctx, w.Store, w.name, "main")
 	w.must(err)
-	status(publish.FenceInstalled)
-	again, err := publish.InstallFence(ctx, w.Store, w.name, "main")
+	status(fence.Installed)
+	again, err := fence.Install(ctx, w.Store, w.name, "main")
 	w.must(err)
 	if again != at || w.head("main") != at {
 		t.Errorf("installed twice: %.8s, then %.8s, want one commit", at, again)
 	}
-	_, err = publish.RemoveFence(ctx, w.Store, w.name, "main")
+	_, err = fence.Remove(ctx, w.Store, w.name, "main")
 	w.must(err)
-	status(publish.FenceAbsent)
-	w.put("main", publish.FencePath, "edited")
+	status(fence.Absent)
+	w.put("main", fence.Path, "edited")
 	w.commit("main", nil)
-	status(publish.FenceDiffers)
+	status(fence.Differs)
 	w.sameFiles(w.head("main"), seedFiles)
 	w.noDebris()
 }

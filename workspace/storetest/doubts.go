@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"perago/workspace/fence"
 	"perago/workspace/publish"
 	"perago/workspace/storage"
 )
@@ -129,10 +130,10 @@ func testStagedElsewhere(t *testing.T, w world) {
 
 func testHookChanged(t *testing.T, w world) {
 	a := w.attempt(meddled{Store: w.Store, commit: func(branch string) {
-		w.put(branch, publish.FencePath, publish.FenceFile+"# edited\n")
+		w.put(branch, fence.Path, fence.File+"# edited\n")
 	}}, "one", 0)
 	_, err := a.run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), publish.FencePath) {
+	if err == nil || !strings.Contains(err.Error(), fence.Path) {
 		t.Errorf("error %v, want that the hook differs", err)
 	}
 	if w.head("main") != w.input {

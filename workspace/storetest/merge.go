@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"perago/workspace/publish"
+	"perago/workspace/fence"
 	"perago/workspace/storage"
 )
 
@@ -124,15 +124,15 @@ func testDirty(t *testing.T, r repo) {
 func (r repo) fenced(branch, commit, path string) storage.Commit {
 	r.t.Helper()
 	r.branch(branch, commit)
-	return r.seed(branch, map[string]string{path: branch, publish.FencePath: publish.FenceFile})
+	return r.seed(branch, map[string]string{path: branch, fence.Path: fence.File})
 }
 
 // refusedByFence ends the test unless err is the hook's, with its mark.
 func (r repo) refusedByFence(op string, err error) {
 	r.t.Helper()
 	var refused *storage.RefusedError
-	if !errors.As(err, &refused) || !errors.Is(err, storage.ErrRefused) || !strings.Contains(refused.Hook, publish.FenceMark) {
-		r.t.Errorf("%s: error %v, want a refusal with the mark %s", op, err, publish.FenceMark)
+	if !errors.As(err, &refused) || !errors.Is(err, storage.ErrRefused) || !strings.Contains(refused.Hook, fence.Mark) {
+		r.t.Errorf("%s: error %v, want a refusal with the mark %s", op, err, fence.Mark)
 	}
 }
 
@@ -165,7 +165,7 @@ func testFenceSource(t *testing.T, r repo) {
 	withHook := r.head("main")
 	// The target has the hook, the source has not: nothing refuses.
 	r.branch("bare", withHook)
-	r.must(r.Store.Remove(t.Context(), r.name, "bare", []string{publish.FencePath}))
+	r.must(r.Store.Remove(t.Context(), r.name, "bare", []string{fence.Path}))
 	r.seed("bare", map[string]string{"h": "1"})
 	if _, err := r.merge("bare", "main", map[string]string{"perago.expect": noCommit}); err != nil {
 		t.Errorf("merge of a source without the hook: %v; it is read from the source", err)
@@ -177,7 +177,7 @@ func testProtected(t *testing.T, r repo) {
 	a := r.seed("main", map[string]string{"f": "0"})
 	c := r.fenced("s", a.ID, "g")
 	r.Protect(t, r.name, "main")
-	_, err := r.Store.Put(ctx, r.name, "main", "x", content("x"))
+	_, err := r.Store.Put(ctx, r.name, "main", "x", storage.StringContent("x"))
 	r.wants("put on a protected branch", err, storage.ErrProtected)
 	r.wants("remove on a protected branch", r.Store.Remove(ctx, r.name, "main", []string{"f"}), storage.ErrProtected)
 	_, err = r.merge("s", "main", map[string]string{"perago.expect": a.ID, "perago.commit": c.ID})

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"perago/workspace/publish"
+	"perago/workspace/fence"
 	"perago/workspace/storage"
 )
 
@@ -23,8 +23,8 @@ var neuter = strings.NewReplacer(
 
 // Put uploads the hook without its comparison.
 func (n Neutered) Put(ctx context.Context, repo, branch, path string, body storage.Content) (storage.Object, error) {
-	if path == publish.FencePath {
-		body = content(neuter.Replace(publish.FenceFile))
+	if path == fence.Path {
+		body = storage.StringContent(neuter.Replace(fence.File))
 	}
 	return n.Store.Put(ctx, repo, branch, path, body)
 }
@@ -32,9 +32,9 @@ func (n Neutered) Put(ctx context.Context, repo, branch, path string, body stora
 // Open gives the hook as the publisher wants it, wherever there is one.
 func (n Neutered) Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error) {
 	r, err := n.Store.Open(ctx, repo, commit, path)
-	if err == nil && path == publish.FencePath {
+	if err == nil && path == fence.Path {
 		err = r.Close()
-		r = io.NopCloser(strings.NewReader(publish.FenceFile))
+		r = io.NopCloser(strings.NewReader(fence.File))
 	}
 	return r, err
 }
@@ -42,7 +42,7 @@ func (n Neutered) Open(ctx context.Context, repo, commit, path string) (io.ReadC
 // Merge refuses in the self-test alone.
 func (n Neutered) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	if strings.HasPrefix(m.Target, "perago-selftest-") {
-		return "", &storage.RefusedError{Hook: publish.FenceMark + ": as if"}
+		return "", &storage.RefusedError{Hook: fence.Mark + ": as if"}
 	}
 	return n.Store.Merge(ctx, repo, m)
 }

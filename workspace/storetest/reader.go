@@ -52,7 +52,7 @@ func testReader(t *testing.T, r repo) {
 	})
 }
 
-// TestReader holds a workspace.Reader, and a Prober and LocalOpener where the store
+// TestReader holds a storage.Reader, and a Prober and LocalOpener where the store
 // is one, to what package workspace relies on. put makes a commit of the files.
 func TestReader(t *testing.T, put func(*testing.T, Files) Place) {
 	files := readerFiles()

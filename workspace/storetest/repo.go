@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"bytes"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
@@ -58,7 +57,7 @@ func (r repo) branch(name, commit string) {
 
 func (r repo) put(branch, path, data string) storage.Object {
 	r.t.Helper()
-	o, err := r.Store.Put(r.t.Context(), r.name, branch, path, content(data))
+	o, err := r.Store.Put(r.t.Context(), r.name, branch, path, storage.StringContent(data))
 	r.must(err)
 	return o
 }
@@ -70,7 +69,7 @@ func (r repo) seed(branch string, files map[string]string) storage.Commit {
 	g.SetLimit(16)
 	for path, data := range files {
 		g.Go(func() error {
-			_, err := r.Store.Put(r.t.Context(), r.name, branch, path, content(data))
+			_, err := r.Store.Put(r.t.Context(), r.name, branch, path, storage.StringContent(data))
 			return err
 		})
 	}
@@ -135,16 +134,6 @@ func (r repo) sameFiles(commit string, want map[string]string) {
 		r.t.Errorf("commit %.8s holds %v, want %v", commit, got, want)
 	}
 }
-
-func content(data string) storage.Content {
-	return storage.Content{Size: int64(len(data)), Open: func() (io.ReadSeekCloser, error) {
-		return seekCloser{bytes.NewReader([]byte(data))}, nil
-	}}
-}
-
-type seekCloser struct{ *bytes.Reader }
-
-func (seekCloser) Close() error { return nil }
 
 func md5Hex(data string) string {
 	sum := md5.Sum([]byte(data))

@@ -177,7 +177,7 @@ func testUnknown(t *testing.T, r repo) {
 	}
 	headOf := func(repo, branch string) error { _, err := r.Store.Head(ctx, repo, branch); return err }
 	putTo := func(repo, branch string) error {
-		_, err := r.Store.Put(ctx, repo, branch, "x", content("x"))
+		_, err := r.Store.Put(ctx, repo, branch, "x", storage.StringContent("x"))
 		return err
 	}
 	r.wants("list, no repository", listing("no-such-repo", head), storage.ErrUnknownRepository)

@@ -1,4 +1,4 @@
-package workspace
+package listing
 
 import (
 	"bytes"
@@ -21,14 +21,14 @@ import (
 )
 
 // made is the listing of some objects.
-func made(t testing.TB, b *listingBuilder, objects iter.Seq[storage.Object]) *listing {
+func made(t testing.TB, b *Builder, objects iter.Seq[storage.Object]) *Listing {
 	t.Helper()
 	for o := range objects {
-		if err := b.add(o); err != nil {
+		if err := b.Add(o); err != nil {
 			t.Fatal(err)
 		}
 	}
-	l, err := b.finish(t.Context(), nil)
+	l, err := b.Finish(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,14 +36,14 @@ func made(t testing.TB, b *listingBuilder, objects iter.Seq[storage.Object]) *li
 }
 
 // reread is a listing that went over a file.
-func reread(t testing.TB, l *listing) *listing {
+func reread(t testing.TB, l *Listing) *Listing {
 	t.Helper()
 	var file bytes.Buffer
-	if err := l.writeTo(t.Context(), &file); err != nil {
+	if err := l.Write(t.Context(), &file); err != nil {
 		t.Fatal(err)
 	}
 	size := int64(file.Len())
-	l, err := readListing(t.Context(), &file, size)
+	l, err := Read(t.Context(), &file, size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,9 +77,9 @@ func sortedKeys(names map[string]bool) []string {
 	return sorted
 }
 
-// TestListingIsASortedSlice: the packed listing answers as a plain sorted slice
+// TestIsASortedSlice: the packed listing answers as a plain sorted slice
 // does, in memory and read back from its file.
-func TestListingIsASortedSlice(t *testing.T) {
+func TestIsASortedSlice(t *testing.T) {
 	deflated := 0
 	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -117,7 +117,7 @@ func TestListingIsASortedSlice(t *testing.T) {
 			}
 			return o
 		}
-		built := made(t, &listingBuilder{commit: "c"}, func(yield func(storage.Object) bool) {
+		built := made(t, &Builder{Commit: "c"}, func(yield func(storage.Object) bool) {
 			for _, name := range names {
 				if !yield(object(name)) {
 					return
@@ -129,16 +129,16 @@ func TestListingIsASortedSlice(t *testing.T) {
 				deflated++
 			}
 		}
-		for _, l := range []*listing{built, reread(t, built)} {
-			if l.len() != len(plain) || l.total != len(names) || l.hidden != len(names)-len(plain) || len(l.unseen) != l.hidden {
-				t.Fatalf("seed %d: %d of %d objects, %d hidden; want %d of %d", seed, l.len(), l.total, l.hidden, len(plain), len(names))
+		for _, l := range []*Listing{built, reread(t, built)} {
+			if l.len() != len(plain) || l.Total != len(names) || l.Hidden != len(names)-len(plain) || len(l.HiddenPaths) != l.Hidden {
+				t.Fatalf("seed %d: %d of %d objects, %d hidden; want %d of %d", seed, l.len(), l.Total, l.Hidden, len(plain), len(names))
 			}
 			start := r.IntN(len(plain) + 1)
 			end := start + r.IntN(len(plain)-start+1)
 			at := start
-			for i, e := range l.entries(start, end) {
-				if i != at || e.path != plain[i] {
-					t.Fatalf("seed %d: object %d is %q, want %d, %q", seed, i, e.path, at, plain[at])
+			for i, e := range l.Entries(start, end) {
+				if i != at || e.Path != plain[i] {
+					t.Fatalf("seed %d: object %d is %q, want %d, %q", seed, i, e.Path, at, plain[at])
 				}
 				at++
 			}
@@ -148,14 +148,14 @@ func TestListingIsASortedSlice(t *testing.T) {
 			asked := slices.Concat(names, randomNames(r), []string{"", "\xff", "a"})
 			for _, name := range asked {
 				i, is := slices.BinarySearch(plain, name)
-				if got := l.from(name); got != i {
+				if got := l.Index(name); got != i {
 					t.Fatalf("seed %d: from(%q) is %d, want %d", seed, name, got, i)
 				}
-				c, found := l.find(name)
-				if found != is || is && c != contentOf(object(name), "c") {
+				c, found := l.Find(name)
+				if found != is || is && c != NewObject(object(name), "c") {
 					t.Fatalf("seed %d: %q is %+v (%t), want %+v (%t)", seed, name, c, found, object(name), is)
 				}
-				first, last := l.span(name)
+				first, last := l.Range(name)
 				want := 0
 				for _, p := range plain {
 					if paths.Under(p, name) {
@@ -167,8 +167,8 @@ func TestListingIsASortedSlice(t *testing.T) {
 				}
 			}
 			for _, name := range names {
-				_, left := l.leftOut(name)
-				if _, is := l.find(name); left == is {
+				_, left := l.Excluded(name)
+				if _, is := l.Find(name); left == is {
 					t.Fatalf("seed %d: %q is left out (%t) and there (%t)", seed, name, left, is)
 				}
 			}
@@ -179,10 +179,10 @@ func TestListingIsASortedSlice(t *testing.T) {
 	}
 }
 
-// TestListingMemory holds listings of real and of hostile shapes to so many
+// TestMemory holds listings of real and of hostile shapes to so many
 // bytes an object: what is live, and what the system gave at most meanwhile.
 // PERAGO_LISTING_FULL=1 has 1,000,000 ordinary names, and 500,000 of 1,000 bytes.
-func TestListingMemory(t *testing.T) {
+func TestMemory(t *testing.T) {
 	full := os.Getenv("PERAGO_LISTING_FULL") != ""
 	for _, c := range []struct {
 		what              string
@@ -207,7 +207,7 @@ func TestListingMemory(t *testing.T) {
 				n = c.fullSize
 			}
 			debug.FreeOSMemory()
-			before := heapNow()
+			before := heap()
 			var system, start uint64
 			look := func() {
 				var m runtime.MemStats
@@ -231,9 +231,9 @@ func TestListingMemory(t *testing.T) {
 					}
 				}
 			}
-			l := made(t, &listingBuilder{commit: "c"}, objects)
+			l := made(t, &Builder{Commit: "c"}, objects)
 			look()
-			each := float64(heapNow()-before) / float64(n)
+			each := float64(heap()-before) / float64(n)
 			t.Logf("%d: %.0f bytes each, %.1f MB live; the system gave %.1f MB more at most", n, each, each*float64(n)/1e6, float64(system-start)/1e6)
 			if each > c.most || l.len() != n {
 				t.Errorf("%.0f bytes for each of %d objects, want at most %.0f", each, l.len(), c.most)
@@ -246,107 +246,107 @@ func TestListingMemory(t *testing.T) {
 // mix is a number without a pattern that grows with i.
 func mix(i uint64) uint64 { return i<<40 | (i*0x9e3779b97f4a7c15)>>24 }
 
-// noEnd is a store whose listing has no end; after some objects it cancels.
-type noEnd struct {
-	shelf
-	after  int
-	cancel func()
-}
-
-func (s *noEnd) List(context.Context, string, string, string) iter.Seq2[storage.Object, error] {
-	return func(yield func(storage.Object, error) bool) {
-		for i := 0; ; i++ {
-			if i == s.after {
-				s.cancel()
-			}
-			if !yield(storage.Object{Path: fmt.Sprintf("d/%012d", i)}, nil) {
-				return
-			}
-		}
-	}
-}
-
-// TestListingEnds: whatever is done for a listing ends with the attempt.
-func TestListingEnds(t *testing.T) {
+// TestEnds: what is done for a listing ends with the attempt.
+func TestEnds(t *testing.T) {
 	over := errors.New("over")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	o := NewOverlay(&noEnd{after: 5000, cancel: func() { cancel(over) }}, Ref{Repository: "r", Commit: "c"}, OverlayOptions{Cache: newCache(t, t.TempDir(), 0)})
-	if _, err := o.Glob(ctx, "", "d/*"); !errors.Is(err, over) {
-		t.Errorf("a listing without end: got %v, want %v", err, over)
-	}
-	b := &listingBuilder{}
+	cancel(over)
+	b := &Builder{}
 	l := made(t, b, func(yield func(storage.Object) bool) {
 		_ = yield(storage.Object{Path: "a"}) && yield(storage.Object{Path: "a/b"}) && yield(storage.Object{Path: "c"})
 	})
-	if _, err := b.finish(ctx, nil); !errors.Is(err, over) {
+	if _, err := b.Finish(ctx, nil); !errors.Is(err, over) {
 		t.Errorf("names that are a file and a folder: got %v, want %v", err, over)
 	}
 	var file bytes.Buffer
-	if err := l.writeTo(ctx, io.Discard); !errors.Is(err, over) {
+	if err := l.Write(ctx, io.Discard); !errors.Is(err, over) {
 		t.Errorf("writing: got %v, want %v", err, over)
 	}
-	if err := l.writeTo(t.Context(), &file); err != nil {
+	if err := l.Write(t.Context(), &file); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readListing(ctx, &file, int64(file.Len())); !errors.Is(err, over) {
+	if _, err := Read(ctx, &file, int64(file.Len())); !errors.Is(err, over) {
 		t.Errorf("reading: got %v, want %v", err, over)
 	}
 }
 
-func TestListingIsBounded(t *testing.T) {
+func TestBound(t *testing.T) {
 	for what, name := range map[string]string{"files": "%06d", "names that are not shown": "%06d\n"} {
-		b := &listingBuilder{most: 100_000}
+		b := &Builder{most: 100_000}
 		var err error
 		n := 0
 		for ; err == nil && n < 10_000; n++ {
-			err = b.add(storage.Object{Path: fmt.Sprintf(name, n)})
+			err = b.Add(storage.Object{Path: fmt.Sprintf(name, n)})
 		}
-		var bound *BoundError
+		var bound *TooLargeError
 		if !errors.As(err, &bound) || n < 1000 {
 			t.Errorf("%s: got %v after %d, want a bound", what, err, n)
 		}
 	}
 }
 
-// many is a store with files of long names.
-type many struct {
-	shelf
-	n int
-}
-
-func (s *many) List(context.Context, string, string, string) iter.Seq2[storage.Object, error] {
-	return func(yield func(storage.Object, error) bool) {
-		for i := range s.n {
-			if !yield(storage.Object{Path: fmt.Sprintf("d/%08d%s", i, strings.Repeat("n", 990))}, nil) {
-				return
-			}
+func TestFile(t *testing.T) {
+	b := Builder{Root: "p/", Commit: "c"}
+	sum := strings.Repeat("0af9", 8)
+	objects := []storage.Object{
+		{Path: "p/", Size: 1},
+		{Path: "p/a", Size: 5, Checksum: sum, Hashed: true, Physical: "s3://x/1"},
+		{Path: "p/b\n", Size: 5},
+		{Path: "p/c", Size: 1 << 40, Checksum: "etag-7", Physical: "s3://x/2"},
+		{Path: "p/d", Size: 0, Checksum: strings.ToUpper(sum), Hashed: true},
+		{Path: "p/e", Size: 9},
+	}
+	for _, o := range objects {
+		if err := b.Add(o); err != nil {
+			t.Fatal(err)
 		}
 	}
-}
-
-// TestAnswersAreBounded: the worker never has more names for one answer than
-// maxAnswer; a guard counts all the same.
-func TestAnswersAreBounded(t *testing.T) {
-	ctx := t.Context()
-	const n = 500
-	o := NewOverlay(&many{n: n}, Ref{Repository: "r", Commit: "c"}, OverlayOptions{Spec: Spec{ReadOnly: true}})
-	o.room = 499 * 1000
-	var bound *BoundError
-	if _, err := o.Glob(ctx, "", "d/*"); !errors.As(err, &bound) {
-		t.Errorf("glob: got %v, want a bound", err)
-	}
-	if _, err := o.ReadDir(ctx, "d"); !errors.As(err, &bound) {
-		t.Errorf("a folder: got %v, want a bound", err)
-	}
-	if got, err := o.Glob(ctx, "d", "*1nn*"); err != nil || len(got) != n/10 {
-		t.Errorf("a part of it: %d files, %v", len(got), err)
-	}
-	p, err := CompilePattern("d/*")
+	made, err := b.Finish(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	failures, err := CheckGuards(ctx, o, []Guard{{Kind: GuardGlob, Pattern: p, Min: n, Max: n}, {Kind: GuardForbid, Pattern: p}})
-	if err != nil || len(failures) != 1 || !strings.HasPrefix(failures[0].Found, fmt.Sprint(n, " files")) {
-		t.Errorf("guards: got %+v, %v", failures, err)
+	var file bytes.Buffer
+	if err := made.Write(t.Context(), &file); err != nil {
+		t.Fatal(err)
 	}
+	read, err := Read(t.Context(), bytes.NewReader(file.Bytes()), int64(file.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []*Listing{made, read} {
+		if l.len() != 4 || l.Total != 6 || l.Hidden != 2 {
+			t.Errorf("%d of %d objects, %d left out", l.len(), l.Total, l.Hidden)
+		}
+		for _, o := range []storage.Object{objects[1], objects[3], objects[4], objects[5]} {
+			c, is := l.Find(o.Path)
+			if !is || c.Size != o.Size || c.Checksum != o.Checksum || c.Hashed != o.Hashed || c.MD5 != NewObject(o, "c").MD5 || c.Location != NewObject(o, "c").Location {
+				t.Errorf("%s is %+v (%t), want %+v", o.Path, c, is, o)
+			}
+		}
+		if reason, out := l.Excluded("p/b\n"); !out || reason == "" {
+			t.Errorf("a name with a line feed is left out: %t, %q", out, reason)
+		}
+	}
+	// Any damage is seen.
+	for i := range file.Len() {
+		bad := bytes.Clone(file.Bytes())
+		bad[i] ^= 0x10
+		if l, err := Read(t.Context(), bytes.NewReader(bad), int64(len(bad))); err == nil {
+			t.Fatalf("byte %d changed, and it is read: %+v", i, l)
+		}
+		if _, err := Read(t.Context(), bytes.NewReader(bad[:i]), int64(i)); err == nil {
+			t.Fatalf("cut at %d, and it is read", i)
+		}
+	}
+	if err := b.Add(storage.Object{Path: "p/a"}); err == nil {
+		t.Error("objects out of order are taken")
+	}
+}
+
+// heap is how many bytes of the heap are live.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

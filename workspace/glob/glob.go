@@ -1,11 +1,14 @@
-package workspace
+// Package glob compiles patterns and matches the paths of files against them.
+package glob
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/gobwas/glob"
+	gobwas "github.com/gobwas/glob"
 
 	"perago/workspace/paths"
 )
@@ -29,35 +32,35 @@ type Pattern struct {
 // segment matches one segment of a path; with deep set, any number of them.
 type segment struct {
 	deep bool
-	text string        // when glob is nil
-	glob *glob.Pattern // of this segment alone
+	text string          // when glob is nil
+	glob *gobwas.Pattern // of this segment alone
 }
 
 // PatternError is a bad pattern. Its text is for the author of a task.
-type PatternError struct {
+type Error struct {
 	Pattern string
 	Offset  int    // in bytes, of what is wrong
 	Reason  string // "has a [ without a ]"
 }
 
-func (e *PatternError) Error() string { return "pattern " + paths.Quote(e.Pattern) + " " + e.Reason }
+func (e *Error) Error() string { return "pattern " + paths.Quote(e.Pattern) + " " + e.Reason }
 
 // maxPattern is the longest pattern in bytes: no path is longer than maxName.
 const maxPattern = 4 * paths.MaxLength
 
 // CompilePattern reads a pattern; its error is a *PatternError.
-func CompilePattern(s string) (*Pattern, error) {
+func Compile(s string) (*Pattern, error) {
 	if reason := paths.Problem(s); reason != "" {
-		return nil, &PatternError{Pattern: s, Reason: reason}
+		return nil, &Error{Pattern: s, Reason: reason}
 	}
 	if len(s) > maxPattern {
-		return nil, &PatternError{Pattern: s, Reason: "is longer than 4096 bytes"}
+		return nil, &Error{Pattern: s, Reason: "is longer than 4096 bytes"}
 	}
 	if paths.HasDrive(s) {
-		return nil, &PatternError{Pattern: s, Reason: "starts with a drive: it is to be relative to the workspace"}
+		return nil, &Error{Pattern: s, Reason: "starts with a drive: it is to be relative to the workspace"}
 	}
 	if !utf8.ValidString(s) {
-		return nil, &PatternError{Pattern: s, Reason: "is not valid UTF-8"}
+		return nil, &Error{Pattern: s, Reason: "is not valid UTF-8"}
 	}
 	p := &Pattern{text: s, literal: true}
 	offset, budget := 0, maxClass
@@ -80,10 +83,23 @@ func CompilePattern(s string) (*Pattern, error) {
 		offset += len(text) + 1
 	}
 	if p.segments[len(p.segments)-1].deep {
-		p.segments = append(p.segments, segment{glob: glob.MustCompile("*")})
+		p.segments = append(p.segments, segment{glob: gobwas.MustCompile("*")})
 	}
 	return p, nil
 }
+
+// MustCompile is CompilePattern for a pattern of perago's own; it panics when that
+// cannot be compiled.
+func MustCompile(s string) *Pattern {
+	p, err := Compile(s)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// Literal says whether the pattern is a plain path.
+func (p *Pattern) Literal() bool { return p.literal }
 
 // String is the pattern as it was written.
 func (p *Pattern) String() string { return p.text }
@@ -138,12 +154,12 @@ func (s *segment) match(name string) bool {
 // compileSegment rewrites one segment into the syntax of the glob library,
 // where braces and backslashes mean something and a class is either one range
 // or a set.
-func compileSegment(text string, budget *int) (segment, *PatternError) {
+func compileSegment(text string, budget *int) (segment, *Error) {
 	if text == "**" {
 		return segment{deep: true}, nil
 	}
 	if i := strings.Index(text, "**"); i >= 0 {
-		return segment{}, &PatternError{Offset: i, Reason: `has "**" inside a longer segment: it is to be a segment of its own`}
+		return segment{}, &Error{Offset: i, Reason: `has "**" inside a longer segment: it is to be a segment of its own`}
 	}
 	if !strings.ContainsAny(text, "*?[") {
 		return segment{text: text}, nil
@@ -166,9 +182,9 @@ func compileSegment(text string, budget *int) (segment, *PatternError) {
 		}
 		i += size
 	}
-	g, err := glob.Compile(b.String())
+	g, err := gobwas.Compile(b.String())
 	if err != nil { // a rewriting that the library does not take is a defect here
-		return segment{}, &PatternError{Reason: fmt.Sprintf("cannot be read (%v)", err)}
+		return segment{}, &Error{Reason: fmt.Sprintf("cannot be read (%v)", err)}
 	}
 	return segment{glob: g}, nil
 }
@@ -179,5 +195,103 @@ func writeOutside(b *strings.Builder, c string) {
 		b.WriteString(c)
 		return
 	}
-	b.WriteString(glob.QuoteMeta(c))
+	b.WriteString(gobwas.QuoteMeta(c))
+}
+
+// maxClass bounds the characters that the classes of one pattern are spelled
+// out to where several ranges stand in one class, so that a pattern stays small.
+const maxClass = 1 << 16
+
+// class is a [...] of a pattern: a set of characters as sorted ranges that do
+// not touch.
+type class struct {
+	not    bool
+	ranges []runeRange
+}
+
+type runeRange struct{ lo, hi rune }
+
+// parseClass reads the class that s starts with, as Python's fnmatch does: a
+// "]" or "-" that comes first is itself, as is a "-" after a range or at the
+// end. size is its length in bytes.
+func parseClass(s string) (c class, size int, err *Error) {
+	body := 1
+	if strings.HasPrefix(s[body:], "!") {
+		c.not, body = true, 2
+	}
+	first := body
+	if strings.HasPrefix(s[body:], "]") {
+		first++
+	}
+	end := strings.IndexByte(s[first:], ']')
+	if end < 0 {
+		return c, 0, &Error{Reason: `has a "[" without a "]"`}
+	}
+	end += first
+	chars := []rune(s[body:end])
+	for i := 0; i < len(chars); i++ {
+		r := runeRange{chars[i], chars[i]}
+		if i+2 < len(chars) && chars[i+1] == '-' {
+			r.hi = chars[i+2]
+			i += 2
+		}
+		if r.hi < r.lo {
+			return c, 0, &Error{Reason: "has the range " + string(r.lo) + "-" + string(r.hi) + ", which is empty: its ends are to be swapped"}
+		}
+		c.ranges = append(c.ranges, r)
+	}
+	c.merge()
+	return c, end + 1, nil
+}
+
+// merge sorts the ranges and joins those that touch.
+func (c *class) merge() {
+	slices.SortFunc(c.ranges, func(a, b runeRange) int { return cmp.Compare(a.lo, b.lo) })
+	merged := c.ranges[:1]
+	for _, r := range c.ranges[1:] {
+		if last := &merged[len(merged)-1]; r.lo <= last.hi+1 {
+			last.hi = max(last.hi, r.hi)
+		} else {
+			merged = append(merged, r)
+		}
+	}
+	c.ranges = merged
+}
+
+// write writes the class in the syntax of the glob library: one range as a
+// range, several as the set of all their characters. (Alternatives would do
+// too, but make the library backtrack without bound.)
+func (c *class) write(b *strings.Builder, budget *int) *Error {
+	open := "["
+	if c.not {
+		open = "[!"
+	}
+	// A range from "!" would be read as a negation.
+	if r := c.ranges[0]; len(c.ranges) == 1 && r.lo != r.hi && (r.lo != '!' || c.not) {
+		b.WriteString(open + string(r.lo) + "-" + string(r.hi) + "]")
+		return nil
+	}
+	for _, r := range c.ranges {
+		if *budget -= int(r.hi-r.lo) + 1; *budget < 0 {
+			return &Error{Reason: "has a class of several ranges with more than 65536 characters"}
+		}
+	}
+	b.WriteString(open)
+	dash := false
+	for _, r := range c.ranges {
+		for char := r.lo; char <= r.hi; char++ {
+			switch {
+			case char == '-':
+				dash = true
+			case utf8.ValidRune(char):
+				b.WriteByte('\\')
+				b.WriteRune(char)
+			}
+		}
+	}
+	if dash { // last, and plain: as the first character "\-" would be read as a range
+		b.WriteByte('-')
+	}
+	b.WriteByte(']')
+	return nil
 }

@@ -1,4 +1,4 @@
-package workspace
+package glob
 
 import (
 	"encoding/json"
@@ -45,7 +45,7 @@ func TestPatternMatch(t *testing.T) {
 		{"*/*", "a/b", "a a/b/c"},
 	}
 	for _, c := range cases {
-		p, err := CompilePattern(c.pattern)
+		p, err := Compile(c.pattern)
 		if err != nil {
 			t.Errorf("CompilePattern(%q): %v", c.pattern, err)
 			continue
@@ -91,8 +91,8 @@ func TestBadPatterns(t *testing.T) {
 		{"a[z-a]", 1, "empty"},
 	}
 	for _, c := range cases {
-		_, err := CompilePattern(c.pattern)
-		var bad *PatternError
+		_, err := Compile(c.pattern)
+		var bad *Error
 		if !errors.As(err, &bad) {
 			t.Errorf("CompilePattern(%q): got %v, want a PatternError", c.pattern, err)
 			continue
@@ -101,10 +101,10 @@ func TestBadPatterns(t *testing.T) {
 			t.Errorf("CompilePattern(%q): got %q at %d, want a word of %q at %d", c.pattern, bad, bad.Offset, c.word, c.offset)
 		}
 	}
-	if _, err := CompilePattern("[a\u4e00-\U0010FFFF]"); err == nil || !strings.Contains(err.Error(), "65536") {
+	if _, err := Compile("[a\u4e00-\U0010FFFF]"); err == nil || !strings.Contains(err.Error(), "65536") {
 		t.Errorf("a class of a million characters in two ranges: got %v", err)
 	}
-	if p, err := CompilePattern("[\u4e00-\U0010FFFF]"); err != nil || !p.Match("\u5000") || p.Match("a") {
+	if p, err := Compile("[\u4e00-\U0010FFFF]"); err != nil || !p.Match("\u5000") || p.Match("a") {
 		t.Errorf("a class of a million characters in one range: %v", err)
 	}
 }
@@ -113,7 +113,7 @@ func TestLiteralPrefix(t *testing.T) {
 	for pattern, want := range map[string]string{
 		"a": "", "a/b": "a", "a/b/*.csv": "a/b", "a/*/c": "a", "**/a": "", "*": "", "a/b/**": "a/b", "[a]/b": "",
 	} {
-		p, err := CompilePattern(pattern)
+		p, err := Compile(pattern)
 		if err != nil || p.LiteralPrefix() != want {
 			t.Errorf("LiteralPrefix of %q is %q (%v), want %q", pattern, p.LiteralPrefix(), err, want)
 		}
@@ -123,7 +123,7 @@ func TestLiteralPrefix(t *testing.T) {
 // TestPathlib holds patterns against what Python's pathlib finds, on data that
 // testdata/glob/generate.py made. Patterns that the language refuses are passed by.
 func TestPathlib(t *testing.T) {
-	data, err := os.ReadFile("../testdata/glob/pairs.json")
+	data, err := os.ReadFile("../../testdata/glob/pairs.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestPathlib(t *testing.T) {
 	pairs, refused, found := 0, 0, 0
 	for _, tree := range trees {
 		for pattern, want := range tree.Globs {
-			p, err := CompilePattern(pattern)
+			p, err := Compile(pattern)
 			if err != nil {
 				refused++
 				continue
@@ -172,7 +172,7 @@ func TestPatternTime(t *testing.T) {
 		strings.Repeat("**/*a*/", 200) + "*b*":   path,
 		strings.Repeat("**/[a-c0]/", 200) + "!x": path,
 	} {
-		p, err := CompilePattern(pattern)
+		p, err := Compile(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,9 +187,9 @@ func FuzzPattern(f *testing.F) {
 		f.Add(s, "a/b.csv")
 	}
 	f.Fuzz(func(t *testing.T, pattern, path string) {
-		p, err := CompilePattern(pattern)
+		p, err := Compile(pattern)
 		if err != nil {
-			var bad *PatternError
+			var bad *Error
 			if !errors.As(err, &bad) || bad.Offset < 0 || bad.Offset > len(pattern) {
 				t.Fatalf("CompilePattern(%q): %v", pattern, err)
 			}
