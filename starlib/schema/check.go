@@ -6,6 +6,7 @@ package schema
 // bodies run, and each body runs in a process of its own.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,7 +39,8 @@ func (e *TooLargeError) Error() string {
 
 // checker is one check of one value.
 type checker struct {
-	*validator
+	root   *Field // what the value must be
+	closed bool   // unknown keys of objects are refused, else let through
 	limits Limits
 	err    error // the bound that was passed: then nothing else counts
 	ticks  int
@@ -120,78 +122,30 @@ func formatOf(kind Kind) string {
 	return ""
 }
 
-// validator holds values against one field and all that is in it. It is
-// read-only once built.
-type validator struct {
-	root   *Field
-	closed bool               // unknown keys of objects are refused, else let through
-	bounds map[*Field][]bound // of the numbers that fields want
-}
-
-// bound is one condition on a number.
-type bound struct {
-	word  string // the keyword of JSON Schema
-	holds func(n *big.Rat) bool
-}
-
-func newValidator(root *Field, closed bool) *validator {
-	v := &validator{root: root, closed: closed, bounds: make(map[*Field][]bound)}
-	v.collect(root)
-	return v
-}
-
-// collect notes the bounds of f and of all that is in it.
-func (v *validator) collect(f *Field) {
-	if f == nil {
-		return
-	}
-	c := &f.Constraints
-	for _, b := range []struct {
-		word  string
-		text  json.Number
-		holds func(n, at *big.Rat) bool
-	}{
-		{"minimum", c.GE, func(n, at *big.Rat) bool { return n.Cmp(at) >= 0 }},
-		{"exclusiveMinimum", c.GT, func(n, at *big.Rat) bool { return n.Cmp(at) > 0 }},
-		{"maximum", c.LE, func(n, at *big.Rat) bool { return n.Cmp(at) <= 0 }},
-		{"exclusiveMaximum", c.LT, func(n, at *big.Rat) bool { return n.Cmp(at) < 0 }},
-		{"multipleOf", c.MultipleOf, func(n, at *big.Rat) bool { return new(big.Rat).Quo(n, at).IsInt() }},
-	} {
-		if b.text != "" {
-			at := rational(b.text)
-			v.bounds[f] = append(v.bounds[f], bound{b.word, func(n *big.Rat) bool { return b.holds(n, at) }})
-		}
-	}
-	v.collect(f.Type.Elem)
-	for _, member := range f.Type.AnyOf {
-		v.collect(member)
-	}
-	if f.Type.Kind == KindSchema {
-		for _, inner := range f.Type.Object.Fields {
-			v.collect(inner)
-		}
-	}
-}
-
-// fits says whether a value is what f wants; f is in the validator.
+// fits says whether a value is what f wants.
 func (v *checker) fits(f *Field, plain any) bool {
 	before := v.found
 	defer func() { v.found = before }()
 	v.found = 0
-	return v.quickly(f, plain) || v.fault(f, plain, &location{}) == nil && v.err == nil
+	return v.fault(f, plain, &location{}) == nil && v.err == nil
 }
 
 // location is where a value is in the one that is checked.
 type location struct {
-	in   *location // nil: it is the whole
-	step string    // its key or index there
+	in    *location // nil: it is the whole
+	key   string    // its key there
+	index int       // of an item of an array, else -1
 }
 
-// steps are the keys and indexes that lead to a place.
+// steps are the keys and indexes that lead to a location.
 func (p *location) steps() []string {
 	var steps []string
 	for ; p.in != nil; p = p.in {
-		steps = append(steps, p.step)
+		step := p.key
+		if p.index >= 0 {
+			step = strconv.Itoa(p.index)
+		}
+		steps = append(steps, step)
 	}
 	slices.Reverse(steps)
 	return steps
@@ -229,8 +183,8 @@ func (v *checker) fault(f *Field, plain any, at *location) *fault {
 			several(word, 1)
 		}
 	}
-	inner := func(f *Field, plain any, step string) {
-		if x := v.fault(f, plain, &location{at, step}); x != nil {
+	inner := func(f *Field, plain any, key string, index int) {
+		if x := v.fault(f, plain, &location{at, key, index}); x != nil {
 			all = append(all, x)
 		}
 	}
@@ -244,7 +198,7 @@ func (v *checker) fault(f *Field, plain any, at *location) *fault {
 				item, ok := value[field.Name]
 				if ok {
 					known++
-					inner(field, item, field.Name)
+					inner(field, item, field.Name, -1)
 				} else if field.Default == nil {
 					missing++
 				}
@@ -258,7 +212,7 @@ func (v *checker) fault(f *Field, plain any, at *location) *fault {
 				if v.over() {
 					break
 				}
-				inner(t.Elem, value[key], key)
+				inner(t.Elem, value[key], key, -1)
 			}
 		}
 	case []any:
@@ -270,7 +224,7 @@ func (v *checker) fault(f *Field, plain any, at *location) *fault {
 				if v.over() {
 					break
 				}
-				inner(t.Elem, item, strconv.Itoa(i))
+				inner(t.Elem, item, "", i)
 			}
 		}
 	case string:
@@ -282,12 +236,11 @@ func (v *checker) fault(f *Field, plain any, at *location) *fault {
 		want("pattern", c.Pattern == nil || v.matches(c.Pattern, value))
 		want("format", t.formed(value))
 	case json.Number:
-		if bounds := v.bounds[f]; len(bounds) > 0 {
-			n := rational(value)
-			for _, b := range bounds {
-				want(b.word, b.holds(n))
-			}
-		}
+		want("minimum", c.GE == "" || compare(value, c.GE) >= 0)
+		want("exclusiveMinimum", c.GT == "" || compare(value, c.GT) > 0)
+		want("maximum", c.LE == "" || compare(value, c.LE) <= 0)
+		want("exclusiveMaximum", c.LT == "" || compare(value, c.LT) < 0)
+		want("multipleOf", c.MultipleOf == "" || isMultiple(value, c.MultipleOf))
 		want(keywordFloat, t.Kind != KindFloat || fitsFloat(value))
 	}
 	switch t.Kind {
@@ -378,7 +331,40 @@ func (t *Type) takes(plain any) bool {
 // isInteger says whether a value is a whole number, as 5.0 is.
 func isInteger(plain any) bool {
 	n, is := plain.(json.Number)
-	return is && rational(n).IsInt()
+	if !is {
+		return false
+	}
+	if _, small := smallInt(n); small {
+		return true
+	}
+	return rational(n).IsInt()
+}
+
+// smallInt is a number that is an int of at most 18 characters: of most, so that
+// exact arithmetic is for the others.
+func smallInt(n json.Number) (i int64, ok bool) {
+	if len(n) > 18 || strings.ContainsAny(string(n), ".eE") {
+		return 0, false
+	}
+	i, err := strconv.ParseInt(string(n), 10, 64)
+	return i, err == nil
+}
+
+// compare is negative when a is below b, and positive when it is above.
+func compare(a, b json.Number) int {
+	x, small := smallInt(a)
+	if y, ok := smallInt(b); ok && small {
+		return cmp.Compare(x, y)
+	}
+	return rational(a).Cmp(rational(b))
+}
+
+func isMultiple(n, of json.Number) bool {
+	x, small := smallInt(n)
+	if y, ok := smallInt(of); ok && small {
+		return x%y == 0
+	}
+	return new(big.Rat).Quo(rational(n), rational(of)).IsInt()
 }
 
 // formed says whether a text has the form that t wants.
@@ -492,9 +478,6 @@ func enumKey(plain any) (key any, ok bool) {
 
 // check returns what is wrong with a value; path is the value's own.
 func (v *checker) check(tree jsonValue, path ...string) *complaints {
-	if v.quickly(v.root, tree.plain) {
-		return &complaints{}
-	}
 	wrong := v.fault(v.root, tree.plain, &location{})
 	if wrong == nil {
 		return &complaints{}
@@ -507,105 +490,6 @@ func (v *checker) check(tree jsonValue, path ...string) *complaints {
 	}
 	x.complaints.sort()
 	return &x.complaints
-}
-
-// plainly says that f takes a value, and is sure of it: then the validator need
-// not be asked, which costs a microsecond a value and is the larger part of a
-// small attempt. False means nothing: whatever is not simple is the validator's
-// to decide. A test holds the two against each other.
-func (v *checker) quickly(f *Field, plain any) bool {
-	if v.tick() != nil {
-		return false
-	}
-	c := &f.Constraints
-	switch t := f.Type; t.Kind {
-	case KindAnything:
-		return true
-	case KindBool:
-		_, ok := plain.(bool)
-		return ok
-	case KindString:
-		s, ok := plain.(string)
-		return ok && c.Pattern == nil && (c.MinLength == nil && c.MaxLength == nil || inRange(utf8.RuneCountInString(s), c.MinLength, c.MaxLength))
-	case KindInt:
-		n, ok := plain.(json.Number)
-		return ok && c.quickInt(n)
-	case KindFloat:
-		n, ok := plain.(json.Number)
-		return ok && len(n) < 300 && c.GE == "" && c.GT == "" && c.LE == "" && c.LT == "" && c.MultipleOf == ""
-	case KindEnum:
-		_, isNumber := plain.(json.Number)
-		return !isNumber && t.admits(plain)
-	case KindOptional:
-		return plain == nil || v.quickly(t.Elem, plain)
-	case KindUnion:
-		return slices.ContainsFunc(t.AnyOf, func(m *Field) bool { return v.quickly(m, plain) })
-	case KindList:
-		list, ok := plain.([]any)
-		if !ok || c.UniqueItems || !inRange(len(list), c.MinItems, c.MaxItems) {
-			return false
-		}
-		for _, item := range list {
-			if t.Elem != nil && !v.quickly(t.Elem, item) {
-				return false
-			}
-		}
-		return true
-	case KindMap:
-		object, ok := plain.(map[string]any)
-		if !ok {
-			return false
-		}
-		for _, item := range object {
-			if t.Elem != nil && !v.quickly(t.Elem, item) {
-				return false
-			}
-		}
-		return true
-	case KindSchema:
-		object, ok := plain.(map[string]any)
-		return ok && v.quickObject(t.Object, object)
-	}
-	return false
-}
-
-func (v *checker) quickObject(s *Schema, object map[string]any) bool {
-	known := 0
-	for _, f := range s.Fields {
-		value, ok := object[f.Name]
-		switch {
-		case ok && !v.quickly(f, value), !ok && f.Default == nil:
-			return false
-		case ok:
-			known++
-		}
-	}
-	return !v.closed || known == len(object)
-}
-
-// plainInt says that an int of the usual size is within bounds of that size.
-func (c *Constraints) quickInt(n json.Number) bool {
-	if len(n) > 18 || c.MultipleOf != "" || strings.ContainsAny(string(n), ".eE") {
-		return false
-	}
-	i, err := n.Int64()
-	if err != nil {
-		return false
-	}
-	for _, bound := range [...]struct {
-		text json.Number
-		sign int64 // of what is too far
-		open bool
-	}{{c.GE, -1, false}, {c.GT, -1, true}, {c.LE, 1, false}, {c.LT, 1, true}} {
-		if bound.text == "" {
-			continue
-		}
-		b, err := strconv.ParseInt(string(bound.text), 10, 60)
-		if err != nil || (i-b)*bound.sign > 0 || bound.open && i == b {
-			return false
-		}
-	}
-	return true
 }
 
 func inRange(n int, least, most *int) bool {

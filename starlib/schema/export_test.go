@@ -34,28 +34,15 @@ func (t Tree) Untyped() starlark.Value { return t.value.untyped() }
 // Check holds a tree against s and returns how many diagnostics there are, and
 // the limit that was passed.
 func (t Tree) Check(s *Schema, limits Limits) (complaints int, err error) {
-	x := &checker{validator: s.validator(false), limits: limits}
+	x := &checker{root: s.asField(), limits: limits}
 	return len(x.check(t.value, "params").diagnostics()), x.err
 }
 
 // Secrets collects what is secret in a tree, and returns the limit that was passed.
 func (t Tree) Secrets(s *Schema, limits Limits) error {
-	x := &checker{validator: s.validator(false), limits: limits}
+	x := &checker{root: s.asField(), limits: limits}
 	x.secretsOf(x.root, t.value, new(secretTexts))
 	return x.err
-}
-
-// Quickly says whether the quick check takes a tree, and what keyword the whole
-// check finds wrong with it.
-func (t Tree) Quickly(f *Field, closed bool) (sure bool, wrong string) {
-	v := &checker{validator: newValidator(f, closed)}
-	if !v.quickly(f, t.value.plain) {
-		return false, ""
-	}
-	if x := v.fault(f, t.value.plain, &location{}); x != nil {
-		return true, x.word
-	}
-	return true, ""
 }
 
 // Encode is a value as JSON without a bound, and whether something was refused.

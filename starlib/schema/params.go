@@ -91,7 +91,7 @@ func runeStart(s string, at int) int {
 // field. The error is the limit that was passed: then there are neither params nor
 // diagnostics.
 func (s *Schema) CheckParams(limits Limits, strict bool, raw json.RawMessage) (Params, diag.List, error) {
-	x := &checker{validator: s.validator(strict), limits: limits}
+	x := &checker{root: s.asField(), closed: strict, limits: limits}
 	tree, problems := x.read(raw, "params")
 	if problems != nil || x.err != nil {
 		return Params{}, problems, x.err
@@ -120,7 +120,7 @@ func (s *Schema) CheckedParams(strict bool, raw json.RawMessage) (Params, error)
 	if err != nil {
 		return Params{}, err
 	}
-	x := &checker{validator: s.validator(strict)}
+	x := &checker{root: s.asField(), closed: strict}
 	value, _ := x.conform(x.root, tree)
 	return Params{value: value.(*object)}, nil
 }
@@ -129,21 +129,9 @@ func (s *Schema) CheckedParams(strict bool, raw json.RawMessage) (Params, error)
 // schema: a key that it does not declare is wrong. The diagnostics and the error
 // are as those of CheckParams.
 func (s *Schema) CheckResult(limits Limits, raw json.RawMessage) (diag.List, error) {
-	x := &checker{validator: s.validator(true), limits: limits}
+	x := &checker{root: s.asField(), closed: true, limits: limits}
 	_, problems := x.read(raw, "result")
 	return problems, x.err
-}
-
-// validator is the schema as an object that values are held against.
-func (s *Schema) validator(closed bool) *validator {
-	s.once.Do(func() {
-		root := &Field{Type: s.Type()}
-		s.open, s.closed = newValidator(root, false), newValidator(root, true)
-	})
-	if closed {
-		return s.closed
-	}
-	return s.open
 }
 
 // read decodes a text and checks it; name is the first step of the pointers.
@@ -211,7 +199,7 @@ func (v *checker) conform(f *Field, tree jsonValue) (value starlark.Value, dropp
 	case KindInt:
 		return integer(tree.plain.(json.Number)), 0
 	case KindFloat:
-		x, _ := tree.plain.(json.Number).Float64() // the validator has seen that it fits
+		x, _ := tree.plain.(json.Number).Float64() // the check has seen that it fits
 		return starlark.Float(x), 0
 	case KindEnum:
 		if n, isNumber := tree.plain.(json.Number); isNumber {
@@ -442,7 +430,7 @@ func (t jsonValue) printed(n json.Number) []string {
 	return slices.Compact(all)
 }
 
-// jsonValue is one JSON value. plain is what the validator looks at: nil, bool,
+// jsonValue is one JSON value. plain is what the check looks at: nil, bool,
 // string, json.Number, []any or map[string]any; numbers are as they were written.
 type jsonValue struct {
 	plain any

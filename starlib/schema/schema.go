@@ -9,7 +9,6 @@ import (
 	"math/big"
 	"regexp"
 	"strings"
-	"sync"
 
 	"go.starlark.net/starlark"
 
@@ -23,11 +22,6 @@ type Schema struct {
 
 	size
 	index map[string]int // of Fields, by name
-
-	// How values are held against it is worked out when the first one comes:
-	// `perago check` of a file has none.
-	once         sync.Once
-	open, closed *validator
 }
 
 // field returns the field of a name, nil when there is none.
@@ -145,6 +139,9 @@ func NewType(t Type) (*Type, error) {
 
 // Plain is the type of a kind that has nothing to say but its name.
 func Plain(kind Kind) *Type { return &Type{Kind: kind, size: size{parts: 1, depth: 1}} }
+
+// asField is the schema as what a value must be.
+func (s *Schema) asField() *Field { return &Field{Type: s.Type()} }
 
 // Type is the type of the values of a schema.
 func (s *Schema) Type() *Type {
@@ -316,7 +313,7 @@ func (c *Constraints) Contradiction() (low, high Constraint, found bool) {
 // SetDefault makes a field optional: raw is its value when it is left out. The
 // diagnostics say what the field itself would refuse of it; then it is not set.
 func (f *Field) SetDefault(raw json.RawMessage) diag.List {
-	v := &checker{validator: newValidator(f, true)}
+	v := &checker{root: f, closed: true}
 	tree, problems := v.read(raw, "default")
 	if problems == nil {
 		f.Default, f.fallback = raw, tree
