@@ -378,8 +378,8 @@ func (m *module) Attr(name string) (starlark.Value, error) {
 // stands before a member where it is used.
 func unknownMember(thing, prefix, name string, known []string) error {
 	p := &diag.Problem{Code: codeAttribute, Message: fmt.Sprintf("%s has no member `%s`", thing, name)}
-	if says, ok := insteadOf(prefix, name); ok {
-		p.Hint = says
+	if hint := InsteadOf(prefix + name); hint != "" {
+		p.Hint = hint
 	} else if near := diag.Nearest(name, known); near != "" {
 		p.Hint = fmt.Sprintf("did you mean `%s%s`?", prefix, near)
 	} else {
@@ -389,110 +389,59 @@ func unknownMember(thing, prefix, name string, known []string) error {
 	return p
 }
 
-// InsteadOf is what to write in place of a member that this library does not
-// have, such as "json.loads"; "" when nothing is known.
+// InsteadOf is what to write in place of a member that Python has, or that a
+// Pythonista expects, and this library does not, such as "json.loads"; "" when
+// nothing is known.
 func InsteadOf(member string) string {
-	dot := strings.LastIndexByte(member, '.') + 1
-	hint, _ := insteadOf(member[:dot], member[dot:])
-	return hint
-}
-
-// insteadOf is what to write in place of a member that Python has, or that a
-// Pythonista expects, and this library does not.
-func insteadOf(prefix, name string) (hint string, ok bool) {
-	switch prefix + name {
-	case "yaml.safe_load", "yaml.load", "yaml.full_load":
-		return "write yaml.decode(path), or yaml.decode(text)", true
-	case "yaml.dump", "yaml.safe_dump", "toml.dumps", "toml.dump":
-		return "write json.encode(value, indent = 2), which is YAML too", true
-	case "toml.load", "toml.loads":
-		return "write toml.decode(path), or toml.decode(text)", true
-	case "json.loads", "json.load":
-		return "write json.decode(text), or json.lines(path) for a file with one value a line", true
-	case "json.dumps", "json.dump":
-		return "write json.encode(value)", true
-	case "jsonschema.Draft202012Validator", "jsonschema.Draft7Validator", "jsonschema.iter_errors", "jsonschema.compile", "jsonschema.is_valid":
-		return "write jsonschema.errors(value, schema), a list that is empty when the value is valid", true
-	case "csv.DictReader":
-		return "write csv.dict_reader(path)", true
-	case "csv.writer", "csv.DictWriter":
-		return "write csv.write(path, rows, header = [...])", true
-	case "re.X", "re.VERBOSE":
-		return "verbose patterns are not supported: write the pattern without white space and comments", true
-	case "re.A", "re.ASCII", "re.U", "re.UNICODE":
-		return "leave it out: \\d, \\w and \\s are ASCII always; write \\pL or \\p{Greek} for classes of Unicode", true
-	case "base64.b64encode", "base64.standard_b64encode":
-		return "write base64.encode(data)", true
-	case "base64.b64decode", "base64.standard_b64decode":
-		return "write base64.decode(text)", true
-	case "base64.urlsafe_b64encode":
-		return "write base64.encode(data, url = True)", true
-	case "base64.urlsafe_b64decode":
-		return "write base64.decode(text, url = True)", true
-	case "stats.std", "stats.pstdev":
-		return "write stats.stdev(items), or stats.stdev(items, sample = False)", true
-	case "stats.var", "stats.pvariance":
-		return "write stats.variance(items), or stats.variance(items, sample = False)", true
-	case "stats.percentile", "stats.quantiles":
-		return "write stats.quantile(items, 0.95)", true
-	case "random.random", "random.randint", "random.choice", "random.shuffle", "random.sample", "random.uniform", "random.seed":
-		return "make a generator first, so that a second attempt draws the same: rng = random.seeded(params.seed), then rng." + name + "(...)", true
-	case "time.time()":
-		return "write time.now().unix for the seconds since 1970; time.time(2026, 3, 1) is that day", true
-	case "time.perf_counter", "time.monotonic", "time.time_ns":
-		return "write time.now(): the difference of two is a duration", true
-	case "time.strptime", "time.parse_time", "time.fromisoformat":
-		return `write time.parse(text), or time.parse(text, format = "%d/%m/%Y")`, true
-	case "time.parse_duration", "time.timedelta":
-		return `write time.duration("1h30m"), or 3 * time.day`, true
-	case "time.from_timestamp", "time.fromtimestamp":
-		return "write time.from_unix(seconds)", true
-	case "time.datetime", "time.date":
-		return "write time.time(2026, 3, 1)", true
-	case "time.strftime", "time.time.strftime", "time.time.isoformat":
-		return `write t.format("%Y-%m-%d"), or str(t) for ISO 8601`, true
-	case "time.time.isocalendar":
-		return "write t.iso_calendar()", true
-	case "time.time.isoweekday":
-		return "write t.iso_weekday, without parentheses", true
-	case "time.time.timestamp", "time.time.unix_nano":
-		return "write t.unix, and t.nanosecond for what is within the second", true
-	case "time.time.astimezone", "time.time.in_location":
-		return `write t.in_zone("Europe/Paris")`, true
-	case "time.time.date", "time.time.floor", "time.time.round", "time.time.normalize":
-		return `write t.truncate("day")`, true
-	case "time.time.microsecond":
-		return "write t.nanosecond // 1000", true
-	case "time.duration.total_seconds":
-		return "write d.seconds: all of it, with its fraction", true
-	case "time.busday_count":
-		return "write time.business_days(start, end)", true
-	case "time.busday_offset":
-		return "write t.add_business_days(n)", true
-	case "time.sleep":
-		return "a body cannot wait: call fail(message), and Conductor runs the task again later", true
-	case "log.warn":
-		return "write log.warning(message)", true
-	case "path.symlink_to", "path.hardlink_to", "path.is_symlink":
-		return "there are no links in a workspace: write path.copy(target), which costs no download", true
-	case "path.resolve", "path.absolute", "path.relative_to":
-		return "a path is relative to the workspace already: write str(path)", true
-	case "path.touch":
-		return `write path.write_text("")`, true
-	case "path.rmtree", "path.rmdir":
-		return "write path.remove_tree()", true
-	case "path.replace", "path.move":
-		return "write path.rename(target)", true
-	case "path.with_suffix", "path.with_stem", "path.with_name":
-		return "write path.parent / (path.stem + \".new\")", true
-	case "file.readlines":
-		return "loop over the file: `for line in f`", true
-	case "file.flush":
-		return "nothing is visible before close(); leave it out", true
-	case "file.seek", "file.tell", "file.truncate":
-		return "a file is read or written from front to back; open it again to start over", true
+	if draw, ok := strings.CutPrefix(member, "random."); ok && slices.Contains([]string{"random", "randint", "choice", "shuffle", "sample", "uniform", "seed"}, draw) {
+		return "make a generator first, so that a second attempt draws the same: rng = random.seeded(params.seed), then rng." + draw + "(...)"
 	}
-	return "", false
+	return diag.HintFor(member, [][2]string{
+		{"yaml.safe_load yaml.load yaml.full_load", "write yaml.decode(path), or yaml.decode(text)"},
+		{"yaml.dump yaml.safe_dump toml.dumps toml.dump", "write json.encode(value, indent = 2), which is YAML too"},
+		{"toml.load toml.loads", "write toml.decode(path), or toml.decode(text)"},
+		{"json.loads json.load", "write json.decode(text), or json.lines(path) for a file with one value a line"},
+		{"json.dumps json.dump", "write json.encode(value)"},
+		{"jsonschema.Draft202012Validator jsonschema.Draft7Validator jsonschema.iter_errors jsonschema.compile jsonschema.is_valid", "write jsonschema.errors(value, schema), a list that is empty when the value is valid"},
+		{"csv.DictReader", "write csv.dict_reader(path)"},
+		{"csv.writer csv.DictWriter", "write csv.write(path, rows, header = [...])"},
+		{"re.X re.VERBOSE", "verbose patterns are not supported: write the pattern without white space and comments"},
+		{"re.A re.ASCII re.U re.UNICODE", "leave it out: \\d, \\w and \\s are ASCII always; write \\pL or \\p{Greek} for classes of Unicode"},
+		{"base64.b64encode base64.standard_b64encode", "write base64.encode(data)"},
+		{"base64.b64decode base64.standard_b64decode", "write base64.decode(text)"},
+		{"base64.urlsafe_b64encode", "write base64.encode(data, url = True)"},
+		{"base64.urlsafe_b64decode", "write base64.decode(text, url = True)"},
+		{"stats.std stats.pstdev", "write stats.stdev(items), or stats.stdev(items, sample = False)"},
+		{"stats.var stats.pvariance", "write stats.variance(items), or stats.variance(items, sample = False)"},
+		{"stats.percentile stats.quantiles", "write stats.quantile(items, 0.95)"},
+		{"time.time()", "write time.now().unix for the seconds since 1970; time.time(2026, 3, 1) is that day"},
+		{"time.perf_counter time.monotonic time.time_ns", "write time.now(): the difference of two is a duration"},
+		{"time.strptime time.parse_time time.fromisoformat", `write time.parse(text), or time.parse(text, format = "%d/%m/%Y")`},
+		{"time.parse_duration time.timedelta", `write time.duration("1h30m"), or 3 * time.day`},
+		{"time.from_timestamp time.fromtimestamp", "write time.from_unix(seconds)"},
+		{"time.datetime time.date", "write time.time(2026, 3, 1)"},
+		{"time.strftime time.time.strftime time.time.isoformat", `write t.format("%Y-%m-%d"), or str(t) for ISO 8601`},
+		{"time.time.isocalendar", "write t.iso_calendar()"},
+		{"time.time.isoweekday", "write t.iso_weekday, without parentheses"},
+		{"time.time.timestamp time.time.unix_nano", "write t.unix, and t.nanosecond for what is within the second"},
+		{"time.time.astimezone time.time.in_location", `write t.in_zone("Europe/Paris")`},
+		{"time.time.date time.time.floor time.time.round time.time.normalize", `write t.truncate("day")`},
+		{"time.time.microsecond", "write t.nanosecond // 1000"},
+		{"time.duration.total_seconds", "write d.seconds: all of it, with its fraction"},
+		{"time.busday_count", "write time.business_days(start, end)"},
+		{"time.busday_offset", "write t.add_business_days(n)"},
+		{"time.sleep", "a body cannot wait: call fail(message), and Conductor runs the task again later"},
+		{"log.warn", "write log.warning(message)"},
+		{"path.symlink_to path.hardlink_to path.is_symlink", "there are no links in a workspace: write path.copy(target), which costs no download"},
+		{"path.resolve path.absolute path.relative_to", "a path is relative to the workspace already: write str(path)"},
+		{"path.touch", `write path.write_text("")`},
+		{"path.rmtree path.rmdir", "write path.remove_tree()"},
+		{"path.replace path.move", "write path.rename(target)"},
+		{"path.with_suffix path.with_stem path.with_name", "write path.parent / (path.stem + \".new\")"},
+		{"file.readlines", "loop over the file: `for line in f`"},
+		{"file.flush", "nothing is visible before close(); leave it out"},
+		{"file.seek file.tell file.truncate", "a file is read or written from front to back; open it again to start over"},
+	})
 }
 
 // members are the methods and properties of one type of value.

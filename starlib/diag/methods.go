@@ -28,25 +28,18 @@ func methodsOf(kind string) []string {
 // functionHint is what to write instead of `str.lower` and `datetime.now`: what
 // are types in Python are functions here, and have no members.
 func functionHint(name string) string {
-	switch name {
-	case "now", "today", "utcnow", "datetime":
-		return "`time.now()`, or `time.now().format(\"%Y-%m-%d\")`"
-	case "strptime", "fromisoformat":
-		return "`time.parse(text, format = \"%Y-%m-%d\")`"
-	case "fromtimestamp", "utcfromtimestamp":
-		return "`time.from_unix(seconds)`"
-	case "combine", "timedelta":
-		return "`time.parse(...)` and `time.duration(...)`"
-	case "fromkeys":
-		return "`{k: None for k in keys}`"
-	case "join":
-		return "`\", \".join(xs)`"
-	case "uuid1", "uuid4", "uuid5":
-		return "an id from params, or `hash.sha256(...)` of what it stands for: a second attempt has to give the same"
-	case "fromhex", "from_bytes":
-		return "`int(text, 16)`"
-	case "maketrans":
-		return "`s.replace(a, b)` for each pair"
+	if hint := HintFor(name, [][2]string{
+		{"now today utcnow datetime", "`time.now()`, or `time.now().format(\"%Y-%m-%d\")`"},
+		{"strptime fromisoformat", "`time.parse(text, format = \"%Y-%m-%d\")`"},
+		{"fromtimestamp utcfromtimestamp", "`time.from_unix(seconds)`"},
+		{"combine timedelta", "`time.parse(...)` and `time.duration(...)`"},
+		{"fromkeys", "`{k: None for k in keys}`"},
+		{"join", "`\", \".join(xs)`"},
+		{"uuid1 uuid4 uuid5", "an id from params, or `hash.sha256(...)` of what it stands for: a second attempt has to give the same"},
+		{"fromhex from_bytes", "`int(text, 16)`"},
+		{"maketrans", "`s.replace(a, b)` for each pair"},
+	}); hint != "" {
+		return hint
 	}
 	for _, kind := range []string{"string", "list", "dict", "set"} {
 		if slices.Contains(methodsOf(kind), name) {
@@ -58,35 +51,22 @@ func functionHint(name string) string {
 
 // ModuleHint is what to call of a module that was called itself.
 func ModuleHint(module string) string {
-	call := ""
-	switch module {
-	case "json":
-		call = "json.decode(text)"
-	case "yaml":
-		call = "yaml.decode(path)"
-	case "toml":
-		call = "toml.decode(path)"
-	case "csv":
-		call = "csv.dict_reader(path)"
-	case "re":
-		call = "re.search(pattern, text)"
-	case "hash":
-		call = "hash.sha256(x)"
-	case "base64":
-		call = "base64.encode(data)"
-	case "math":
-		call = "math.floor(x)"
-	case "stats":
-		call = "stats.mean(xs)"
-	case "random":
-		call = "random.seeded(params.seed)"
-	case "text":
-		call = "text.wrap(s)"
-	case "time":
-		call = "time.now()"
-	case "log":
-		call = "log.info(message)"
-	default:
+	call := HintFor(module, [][2]string{
+		{"json", "json.decode(text)"},
+		{"yaml", "yaml.decode(path)"},
+		{"toml", "toml.decode(path)"},
+		{"csv", "csv.dict_reader(path)"},
+		{"re", "re.search(pattern, text)"},
+		{"hash", "hash.sha256(x)"},
+		{"base64", "base64.encode(data)"},
+		{"math", "math.floor(x)"},
+		{"stats", "stats.mean(xs)"},
+		{"random", "random.seeded(params.seed)"},
+		{"text", "text.wrap(s)"},
+		{"time", "time.now()"},
+		{"log", "log.info(message)"},
+	})
+	if call == "" {
 		return "call one of the functions in it"
 	}
 	return "call one of its functions: `" + call + "`"
@@ -94,60 +74,37 @@ func ModuleHint(module string) string {
 
 // methodHint is what to write instead of a method that Python has.
 func methodHint(kind, name string) string {
-	if kind == "function" || kind == "builtin_function_or_method" {
+	switch {
+	case kind == "function" || kind == "builtin_function_or_method":
 		return functionHint(name)
-	}
-	switch kind + "." + name {
-	case "list.sorted":
-		return "`sorted(xs)`, or `xs.sort()`"
-	case "list.reversed":
-		return "`reversed(xs)`, or `xs.reverse()`"
-	case "list.add", "list.push":
-		return "`xs.append(x)`"
-	case "list.join":
-		return "`\", \".join(xs)`"
-	case "list.map", "list.filter", "list.forEach":
-		return "`[f(x) for x in xs if keep(x)]`"
-	case "list.length", "string.length", "dict.length", "list.size", "string.size", "dict.size", "list.len", "string.len", "dict.len":
-		return "`len(x)`"
-	case "dict.has_key", "dict.contains", "list.contains", "string.contains", "set.contains", "list.includes", "string.includes":
-		return "`x in xs`"
-	case "dict.iteritems":
-		return "`d.items()`"
-	case "dict.iterkeys":
-		return "`d.keys()`"
-	case "dict.itervalues":
-		return "`d.values()`"
-	case "dict.fromkeys":
-		return "`{k: None for k in keys}`"
-	case "dict.append":
-		return "`d[key] = value`"
-	case "string.encode":
-		return "`bytes(s)`"
-	case "bytes.decode":
-		return "`str(b)`"
-	case "bytes.hex":
-		return "hash.* give hex by themselves; `\"%x\" % n` is the hex form of an int"
-	case "string.isnumeric", "string.isdecimal":
-		return "`s.isdigit()`"
-	case "string.trim":
-		return "`s.strip()`"
-	case "string.toLowerCase", "string.casefold":
-		return "`s.lower()`"
-	case "string.toUpperCase":
-		return "`s.upper()`"
-	case "string.translate":
-		return "`s.replace(a, b)` for each pair"
-	case "string.append":
-		return "`s += other`"
-	case "string.substring", "string.substr":
-		return "`s[start:stop]`"
-	case "string.indexOf":
-		return "`s.find(part)`"
-	case "string.read_text", "string.exists", "string.open", "string.glob", "string.write_text", "string.is_file":
-		return "a string is no path: `(workspace / s)." + name + "(...)`"
-	case "NoneType." + name:
+	case kind == "NoneType":
 		return "the value is None: a function without `return` gives None, and so does d.get(key) for a missing key"
+	case kind == "string" && slices.Contains([]string{"read_text", "exists", "open", "glob", "write_text", "is_file"}, name):
+		return "a string is no path: `(workspace / s)." + name + "(...)`"
 	}
-	return ""
+	return HintFor(kind+"."+name, [][2]string{
+		{"list.sorted", "`sorted(xs)`, or `xs.sort()`"},
+		{"list.reversed", "`reversed(xs)`, or `xs.reverse()`"},
+		{"list.add list.push", "`xs.append(x)`"},
+		{"list.join", "`\", \".join(xs)`"},
+		{"list.map list.filter list.forEach", "`[f(x) for x in xs if keep(x)]`"},
+		{"list.length string.length dict.length list.size string.size dict.size list.len string.len dict.len", "`len(x)`"},
+		{"dict.has_key dict.contains list.contains string.contains set.contains list.includes string.includes", "`x in xs`"},
+		{"dict.iteritems", "`d.items()`"},
+		{"dict.iterkeys", "`d.keys()`"},
+		{"dict.itervalues", "`d.values()`"},
+		{"dict.fromkeys", "`{k: None for k in keys}`"},
+		{"dict.append", "`d[key] = value`"},
+		{"string.encode", "`bytes(s)`"},
+		{"bytes.decode", "`str(b)`"},
+		{"bytes.hex", "hash.* give hex by themselves; `\"%x\" % n` is the hex form of an int"},
+		{"string.isnumeric string.isdecimal", "`s.isdigit()`"},
+		{"string.trim", "`s.strip()`"},
+		{"string.toLowerCase string.casefold", "`s.lower()`"},
+		{"string.toUpperCase", "`s.upper()`"},
+		{"string.translate", "`s.replace(a, b)` for each pair"},
+		{"string.append", "`s += other`"},
+		{"string.substring string.substr", "`s[start:stop]`"},
+		{"string.indexOf", "`s.find(part)`"},
+	})
 }
