@@ -65,9 +65,9 @@ func TestScanPlaces(t *testing.T) {
 	}
 }
 
-// TestHabitsKeepQuiet: what is right must never be taken for a habit, since all
-// of a file's habits are told as soon as there is one error in it.
-func TestHabitsKeepQuiet(t *testing.T) {
+// TestNoPythonIsFoundInWhatIsRight: all that is found in a file is told as soon as
+// there is one error in it.
+func TestNoPythonIsFoundInWhatIsRight(t *testing.T) {
 	const src = `"""import os, try: f"{x}" """
 # import os; x ** y
 load("lib/x.star", "x", y = "z")
@@ -92,8 +92,8 @@ def f(a, b = {"k": 1}, *args, c = lambda v: v, **kwargs):
 		t.Fatal(err)
 	}
 	tokens := scan(src)
-	for _, h := range habits(tokens) {
-		t.Errorf("line %d: %q is taken for a habit: %s", tokens[h.token].at.line, tokens[h.token].text, h.message)
+	for _, h := range findPython(tokens) {
+		t.Errorf("line %d: %q is taken for Python: %s", tokens[h.token].at.line, tokens[h.token].text, h.message)
 	}
 }
 

@@ -24,16 +24,16 @@ func (s *Sources) fromSyntax(e syntax.Error) List {
 	fault := s.fault(tokens, e)
 	var list List
 	first := true // the parser's own error is still to be placed
-	for _, h := range habits(tokens) {
-		t := tokens[h.token]
-		if first && fault.token <= h.through && fault.token >= h.token-1 {
-			first = false // it is this habit that the parser stumbled over
+	for _, f := range findPython(tokens) {
+		t := tokens[f.token]
+		if first && fault.token <= f.last && fault.token >= f.token-1 {
+			first = false // it is this that the parser stopped at
 		}
-		if first && fault.token < h.token {
+		if first && fault.token < f.token {
 			list, first = append(list, fault.diagnostic), false
 		}
-		d := s.at(syntax.MakePosition(&file, int32(t.at.line), int32(t.at.column)), h.code, h.message)
-		d.Hint = writeHint(h.hint)
+		d := s.at(syntax.MakePosition(&file, int32(t.at.line), int32(t.at.column)), f.code, f.message)
+		d.Hint = writeHint(f.hint)
 		list = append(list, d)
 	}
 	if first {

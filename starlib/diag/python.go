@@ -5,79 +5,78 @@ import (
 	"strings"
 )
 
-// habits.go finds what is Python and not this language by looking at the tokens
-// of a source. Each rule speaks only of what cannot be right, so that all of a
-// pasted file's habits can be reported at once, not only the first, at which
-// the parser gave up.
+// What is Python and not this language, found among the tokens of a source. Each
+// rule speaks only of what cannot be right, so that all of a pasted file can be
+// reported at once, not only the first line, at which the parser gave up.
 
-// habit is one finding: where, and what to write instead. Without a code it is
-// no finding, only tokens that need no further look.
-type habit struct {
+// finding is one construct of Python: where it is, and what to write instead.
+// Without a code it is only tokens that need no further look.
+type finding struct {
 	token   int // index of the token at fault
 	code    Code
 	message string
 	hint    string
-	through int // index of the last token that it explains
+	last    int // index of the last token that it explains
 }
 
-// habits returns the findings in a source in their order.
-func habits(tokens []token) []habit {
-	h := &hunter{tokens: tokens}
-	for i := 0; i < len(tokens) && len(h.found) <= mostPerFile; i++ {
-		if found, ok := h.at(i); ok {
+// findPython returns the findings in a source in their order.
+func findPython(tokens []token) []finding {
+	p := &pythonFinder{tokens: tokens}
+	for i := 0; i < len(tokens) && len(p.found) <= mostPerFile; i++ {
+		if found, ok := p.at(i); ok {
 			if found.code != "" {
-				h.found = append(h.found, found)
+				p.found = append(p.found, found)
 			}
-			i = max(i, found.through)
+			i = max(i, found.last)
 		}
 	}
-	return h.found
+	return p.found
 }
 
-type hunter struct {
+type pythonFinder struct {
 	tokens []token
-	found  []habit
-	tries  int // how many `try` were seen: their except and finally are no news
+	found  []finding
+	tries  int // how many `try` there were: their except and finally need no word of their own
 }
 
-// peek is the text of the token n behind i, "" beyond the line.
-func (h *hunter) peek(i, n int) token {
-	if i+n < 0 || i+n >= len(h.tokens) {
+// peek is the token n behind i, one without text beyond the source.
+func (p *pythonFinder) peek(i, n int) token {
+	if i+n < 0 || i+n >= len(p.tokens) {
 		return token{kind: end}
 	}
-	return h.tokens[i+n]
+	return p.tokens[i+n]
 }
 
-func (h *hunter) at(i int) (habit, bool) {
-	t := h.tokens[i]
+func (p *pythonFinder) at(i int) (finding, bool) {
+	t := p.tokens[i]
 	switch t.kind {
 	case name:
-		if h.starts(i) {
-			if f, ok := h.statement(i); ok {
+		if p.starts(i) {
+			if f, ok := p.statement(i); ok {
 				return f, true
 			}
 		}
-		return h.word(i)
+		return p.word(i)
 	case numeral:
-		return h.number(i)
+		return p.number(i)
 	case text:
-		return h.literal(i)
+		return p.literal(i)
 	case op:
-		return h.operator(i)
+		return p.operator(i)
 	}
-	return habit{}, false
+	return finding{}, false
 }
 
 // starts says whether a statement starts at i.
-func (h *hunter) starts(i int) bool {
-	if h.tokens[i].first {
+func (p *pythonFinder) starts(i int) bool {
+	if p.tokens[i].first {
 		return true
 	}
-	if h.tokens[i].open >= 0 {
+	if p.tokens[i].open >= 0 {
 		return false
 	}
-	before := h.peek(i, -1).text
-	return before == ";" || before == ":" && h.opensSuite(i-1)
+	before := p.peek(i, -1).text
+	return before == ";" || before == ":" && p.opensSuite(i-1)
 }
 
 // farthest bounds how many tokens of one line are looked at for one finding: a
@@ -85,10 +84,10 @@ func (h *hunter) starts(i int) bool {
 const farthest = 500
 
 // opensSuite says whether the colon at i ends the head of a compound statement.
-func (h *hunter) opensSuite(i int) bool {
+func (p *pythonFinder) opensSuite(i int) bool {
 	for j := i; j >= max(0, i-farthest); j-- {
-		if h.tokens[j].first {
-			switch h.tokens[j].text {
+		if p.tokens[j].first {
+			switch p.tokens[j].text {
 			case "if", "elif", "else", "for", "while", "def", "try", "except", "finally", "with", "class":
 				return true
 			}
@@ -99,9 +98,9 @@ func (h *hunter) opensSuite(i int) bool {
 }
 
 // lineEnd is the index of the last token of the logical line of i.
-func (h *hunter) lineEnd(i int) int {
+func (p *pythonFinder) lineEnd(i int) int {
 	most := i + farthest
-	for i+1 < len(h.tokens) && i < most && h.tokens[i+1].kind != newline && h.tokens[i+1].kind != end {
+	for i+1 < len(p.tokens) && i < most && p.tokens[i+1].kind != newline && p.tokens[i+1].kind != end {
 		i++
 	}
 	return i
@@ -109,28 +108,28 @@ func (h *hunter) lineEnd(i int) int {
 
 const catchHint = "`got = catch(fn, arg)`: it calls fn(arg) and gives `got.ok`, `got.value` and `got.error`"
 
-// statement finds the habits that are statements.
-func (h *hunter) statement(i int) (habit, bool) {
-	t, next := h.tokens[i], h.peek(i, 1)
-	line := func(code Code, message, hint string) (habit, bool) {
-		return habit{i, code, message, hint, h.lineEnd(i)}, true
+// statement finds what is Python by the word that a statement begins with.
+func (p *pythonFinder) statement(i int) (finding, bool) {
+	t, next := p.tokens[i], p.peek(i, 1)
+	line := func(code Code, message, hint string) (finding, bool) {
+		return finding{i, code, message, hint, p.lineEnd(i)}, true
 	}
-	head := func(code Code, message, hint string) (habit, bool) {
-		return habit{i, code, message, hint, i}, true
+	head := func(code Code, message, hint string) (finding, bool) {
+		return finding{i, code, message, hint, i}, true
 	}
 	if next.kind == op && (next.text == "=" || next.text == "." && t.text != "from") {
-		return h.word(i)
+		return p.word(i)
 	}
 	switch t.text {
 	case "import", "from":
-		return line("P1103", "there is no `import`", importHint(h.tokens[i:h.lineEnd(i)+1]))
+		return line("P1103", "there is no `import`", importHint(p.tokens[i:p.lineEnd(i)+1]))
 	case "class":
 		return head("P1104", "there are no classes", "return a struct: `point = struct(x = 1, y = 2)`, and write functions that take it")
 	case "try":
-		h.tries++
+		p.tries++
 		return head("P1102", "there is no `try`", catchHint)
 	case "except", "finally":
-		if h.tries > 0 {
+		if p.tries > 0 {
 			return line("", "", "")
 		}
 		return head("P1102", "there is no `"+t.text+"`", catchHint)
@@ -139,8 +138,8 @@ func (h *hunter) statement(i int) (habit, bool) {
 	case "raise":
 		return line("P1110", "there is no `raise`", "`fail(\"why\")`, which Conductor retries, or `fail_terminal(\"why\")`, which it does not")
 	case "assert":
-		if next.kind == op && next.text == "(" && !h.commaBehind(i) {
-			return habit{}, false // may be a function of that name
+		if next.kind == op && next.text == "(" && !p.commaBehind(i) {
+			return finding{}, false // may be a function of that name
 		}
 		return line("P1114", "there is no `assert`", "`if not ok: fail(\"why\")`")
 	case "del":
@@ -159,27 +158,27 @@ func (h *hunter) statement(i int) (habit, bool) {
 			return line("P1119", "`"+t.text+"` is a function", "`"+t.text+"(...)` with parentheses")
 		}
 	case "match", "case", "switch":
-		if h.isBlockHead(i) {
+		if p.isBlockHead(i) {
 			return line("P1118", "there is no `"+t.text+"`", "`if x == 1:` … `elif x == 2:` … `else:`")
 		}
 	case "else":
 		if next.text == "if" {
-			return habit{i, "P1122", "there is no `else if`", "`elif`", i + 1}, true
+			return finding{i, "P1122", "there is no `else if`", "`elif`", i + 1}, true
 		}
 	case "def":
-		return h.header(i)
+		return p.header(i)
 	case "type":
-		if next.kind == name && h.peek(i, 2).text == "=" {
+		if next.kind == name && p.peek(i, 2).text == "=" {
 			return line("P1107", "there are no types to declare", "leave the line out")
 		}
 	}
-	return h.annotation(i)
+	return p.annotation(i)
 }
 
 // commaBehind says whether the parenthesis behind i is followed by a comma at its own level.
-func (h *hunter) commaBehind(i int) bool {
-	for j := i + 1; j <= h.lineEnd(i); j++ {
-		if h.tokens[j].text == "," && h.tokens[j].open < 0 {
+func (p *pythonFinder) commaBehind(i int) bool {
+	for j := i + 1; j <= p.lineEnd(i); j++ {
+		if p.tokens[j].text == "," && p.tokens[j].open < 0 {
 			return true
 		}
 	}
@@ -188,38 +187,38 @@ func (h *hunter) commaBehind(i int) bool {
 
 // isBlockHead says whether a name at i, which is no keyword, heads a block: a
 // word, an operand, and a colon at the end of the line.
-func (h *hunter) isBlockHead(i int) bool {
-	last, next := h.lineEnd(i), h.peek(i, 1)
+func (p *pythonFinder) isBlockHead(i int) bool {
+	last, next := p.lineEnd(i), p.peek(i, 1)
 	operand := next.kind == text || next.kind == numeral || next.kind == name && !isKeyword(next.text)
-	return operand && last > i+1 && h.tokens[last].text == ":"
+	return operand && last > i+1 && p.tokens[last].text == ":"
 }
 
 // header finds annotations in the head of a def.
-func (h *hunter) header(i int) (habit, bool) {
-	last := h.lineEnd(i)
+func (p *pythonFinder) header(i int) (finding, bool) {
+	last := p.lineEnd(i)
 	paren := -1
 	for j := i + 1; j <= last; j++ {
-		t := h.tokens[j]
+		t := p.tokens[j]
 		switch {
 		case t.text == "(" && paren < 0:
 			paren = j
-		case t.text == ":" && paren >= 0 && t.open == paren && h.tokens[j-1].kind == name && !h.inLambda(paren, j):
-			return habit{j, "P1107", "there are no annotations", "leave the type out: the params of a task have theirs in schema(...)", last}, true
+		case t.text == ":" && paren >= 0 && t.open == paren && p.tokens[j-1].kind == name && !p.inLambda(paren, j):
+			return finding{j, "P1107", "there are no annotations", "leave the type out: the params of a task have theirs in schema(...)", last}, true
 		case t.text == "->":
-			return habit{j, "P1107", "there are no annotations", "leave the type out: the result of a task has its own in `result = schema(...)`", last}, true
+			return finding{j, "P1107", "there are no annotations", "leave the type out: the result of a task has its own in `result = schema(...)`", last}, true
 		case t.text == ":" && t.open < 0:
-			return habit{}, false
+			return finding{}, false
 		}
 	}
-	return habit{}, false
+	return finding{}, false
 }
 
-func (h *hunter) inLambda(from, to int) bool {
+func (p *pythonFinder) inLambda(from, to int) bool {
 	for j := to - 1; j > from; j-- {
-		if h.tokens[j].text == "lambda" {
+		if p.tokens[j].text == "lambda" {
 			return true
 		}
-		if h.tokens[j].text == "," && h.tokens[j].open == from {
+		if p.tokens[j].text == "," && p.tokens[j].open == from {
 			return false
 		}
 	}
@@ -227,27 +226,27 @@ func (h *hunter) inLambda(from, to int) bool {
 }
 
 // annotation finds `name: type = value`.
-func (h *hunter) annotation(i int) (habit, bool) {
-	if isKeyword(h.tokens[i].text) {
-		return habit{}, false
+func (p *pythonFinder) annotation(i int) (finding, bool) {
+	if isKeyword(p.tokens[i].text) {
+		return finding{}, false
 	}
 	j := i + 1
-	for h.peek(j, 0).text == "." && h.peek(j, 1).kind == name {
+	for p.peek(j, 0).text == "." && p.peek(j, 1).kind == name {
 		j += 2
 	}
-	if t := h.peek(j, 0); t.kind == op && t.text == ":" && t.open < 0 {
-		return habit{j, "P1107", "there are no annotations", "leave the type out: `" + h.tokens[i].text + " = ...`", h.lineEnd(i)}, true
+	if t := p.peek(j, 0); t.kind == op && t.text == ":" && t.open < 0 {
+		return finding{j, "P1107", "there are no annotations", "leave the type out: `" + p.tokens[i].text + " = ...`", p.lineEnd(i)}, true
 	}
-	return habit{}, false
+	return finding{}, false
 }
 
-// word finds the habits that are words inside a statement.
-func (h *hunter) word(i int) (habit, bool) {
-	t, next := h.tokens[i], h.peek(i, 1)
-	one := func(code Code, message, hint string) (habit, bool) {
-		return habit{i, code, message, hint, i}, true
+// word finds what is Python by a word inside a statement.
+func (p *pythonFinder) word(i int) (finding, bool) {
+	t, next := p.tokens[i], p.peek(i, 1)
+	one := func(code Code, message, hint string) (finding, bool) {
+		return finding{i, code, message, hint, i}, true
 	}
-	before := h.peek(i, -1).text
+	before := p.peek(i, -1).text
 	if isReserved(t.text) && (next.text == "=" || before == "." || before == "def") {
 		hint := "choose another name"
 		if before == "." {
@@ -260,59 +259,59 @@ func (h *hunter) word(i int) (habit, bool) {
 	switch t.text {
 	case "is":
 		if next.text == "not" {
-			return habit{i, "P1108", "there is no `is not`", "`!=`, as in `x != None`", i + 1}, true
+			return finding{i, "P1108", "there is no `is not`", "`!=`, as in `x != None`", i + 1}, true
 		}
 		return one("P1108", "there is no `is`", "`==`, as in `x == None`; for a type, `type(x) == \"string\"`")
 	case "yield":
-		return habit{i, "P1111", "there is no `yield`", "append to a list and return it; csv.reader, json.lines and lines() stream by themselves", h.lineEnd(i)}, true
+		return finding{i, "P1111", "there is no `yield`", "append to a list and return it; csv.reader, json.lines and lines() stream by themselves", p.lineEnd(i)}, true
 	case "await", "async":
 		return one("P1117", "there is no `"+t.text+"`", "call the function plainly; files are read ahead without it")
 	case "as", "class", "del", "except", "finally", "from", "global", "import", "nonlocal", "raise", "try", "with":
 		return one("P1130", "`"+t.text+"` is a reserved word", "choose another name")
 	}
-	return habit{}, false
+	return finding{}, false
 }
 
-func (h *hunter) number(i int) (habit, bool) {
-	t := h.tokens[i].text
+func (p *pythonFinder) number(i int) (finding, bool) {
+	t := p.tokens[i].text
 	if strings.Contains(t, "_") && !strings.HasSuffix(t, "_") && t[0] >= '0' && t[0] <= '9' {
-		return habit{i, "P1124", "a number has no `_` in it", "`" + strings.ReplaceAll(t, "_", "") + "`", i}, true
+		return finding{i, "P1124", "a number has no `_` in it", "`" + strings.ReplaceAll(t, "_", "") + "`", i}, true
 	}
 	switch last := t[len(t)-1]; {
 	case (last == 'j' || last == 'J') && !strings.HasPrefix(t, "0x"):
-		return habit{i, "P1124", "there are no complex numbers", "numbers are ints and floats; keep the two parts in a struct", i}, true
+		return finding{i, "P1124", "there are no complex numbers", "numbers are ints and floats; keep the two parts in a struct", i}, true
 	case (last == 'L' || last == 'l') && len(t) > 1:
-		return habit{i, "P1124", "a number has no suffix", "`" + t[:len(t)-1] + "`: ints have no bound", i}, true
+		return finding{i, "P1124", "a number has no suffix", "`" + t[:len(t)-1] + "`: ints have no bound", i}, true
 	}
-	return habit{}, false
+	return finding{}, false
 }
 
-func (h *hunter) literal(i int) (habit, bool) {
-	t := h.tokens[i]
+func (p *pythonFinder) literal(i int) (finding, bool) {
+	t := p.tokens[i]
 	prefix := t.text[:strings.IndexAny(t.text, "\"'")]
 	lower := strings.ToLower(prefix)
 	switch {
 	case strings.ContainsAny(lower, "ft"):
-		return habit{i, "P1101", "there are no f-strings", formatHint(t), i}, true
+		return finding{i, "P1101", "there are no f-strings", formatHint(t), i}, true
 	case strings.Contains(lower, "u"):
-		return habit{i, "P1123", "a string has no prefix `" + prefix + "`", "leave the prefix out: every string is Unicode", i}, true
+		return finding{i, "P1123", "a string has no prefix `" + prefix + "`", "leave the prefix out: every string is Unicode", i}, true
 	case prefix != lower || lower == "br":
-		return habit{i, "P1123", "a string has no prefix `" + prefix + "`", "`" + strings.Replace(lower, "br", "rb", 1) + "`", i}, true
+		return finding{i, "P1123", "a string has no prefix `" + prefix + "`", "`" + strings.Replace(lower, "br", "rb", 1) + "`", i}, true
 	}
-	if before := h.peek(i, -1); before.kind == text && !h.tokens[i].first && before.closed {
+	if before := p.peek(i, -1); before.kind == text && !p.tokens[i].first && before.closed {
 		hint := "put a `+` between them"
 		if t.open >= 0 {
 			hint += ", or a comma"
 		}
-		return habit{i, "P1125", "strings side by side are not joined", hint, i}, true
+		return finding{i, "P1125", "strings side by side are not joined", hint, i}, true
 	}
-	return habit{}, false
+	return finding{}, false
 }
 
-func (h *hunter) operator(i int) (habit, bool) {
-	t, before, next := h.tokens[i], h.peek(i, -1), h.peek(i, 1)
-	one := func(code Code, message, hint string) (habit, bool) {
-		return habit{i, code, message, hint, i}, true
+func (p *pythonFinder) operator(i int) (finding, bool) {
+	t, before, next := p.tokens[i], p.peek(i, -1), p.peek(i, 1)
+	one := func(code Code, message, hint string) (finding, bool) {
+		return finding{i, code, message, hint, i}, true
 	}
 	switch t.text {
 	case "**":
@@ -325,7 +324,7 @@ func (h *hunter) operator(i int) (habit, bool) {
 		return one("P1112", "there is no `:=`", "assign on a line of its own, before the line that uses it")
 	case "@":
 		if t.first && next.kind == name {
-			return habit{i, "P1126", "there are no decorators", "wrap the function by hand: `def f(x): ...` and then `g = wrapper(f)`", h.lineEnd(i)}, true
+			return finding{i, "P1126", "there are no decorators", "wrap the function by hand: `def f(x): ...` and then `g = wrapper(f)`", p.lineEnd(i)}, true
 		}
 		return one("P1126", "there is no operator `@`", "numbers are multiplied by `*`")
 	case "&&":
@@ -344,33 +343,33 @@ func (h *hunter) operator(i int) (habit, bool) {
 		return one("P1128", "there is no `...`", "`pass` where nothing is to be done")
 	case "//":
 		if t.first {
-			return habit{i, "P1129", "a comment starts with `#`", "`#`", h.lineEnd(i)}, true
+			return finding{i, "P1129", "a comment starts with `#`", "`#`", p.lineEnd(i)}, true
 		}
 	case "/":
 		if t.first && next.text == "*" {
-			return habit{i, "P1129", "a comment starts with `#`", "`#` on each line", h.lineEnd(i)}, true
+			return finding{i, "P1129", "a comment starts with `#`", "`#` on each line", p.lineEnd(i)}, true
 		}
 	case "+", "-":
-		if next.text == t.text && before.isOperand() && next.at == t.after && h.endsOperand(i+2) {
-			return habit{i, "P1131", "there is no `" + t.text + t.text + "`", "`x " + t.text + "= 1`", i + 2}, true
+		if next.text == t.text && before.isOperand() && next.at == t.after && p.endsOperand(i+2) {
+			return finding{i, "P1131", "there is no `" + t.text + t.text + "`", "`x " + t.text + "= 1`", i + 2}, true
 		}
 	case "*":
-		if before.text == "[" && next.isOperand() && h.peek(i, -2).isOperand() == false {
+		if before.text == "[" && next.isOperand() && p.peek(i, -2).isOperand() == false {
 			return one("P1132", "`*` cannot stand in a list", "join lists with `+`: `list(a) + list(b)`")
 		}
 	}
-	return h.foreign(i)
+	return p.foreign(i)
 }
 
-func (h *hunter) endsOperand(i int) bool {
-	t := h.peek(i, 0)
+func (p *pythonFinder) endsOperand(i int) bool {
+	t := p.peek(i, 0)
 	return t.kind == newline || t.kind == end || slices.Contains([]string{")", "]", "}", ",", ";", ":"}, t.text)
 }
 
-// foreign finds runes that only look like the ones of the language.
-func (h *hunter) foreign(i int) (habit, bool) {
-	t := h.tokens[i]
-	one := func(message, hint string) (habit, bool) { return habit{i, "P1005", message, hint, i}, true }
+// foreign finds characters that only look like those of the language.
+func (p *pythonFinder) foreign(i int) (finding, bool) {
+	t := p.tokens[i]
+	one := func(message, hint string) (finding, bool) { return finding{i, "P1005", message, hint, i}, true }
 	switch t.text {
 	case "“", "”", "„", "«", "»":
 		return one("`"+t.text+"` is no quotation mark of the language", "`\"`")
@@ -391,5 +390,5 @@ func (h *hunter) foreign(i int) (habit, bool) {
 	case "（", "）", "，", "：", "；", "【", "】", "。":
 		return one("`"+t.text+"` is a full-width character", "use the ASCII one")
 	}
-	return habit{}, false
+	return finding{}, false
 }
