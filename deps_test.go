@@ -63,7 +63,7 @@ var mayImport = map[string][]string{
 	"perago/engine/queuetest": {"perago/engine/queue"},
 	"perago/engine/tasktest": {"perago/engine", "perago/engine/module", "perago/engine/queue", "perago/starlib", "perago/starlib/diag",
 		"perago/workspace", "perago/workspace/attempts", "perago/workspace/folder", "perago/workspace/glob",
-		"perago/workspace/memory", "perago/workspace/paths", "perago/workspace/publish", "perago/workspace/storage"},
+		"perago/workspace/localfile", "perago/workspace/memory", "perago/workspace/paths", "perago/workspace/publish", "perago/workspace/storage"},
 	"perago/cmd/perago/faults": {},
 	"perago/cmd/perago/layout": {"perago/starlib/diag"},
 	"perago/cmd/perago":        nil, // the shell: anything but the suites

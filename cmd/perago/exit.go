@@ -17,6 +17,7 @@ const (
 	exitUsage       = 2   // unknown command or flag, missing argument
 	exitTerminal    = 3   // the attempt failed terminally
 	exitEnvironment = 4   // configuration, a server, a folder, a lock, stdout
+	exitNoTest      = 5   // `perago test` found no test to run
 	exitInterrupted = 130 // a signal
 )
 

@@ -41,9 +41,11 @@ const (
 // testOrder is what a process is to test.
 type testOrder struct {
 	File, Root, Match string
-	Dir               string // for the attempts' folders; the process may be killed, so it is not its own
+	Dir               string   // for the attempts' folders; the process may be killed, so it is not its own
+	Names             []string // exactly these; nil is all
 	Skip, Seconds     int
-	Repeat            bool
+
+	Repeat, Update, Cover bool
 }
 
 // testLine is one line of what that process says.
@@ -105,7 +107,7 @@ func obeyTestOrder(text string, say func(testLine)) error {
 	defer bodies.Close()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	o := tasktest.Options{Root: order.Root, Match: match, Dir: order.Dir, Skip: order.Skip, Repeat: order.Repeat, Body: bodies,
+	o := tasktest.Options{Root: order.Root, Match: match, Dir: order.Dir, Names: order.Names, Skip: order.Skip, Repeat: order.Repeat, Update: order.Update, Cover: order.Cover, Body: bodies,
 		Limits: engine.Limits{Memory: testMemory, Wall: time.Duration(order.Seconds) * time.Second},
 		Alone: &engine.Alone{Enter: func(string, starlib.Position) {}, Passed: func(*engine.LimitError) {}, Peak: func(int64) {},
 			Stuck: func(at starlib.Position) { say(testLine{Stuck: true, At: at}) }},
@@ -192,7 +194,9 @@ func runTestProcess(ctx context.Context, order *testOrder, each func(tasktest.Re
 		case l.Result != nil:
 			kill.Stop()
 			running = testLine{}
-			order.Skip++
+			if !l.Result.Absent {
+				order.Skip++
+			}
 			each(*l.Result)
 		case l.Error != "":
 			err = environmentError("", "%s: %s", order.File, l.Error)

@@ -253,6 +253,7 @@ type outcome struct {
 	test   *test
 	file   string // of the task, as the test names it
 	result engine.Result
+	place  *place
 	fields *starlarkstruct.Struct
 }
 
@@ -325,7 +326,7 @@ func (x *test) outcome(thread *starlark.Thread, file string, r engine.Result, p 
 			return p.read(x.ctx, path)
 		}),
 	})
-	return &outcome{test: x, file: file, result: r, fields: fields}, nil
+	return &outcome{test: x, file: file, result: r, place: p, fields: fields}, nil
 }
 
 // read is the content of a file after the attempt.

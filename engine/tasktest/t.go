@@ -27,6 +27,7 @@ type test struct {
 	closers []func()  // of the folders that t.run opened: read looks into them until the test is over
 	looked  *outcome  // what the test looked at last, until a check held
 	failed  diag.List // of the cases that failed
+	pending []golden  // what --update writes when the test has passed
 }
 
 // value is t as the test sees it.
@@ -34,7 +35,7 @@ func (x *test) value() starlark.Value {
 	methods := starlark.StringDict{}
 	for name, method := range map[string]func(*starlark.Thread, starlark.Tuple, []starlark.Tuple) (starlark.Value, error){
 		"run": x.run, "folder": x.folder, "equal": x.equal, "ok": x.ok, "contains": x.contains, "fails": x.fails,
-		"close": x.close, "cases": x.cases,
+		"close": x.close, "cases": x.cases, "golden": x.golden,
 	} {
 		methods[name] = starlark.NewBuiltin("t."+name, func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			return method(thread, args, kwargs)

@@ -28,11 +28,13 @@ const Suffix = "_test.star"
 type Options struct {
 	Root  string         // what // means in a load; "" as for module.Load
 	Match *regexp.Regexp // run only the tests whose name it finds; nil is all
+	Names []string       // run only these of them; nil is all
 	Dir   string         // for the attempts' folders; "" is the folder for temporary files
-	Skip  int            // leave out as many of the tests that Match finds
+	Skip  int            // leave out as many of the tests that are chosen
 
 	Repeat bool // run each body twice, the second time later, and compare what comes out
 	Cover  bool // count which statements run: Result.Covered
+	Update bool // write the goldens of tests that pass: Result.Wrote
 
 	Body   engine.Body   // runs the bodies of the tasks; nil is in this process
 	Limits engine.Limits // of each test; 0 is no limit
@@ -51,6 +53,11 @@ type Result struct {
 	Failure diag.List // empty: it passed
 	Log     []string  // what the tasks and the test itself logged
 	Limit   bool      // it passed one of its limits
+	Absent  bool      // there is no such test, though Names has it
+	Near    string    // the test that may be meant instead; "" when none is near
+	Wrote   []string  // the files of goldens that were written
+	Held    int       // goldens that were not, since the test failed
+	Covered []Covered // what ran since the result before
 }
 
 // Passed says whether the test did.
@@ -95,7 +102,7 @@ func Files(args []string) ([]string, error) {
 // for what surrounds the tests: the folder of the attempts, or a cancel.
 func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 	start := time.Now()
-	m, globals, complaints := module.LoadTest(file, &module.Options{Root: o.Root})
+	m, globals, complaints := module.LoadTest(file, &module.Options{Root: o.Root, Cover: o.Cover})
 	if m == nil {
 		each(Result{File: file, Took: time.Since(start), Failure: complaints})
 		return nil
@@ -111,8 +118,13 @@ func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 	}
 	defer root.Close()
 
-	s := &suite{file: file, module: m, root: root, o: o, tasks: map[string]*module.Module{}}
-	found := tests(globals, o.Match)
+	s := &suite{file: file, module: m, root: root, o: o, tasks: map[string]*module.Module{}, known: map[string]bool{}, goldens: map[string]map[string][]byte{}}
+	found, absent := s.chosen(tests(globals))
+	if o.Skip == 0 {
+		for _, r := range absent {
+			each(r)
+		}
+	}
 	for _, fn := range found[min(o.Skip, len(found)):] {
 		if ctx.Err() != nil {
 			break
@@ -140,14 +152,35 @@ type suite struct {
 	root   *attempts.Root
 	o      Options
 	tasks  map[string]*module.Module // loaded task files, by path
+	known  map[string]bool           // files whose statements were told
+
+	goldens map[string]map[string][]byte // that --update has seen, by path: their files
+}
+
+// chosen are the tests that are to run, and Results for those that are named and
+// not there.
+func (s *suite) chosen(all []*starlark.Function) (found []*starlark.Function, absent []Result) {
+	var names []string
+	for _, fn := range all {
+		names = append(names, fn.Name())
+		if (s.o.Match == nil || s.o.Match.MatchString(fn.Name())) && (s.o.Names == nil || slices.Contains(s.o.Names, fn.Name())) {
+			found = append(found, fn)
+		}
+	}
+	for _, name := range s.o.Names {
+		if !slices.Contains(names, name) {
+			absent = append(absent, Result{File: s.file, Name: name, Absent: true, Near: diag.Nearest(name, names)})
+		}
+	}
+	return found, absent
 }
 
 // tests are the functions test_*, in the order in which they stand.
-func tests(globals starlark.StringDict, match *regexp.Regexp) []*starlark.Function {
+func tests(globals starlark.StringDict) []*starlark.Function {
 	var found []*starlark.Function
 	for name, value := range globals {
 		fn, ok := value.(*starlark.Function)
-		if ok && strings.HasPrefix(name, "test_") && (match == nil || match.MatchString(name)) {
+		if ok && strings.HasPrefix(name, "test_") {
 			found = append(found, fn)
 		}
 	}
@@ -175,6 +208,15 @@ func (s *suite) one(ctx context.Context, fn *starlark.Function) Result {
 		}
 	}
 	r.Failure = append(x.failed, r.Failure...)
+	switch {
+	case !r.Passed():
+		r.Held = len(x.pending)
+	case len(x.pending) > 0:
+		if r.Wrote, err = x.writeGoldens(ctx); err != nil {
+			r.Failure = diag.List{(&diag.Problem{Code: "P4154", Message: "a golden cannot be written: " + err.Error()}).Diagnostic()}
+		}
+	}
+	r.Covered = s.covered()
 	return r
 }
 

@@ -188,6 +188,7 @@ func Stories() []Story {
 		{"P4151", "a test that does not hold", "What came out is not what the test wants. The log of the test stands below the complaint.", ""},
 		{"P4152", "a test of a task file that does not load", "The file that t.run names is itself wrong; `perago check` says more about it.", ""},
 		{"P4153", "a run that a retry does not repeat", "`perago test --repeat` ran the body twice on the same input, the second time on a clock that is more than a year ahead, and another result or another file came out. Whoever retries such a task, or compares two of its runs, sees changes that are none.", "def run(params):\n    return {\"made\": str(time.now())}\n\ndef run(params):\n    return {\"made\": params.day}"},
+		{"P4154", "a golden that cannot be written", "`perago test --update` could not make a golden what came out: a folder that may not be written to, or a full disk. The golden is as it was.", ""},
 
 		// fail(...).
 		{"P4160", "the body failed by itself", "fail(message): the attempt is FAILED, and Conductor retries it as the task says.", ""},
