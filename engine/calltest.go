@@ -15,9 +15,9 @@ import (
 // the limits of call, which hold it as they hold a body. t gets the context that
 // ends with the test. The error joins the *LimitError that ended the test to
 // where it was; a panic of perago's own is an error, too.
-func CallTest(ctx context.Context, m *module.Module, fn *starlark.Function, call Call, alone *Alone, t func(context.Context) starlark.Value) error {
+func CallTest(ctx context.Context, m *module.Module, fn *starlark.Function, call Call, dedicated *Dedicated, t func(context.Context) starlark.Value) error {
 	thread := &starlark.Thread{Name: fn.Name()}
-	lim, ctx, release := limit(ctx, thread, m, fn, call, alone)
+	lim, ctx, release := limit(ctx, thread, m, fn, call, dedicated)
 	defer release()
 	run := &starlib.Run{Context: ctx, Now: call.clock(), Log: lim.record, Progress: call.Progress, Bounds: m.Bounds()}
 	run.Attach(thread)

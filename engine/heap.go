@@ -12,10 +12,10 @@ import (
 	"perago/starlib/diag"
 )
 
-// Alone is for a process that runs one body and nothing else: the child of
+// Dedicated is for a process that runs one body and nothing else: the child of
 // engine/isolate. Its heap is then the body's, and can be held to a limit. All
 // of its functions are required.
-type Alone struct {
+type Dedicated struct {
 	// Enter is told of every builtin just before it does its work.
 	Enter func(builtin string, at starlib.Position)
 	// Passed is told, once, that a limit was passed and the body was asked to stop.
@@ -55,7 +55,7 @@ func (l *limiter) noteStuck(ctx context.Context, done <-chan struct{}) {
 	defer func() { _ = recover() }()
 	for depth := range l.thread.CallStackDepth() {
 		if pos := l.thread.CallFrame(depth).Pos; pos.Line > 0 {
-			l.alone.Stuck(starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)})
+			l.dedicated.Stuck(starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)})
 			return
 		}
 	}
@@ -124,5 +124,5 @@ func (l *limiter) rise(live int64) {
 		return
 	}
 	l.peak.Store(live)
-	l.alone.Peak(live)
+	l.dedicated.Peak(live)
 }

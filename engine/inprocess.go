@@ -18,17 +18,17 @@ import (
 // attempts. Steps, wall time, log and result are bounded; memory only where the
 // body is alone, in the child of engine/isolate.
 type InProcess struct {
-	Alone *Alone // nil: other bodies share this process
+	Dedicated *Dedicated // nil: other bodies share this process
 }
 
 // Run implements Body.
 func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.RawMessage, Usage, error) {
 	thread := &starlark.Thread{Name: m.Task.Name}
-	lim, ctx, release := limit(ctx, thread, m, m.Body, call, b.Alone)
+	lim, ctx, release := limit(ctx, thread, m, m.Body, call, b.Dedicated)
 	defer release()
 	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: call.clock(), Bounds: m.Bounds()}
-	if b.Alone != nil {
-		run.Enter = b.Alone.Enter
+	if b.Dedicated != nil {
+		run.Enter = b.Dedicated.Enter
 	}
 	run.Attach(thread)
 

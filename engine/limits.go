@@ -59,14 +59,14 @@ func MemoryError(found, most int64) *LimitError {
 // limiter holds one run of a body to its limits. The first limit that is passed
 // ends the body; at half of one a warning is logged.
 type limiter struct {
-	thread *starlark.Thread
-	limits Limits
-	alone  *Alone           // nil: the heap is not this body's alone
-	bounds *starlib.Bounds  // of one value; the module's
-	at     starlib.Position // of the body, for warnings
-	cancel context.CancelCauseFunc
-	passed atomic.Pointer[LimitError]
-	peak   atomic.Int64 // bytes of live memory
+	thread    *starlark.Thread
+	limits    Limits
+	dedicated *Dedicated       // nil: the heap is not this body's alone
+	bounds    *starlib.Bounds  // of one value; the module's
+	at        starlib.Position // of the body, for warnings
+	cancel    context.CancelCauseFunc
+	passed    atomic.Pointer[LimitError]
+	peak      atomic.Int64 // bytes of live memory
 
 	mu      sync.Mutex // one caller of log at a time, and what follows
 	log     func(starlib.Record)
@@ -78,10 +78,10 @@ type limiter struct {
 // context it returns ends, with the *LimitError or the cause of ctx, when the
 // body has to stop; release must be called when the body has returned, and
 // waits for what limit started.
-func limit(ctx context.Context, thread *starlark.Thread, m *module.Module, body *starlark.Function, call Call, alone *Alone) (*limiter, context.Context, func()) {
+func limit(ctx context.Context, thread *starlark.Thread, m *module.Module, body *starlark.Function, call Call, dedicated *Dedicated) (*limiter, context.Context, func()) {
 	inner, cancel := context.WithCancelCause(ctx)
 	pos := body.Position()
-	lim := &limiter{thread: thread, limits: call.Limits, alone: alone, bounds: m.Bounds(), cancel: cancel, log: call.Log,
+	lim := &limiter{thread: thread, limits: call.Limits, dedicated: dedicated, bounds: m.Bounds(), cancel: cancel, log: call.Log,
 		at: starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)}}
 	lim.boundSteps()
 	done := make(chan struct{})
@@ -89,7 +89,7 @@ func limit(ctx context.Context, thread *starlark.Thread, m *module.Module, body 
 	if wall := call.Limits.Wall; wall > 0 {
 		panics.Go(&watching, cancel, func() { lim.boundWall(done, wall) })
 	}
-	if alone != nil {
+	if dedicated != nil {
 		lim.prepareHeap()
 		panics.Go(&watching, cancel, func() { lim.boundHeap(done, call.Limits.Memory) })
 		panics.Go(&watching, cancel, func() { lim.noteStuck(inner, done) })
@@ -113,8 +113,8 @@ func (l *limiter) pass(e *LimitError) {
 	if l.passed.CompareAndSwap(nil, e) {
 		l.cancel(e) // before the thread: catch(...) looks at the context
 		l.thread.Cancel(e.Error())
-		if l.alone != nil {
-			l.alone.Passed(e)
+		if l.dedicated != nil {
+			l.dedicated.Passed(e)
 		}
 	}
 }

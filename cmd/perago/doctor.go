@@ -60,8 +60,8 @@ type doctor struct {
 	faults int // of these, complaints about task files
 }
 
-// say prints the line of one check: "ok", "note" or "FAIL".
-func (d *doctor) say(mark, subject, what, repair string) {
+// print prints the line of one check: "ok", "note" or "FAIL".
+func (d *doctor) print(mark, subject, what, repair string) {
 	fmt.Fprintf(d.app.stdout, "%-4s  %-14s  %s\n", mark, subject, indentRest(what))
 	if repair != "" {
 		fmt.Fprintf(d.app.stdout, "      %-14s  repair: %s\n", "", diag.Printable(repair))
@@ -74,14 +74,14 @@ func (d *doctor) fail(subject string, err error, repair string) {
 	if f := (*failure)(nil); errors.As(serverError(err), &f) && f.hint != "" {
 		repair = f.hint
 	}
-	d.say("FAIL", subject, err.Error(), repair)
+	d.print("FAIL", subject, err.Error(), repair)
 }
 
 func (d *doctor) configuration(read func() (*config, error)) {
 	cfg, err := read()
 	if err != nil {
 		d.broken++
-		d.say("FAIL", "configuration", err.Error(), "")
+		d.print("FAIL", "configuration", err.Error(), "")
 		return
 	}
 	d.cfg = cfg
@@ -89,10 +89,10 @@ func (d *doctor) configuration(read func() (*config, error)) {
 		d.fail("configuration", errors.New("CONDUCTOR_SERVER_URL is missing"),
 			"set it in the environment or in .env, as in CONDUCTOR_SERVER_URL=http://localhost:8080/api")
 	} else {
-		d.say("ok", "configuration", "complete", "")
+		d.print("ok", "configuration", "complete", "")
 	}
 	for _, sentence := range cfg.Warnings {
-		d.say("note", "configuration", sentence, "")
+		d.print("note", "configuration", sentence, "")
 	}
 }
 
@@ -100,12 +100,12 @@ func (d *doctor) modules() {
 	tasks, complaints := loadAll(d.files, d.root)
 	d.tasks = tasks
 	for _, m := range tasks {
-		d.say("ok", "task file", m.File+" declares "+m.Task.Name, "")
+		d.print("ok", "task file", m.File+" declares "+m.Task.Name, "")
 	}
 	for _, c := range complaints {
 		d.broken++
 		d.faults++
-		d.say("FAIL", "task file", c.Line1(), c.Hint)
+		d.print("FAIL", "task file", c.Line1(), c.Hint)
 	}
 }
 
@@ -120,11 +120,11 @@ func (d *doctor) roots() {
 			d.fail(r.name, err, r.repair)
 			continue
 		}
-		d.say("ok", r.name, r.dir+" can be written", "")
+		d.print("ok", r.name, r.dir+" can be written", "")
 	}
 	root, err := d.cfg.openRoot(attempts.RootOptions{})
 	if errors.Is(err, attempts.ErrLocked) {
-		d.say("note", "workspace root", err.Error(), "a second worker needs a root of its own")
+		d.print("note", "workspace root", err.Error(), "a second worker needs a root of its own")
 	} else if err == nil {
 		root.Close()
 	}
@@ -159,9 +159,9 @@ func (d *doctor) conductor(ctx context.Context) {
 		d.fail("Conductor", err, "look at CONDUCTOR_SERVER_URL, and whether the server runs")
 		return
 	}
-	d.say("ok", "Conductor", d.cfg.Conductor.URL+" answers and lets us in", "")
+	d.print("ok", "Conductor", d.cfg.Conductor.URL+" answers and lets us in", "")
 	if server.LoginIdle {
-		d.say("note", "Conductor", "a key is configured, and the server asks for none", "")
+		d.print("note", "Conductor", "a key is configured, and the server asks for none", "")
 	}
 	d.clock("Conductor", server.Skew)
 	for _, m := range d.tasks {
@@ -175,7 +175,7 @@ func (d *doctor) clock(server string, skew time.Duration) {
 		d.fail("clock", fmt.Errorf("the clock of %s is %s away from ours", server, skew), "let NTP set both clocks")
 		return
 	}
-	d.say("ok", "clock", "within 5 s of "+server+"'s", "")
+	d.print("ok", "clock", "within 5 s of "+server+"'s", "")
 }
 
 func (d *doctor) taskDef(ctx context.Context, client *conductor.Client, m *module.Module) {
@@ -192,16 +192,16 @@ func (d *doctor) taskDef(ctx context.Context, client *conductor.Client, m *modul
 	case registered == nil:
 		d.fail("TaskDef", fmt.Errorf("%s is not registered", m.Task.Name), "perago register "+m.File)
 	case len(changes) > 0:
-		d.say("note", "TaskDef", fmt.Sprintf("%s differs from the file in %v", m.Task.Name, fieldsOf(changes)), "perago register "+m.File)
+		d.print("note", "TaskDef", fmt.Sprintf("%s differs from the file in %v", m.Task.Name, fieldsOf(changes)), "perago register "+m.File)
 	default:
-		d.say("ok", "TaskDef", m.Task.Name+" is registered as the file says", "")
+		d.print("ok", "TaskDef", m.Task.Name+" is registered as the file says", "")
 	}
 }
 
 // lake asks the configured lakeFS, and looks at the fence of a repository when one is named.
 func (d *doctor) lake(ctx context.Context, on workspace.Ref) {
 	if d.cfg.LakeFS.URL == "" && !hasWorkspace(d.tasks) {
-		d.say("note", "lakeFS", "not configured; only tasks with a workspace need it", "")
+		d.print("note", "lakeFS", "not configured; only tasks with a workspace need it", "")
 		return
 	}
 	store, err := d.cfg.lakeStore()
@@ -214,18 +214,18 @@ func (d *doctor) lake(ctx context.Context, on workspace.Ref) {
 		d.fail("lakeFS", err, "look at LAKECTL_SERVER_ENDPOINT_URL and the key, and whether the server runs")
 		return
 	}
-	d.say("ok", "lakeFS", fmt.Sprintf("%s, version %s, answers and lets us in", server.URL, server.Version), "")
+	d.print("ok", "lakeFS", fmt.Sprintf("%s, version %s, answers and lets us in", server.URL, server.Version), "")
 	d.clock("lakeFS", server.Skew)
 	switch {
 	case !server.PreSigned:
 	case len(d.cfg.LakeFS.ObjectHosts) == 0:
-		d.say("note", "object store", "lakeFS offers pre-signed URLs, and no host is allowed: objects go through lakeFS",
+		d.print("note", "object store", "lakeFS offers pre-signed URLs, and no host is allowed: objects go through lakeFS",
 			"to let the worker read and write "+server.Blockstore+" itself, name its hosts in PERAGO_OBJECT_STORE_HOSTS")
 	default:
-		d.say("ok", "object store", "pre-signed URLs of lakeFS are followed to the hosts of PERAGO_OBJECT_STORE_HOSTS alone", "")
+		d.print("ok", "object store", "pre-signed URLs of lakeFS are followed to the hosts of PERAGO_OBJECT_STORE_HOSTS alone", "")
 	}
 	if on.Repository == "" {
-		d.say("note", "fence", "not looked at: name a repository with --repository", "")
+		d.print("note", "fence", "not looked at: name a repository with --repository", "")
 		return
 	}
 	d.fence(ctx, store, on)
@@ -241,7 +241,7 @@ func (d *doctor) fence(ctx context.Context, store storage.Store, on workspace.Re
 	err = d.selfTest(ctx, store, workspace.Ref{Repository: on.Repository, Commit: head})
 	switch {
 	case errors.Is(err, publish.ErrNoFence) && d.cfg.Fence != "server":
-		d.say("note", "fence", err.Error()+": publications fall back to the client level", "switch hooks on at the server: actions.enabled")
+		d.print("note", "fence", err.Error()+": publications fall back to the client level", "switch hooks on at the server: actions.enabled")
 		return
 	case err != nil:
 		d.fail("fence", err, "switch hooks on at the server: actions.enabled")
@@ -252,7 +252,7 @@ func (d *doctor) fence(ctx context.Context, store storage.Store, on workspace.Re
 		d.fail("fence", err, "")
 		return
 	}
-	d.say("ok", "fence", fmt.Sprintf("%s runs it; %s on %s", on.Repository, state, on.Branch), "")
+	d.print("ok", "fence", fmt.Sprintf("%s runs it; %s on %s", on.Repository, state, on.Branch), "")
 }
 
 // selfTest runs the test with its branches on record in the workspace root, so
@@ -287,15 +287,15 @@ func (d *doctor) isolation(ctx context.Context) {
 	for _, l := range layers {
 		switch {
 		case l.Active:
-			d.say("ok", "isolation", l.Name+": "+l.Why, "")
+			d.print("ok", "isolation", l.Name+": "+l.Why, "")
 		case l.Covered || !required:
-			d.say("note", "isolation", l.Name+" is missing: "+l.Why, "")
+			d.print("note", "isolation", l.Name+" is missing: "+l.Why, "")
 		default:
 			d.fail("isolation", fmt.Errorf("%s is missing, and PERAGO_ISOLATION is required: %s", l.Name, l.Why), bestEffortHint)
 		}
 	}
 	if missing := isolate.Missing(layers); !required && len(missing) > 0 {
-		d.say("note", "isolation", "PERAGO_ISOLATION is best-effort: `start` starts all the same, for trusted tasks only", "")
+		d.print("note", "isolation", "PERAGO_ISOLATION is best-effort: `start` starts all the same, for trusted tasks only", "")
 	}
 }
 

@@ -51,7 +51,7 @@ func refuseCalls(calls ...uint32) error {
 
 // unconfined is a command in a folder of its own, with a task that Conductor knows.
 func unconfined(t *testing.T, f *fakeConductor, args ...string) *exec.Cmd {
-	newSession(t, "CONDUCTOR_SERVER_URL="+f.url).mustSay(t, 0, "register plain.star")
+	newSession(t, "CONDUCTOR_SERVER_URL="+f.url).mustPrint(t, 0, "register plain.star")
 	cmd := exec.Command("perago-without-landlock", args...)
 	cmd.Env = append(os.Environ(), "CONDUCTOR_SERVER_URL="+f.url, "HOME="+t.TempDir())
 	return cmd
@@ -118,10 +118,10 @@ func TestIsolationByBestEffort(t *testing.T) {
 // Thread mode holds nothing in, so it and an explicit `required` exclude each other.
 func TestIsolationInThreadMode(t *testing.T) {
 	f := newFakeConductor(t)
-	newSession(t, "CONDUCTOR_SERVER_URL="+f.url).mustSay(t, exitEnvironment, "start plain.star --execution-mode thread --isolation required",
+	newSession(t, "CONDUCTOR_SERVER_URL="+f.url).mustPrint(t, exitEnvironment, "start plain.star --execution-mode thread --isolation required",
 		"isolation is required", "own process: PERAGO_EXECUTION_MODE=thread")
-	newSession(t, "CONDUCTOR_SERVER_URL="+f.url).mustSay(t, exitEnvironment, "doctor --execution-mode thread --isolation required", "FAIL  isolation       own process is missing")
-	newSession(t, "CONDUCTOR_SERVER_URL="+f.url).mustSay(t, 0, "doctor --execution-mode thread", "note  isolation       own process is missing")
+	newSession(t, "CONDUCTOR_SERVER_URL="+f.url).mustPrint(t, exitEnvironment, "doctor --execution-mode thread --isolation required", "FAIL  isolation       own process is missing")
+	newSession(t, "CONDUCTOR_SERVER_URL="+f.url).mustPrint(t, 0, "doctor --execution-mode thread", "note  isolation       own process is missing")
 }
 
 func get(t *testing.T, url string) string {

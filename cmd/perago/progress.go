@@ -13,10 +13,10 @@ import (
 	"perago/starlib/diag"
 )
 
-// meter shows on a terminal how far a run is: what the body tells with
+// progressView shows on a terminal how far a run is: what the body tells with
 // progress(...), else the bytes that were read and written. It is safe for
 // concurrent use; away from a terminal it shows nothing.
-type meter struct {
+type progressView struct {
 	w io.Writer
 
 	mu    sync.Mutex
@@ -30,17 +30,17 @@ type meter struct {
 // muchData is the number of bytes from which on a run that tells nothing gets a bar.
 const muchData = 32 << 20
 
-func (a *app) showProgress(format string) *meter {
-	return &meter{w: a.stderr, shown: format != "json" && a.colorful(a.stderr)}
+func (a *app) showProgress(format string) *progressView {
+	return &progressView{w: a.stderr, shown: format != "json" && a.colorful(a.stderr)}
 }
 
 // hooks are what a run tells while it runs.
-func (m *meter) hooks() engine.Hooks {
+func (m *progressView) hooks() engine.Hooks {
 	return engine.Hooks{Record: m.record, Progress: m.progress}
 }
 
 // record prints one log record of the body, above the bar.
-func (m *meter) record(line string) {
+func (m *progressView) record(line string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.bar != nil {
@@ -50,7 +50,7 @@ func (m *meter) record(line string) {
 }
 
 // progress shows what the body says of itself.
-func (m *meter) progress(p starlib.Progress) {
+func (m *progressView) progress(p starlib.Progress) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.shown {
@@ -69,7 +69,7 @@ func (m *meter) progress(p starlib.Progress) {
 }
 
 // moved counts bytes that the attempt read or wrote.
-func (m *meter) moved(n int64) {
+func (m *progressView) moved(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.bytes += n
@@ -82,7 +82,7 @@ func (m *meter) moved(n int64) {
 	m.bar.Set64(m.bytes)
 }
 
-func (m *meter) replaceBar(total int64, more ...progressbar.Option) {
+func (m *progressView) replaceBar(total int64, more ...progressbar.Option) {
 	if m.bar != nil {
 		m.bar.Clear()
 	}
@@ -92,7 +92,7 @@ func (m *meter) replaceBar(total int64, more ...progressbar.Option) {
 }
 
 // finish takes the bar away.
-func (m *meter) finish() {
+func (m *progressView) finish() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.bar != nil {

@@ -29,7 +29,7 @@ func (b *bench) close() {
 }
 
 // openBench opens what the task and the flags ask for, and nothing else.
-func (a *app) openBench(ctx context.Context, m *module.Module, cfg *config, o *runOptions, shown *meter) (*bench, error) {
+func (a *app) openBench(ctx context.Context, m *module.Module, cfg *config, o *runOptions, shown *progressView) (*bench, error) {
 	body, closeBody := cfg.body(m)
 	b := &bench{closers: []func() error{closeBody}, runner: &engine.Runner{Body: body, Ceiling: cfg.ceiling(),
 		ReasonMax: cfg.ReasonMax, Transfers: cfg.TransferConcurrency}}
@@ -77,7 +77,7 @@ func (b *bench) sweep(ctx context.Context, root *attempts.Root, cfg *config) {
 }
 
 // openFolder makes a plain folder the workspace.
-func (b *bench) openFolder(o *runOptions, shown *meter) error {
+func (b *bench) openFolder(o *runOptions, shown *progressView) error {
 	store, err := folder.Open(o.workspace)
 	if err != nil {
 		hint := ""
@@ -96,7 +96,7 @@ func (b *bench) openFolder(o *runOptions, shown *meter) error {
 }
 
 // openLake makes the configured lakeFS the store of the workspace.
-func (b *bench) openLake(cfg *config, o *runOptions, shown *meter) error {
+func (b *bench) openLake(cfg *config, o *runOptions, shown *progressView) error {
 	store, err := cfg.lakeStore()
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (b *bench) openLake(cfg *config, o *runOptions, shown *meter) error {
 // meteredFolder counts what is opened of a folder.
 type meteredFolder struct {
 	*folder.Store
-	shown *meter
+	shown *progressView
 }
 
 // OpenLocal implements storage.LocalOpener.
@@ -133,7 +133,7 @@ func (m meteredFolder) OpenLocal(ctx context.Context, repo, commit, path string)
 // meteredLake counts what comes from lakeFS and what goes to it.
 type meteredLake struct {
 	*lakefs.Store
-	shown *meter
+	shown *progressView
 }
 
 // Open implements storage.Reader.
@@ -156,7 +156,7 @@ func (m meteredLake) Put(ctx context.Context, repo, branch, path string, body st
 
 type meteredReader struct {
 	io.ReadCloser
-	shown *meter
+	shown *progressView
 }
 
 func (r meteredReader) Read(p []byte) (int, error) {

@@ -76,7 +76,7 @@ func newSession(t *testing.T, environ ...string) *session {
 	return s
 }
 
-func (s *session) mustSay(t *testing.T, code int, args string, says ...string) {
+func (s *session) mustPrint(t *testing.T, code int, args string, says ...string) {
 	t.Helper()
 	s.out.Reset()
 	s.err = lockedBuffer{}
@@ -106,62 +106,62 @@ func TestStartWithoutAServer(t *testing.T) {
 	}))
 	defer locked.Close()
 
-	newSession(t).mustSay(t, exitEnvironment, "start plain.star", "perago: configuration: CONDUCTOR_SERVER_URL is missing", "hint: set it")
-	newSession(t, "CONDUCTOR_SERVER_URL=http://127.0.0.1:1/api").mustSay(t, exitEnvironment, "start plain.star", "127.0.0.1:1", "refused")
-	newSession(t, "CONDUCTOR_SERVER_URL="+html.URL+"/api").mustSay(t, exitEnvironment, "start plain.star", "perago: check Conductor: ", html.URL)
-	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustSay(t, exitEnvironment, "start plain.star", "401")
-	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustSay(t, exitEnvironment, "register plain.star", "401")
+	newSession(t).mustPrint(t, exitEnvironment, "start plain.star", "perago: configuration: CONDUCTOR_SERVER_URL is missing", "hint: set it")
+	newSession(t, "CONDUCTOR_SERVER_URL=http://127.0.0.1:1/api").mustPrint(t, exitEnvironment, "start plain.star", "127.0.0.1:1", "refused")
+	newSession(t, "CONDUCTOR_SERVER_URL="+html.URL+"/api").mustPrint(t, exitEnvironment, "start plain.star", "perago: check Conductor: ", html.URL)
+	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustPrint(t, exitEnvironment, "start plain.star", "401")
+	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustPrint(t, exitEnvironment, "register plain.star", "401")
 	for url, hint := range map[string]string{html.URL: "hint: LAKECTL_SERVER_ENDPOINT_URL is the address",
 		locked.URL: "hint: LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY must be"} {
 		newSession(t, "LAKECTL_SERVER_ENDPOINT_URL="+url, "LAKECTL_CREDENTIALS_ACCESS_KEY_ID=AKIA",
-			"LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY=hush").mustSay(t, exitEnvironment, "fence status songs", url, hint)
+			"LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY=hush").mustPrint(t, exitEnvironment, "fence status songs", url, hint)
 	}
-	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustSay(t, exitEnvironment, "doctor plain.star", "FAIL  Conductor", "401",
+	newSession(t, "CONDUCTOR_SERVER_URL="+locked.URL+"/api").mustPrint(t, exitEnvironment, "doctor plain.star", "FAIL  Conductor", "401",
 		"ok    task file       plain.star declares start.example")
 }
 
 func TestStartRefusals(t *testing.T) {
 	f := newFakeConductor(t)
 	s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url)
-	s.mustSay(t, exitEnvironment, "start plain.star", "perago: Conductor has no TaskDef of start.example", "hint: `perago register plain.star`, or start with --register")
-	s.mustSay(t, exitInvalid, "start plain.star twin.star", "twin.star:1:", "the task start.example is declared by plain.star as well")
-	s.mustSay(t, exitInvalid, "start nowhere.star", "nowhere.star: error P1301")
-	s.mustSay(t, exitEnvironment, "start files.star", "LAKECTL_SERVER_ENDPOINT_URL is missing, and the task has a workspace")
-	s.mustSay(t, exitUsage, "start plain.star --http-addr 127.0.0.1:99999", "want HOST:PORT or :PORT")
+	s.mustPrint(t, exitEnvironment, "start plain.star", "perago: Conductor has no TaskDef of start.example", "hint: `perago register plain.star`, or start with --register")
+	s.mustPrint(t, exitInvalid, "start plain.star twin.star", "twin.star:1:", "the task start.example is declared by plain.star as well")
+	s.mustPrint(t, exitInvalid, "start nowhere.star", "nowhere.star: error P1301")
+	s.mustPrint(t, exitEnvironment, "start files.star", "LAKECTL_SERVER_ENDPOINT_URL is missing, and the task has a workspace")
+	s.mustPrint(t, exitUsage, "start plain.star --http-addr 127.0.0.1:99999", "want HOST:PORT or :PORT")
 
 	root, err := attempts.OpenRoot(filepath.Join(s.caches, "perago", "workspaces"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	s.mustSay(t, exitEnvironment, "start plain.star", "perago: another worker holds this workspace root", "hint: give every worker a root of its own: --workspace-root DIR")
+	s.mustPrint(t, exitEnvironment, "start plain.star", "perago: another worker holds this workspace root", "hint: give every worker a root of its own: --workspace-root DIR")
 
 	down := newSession(t, "CONDUCTOR_SERVER_URL="+f.url, "LAKECTL_SERVER_ENDPOINT_URL=http://127.0.0.1:1",
 		"LAKECTL_CREDENTIALS_ACCESS_KEY_ID=hush", "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY=hush")
-	down.mustSay(t, exitEnvironment, "start files.star", "127.0.0.1:1", "refused", "hint: is lakeFS running, and is LAKECTL_SERVER_ENDPOINT_URL right?")
-	down.mustSay(t, exitEnvironment, "fence status songs", "127.0.0.1:1", "refused", "hint: is lakeFS running")
-	down.mustSay(t, exitEnvironment, "doctor files.star", "FAIL  lakeFS", "FAIL  TaskDef", "repair: perago register files.star")
+	down.mustPrint(t, exitEnvironment, "start files.star", "127.0.0.1:1", "refused", "hint: is lakeFS running, and is LAKECTL_SERVER_ENDPOINT_URL right?")
+	down.mustPrint(t, exitEnvironment, "fence status songs", "127.0.0.1:1", "refused", "hint: is lakeFS running")
+	down.mustPrint(t, exitEnvironment, "doctor files.star", "FAIL  lakeFS", "FAIL  TaskDef", "repair: perago register files.star")
 }
 
 func TestRegister(t *testing.T) {
 	f := newFakeConductor(t)
 	s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url)
-	s.mustSay(t, exitDone, "register --dry-run plain.star", "would be created: start.example  plain.star")
+	s.mustPrint(t, exitDone, "register --dry-run plain.star", "would be created: start.example  plain.star")
 	if len(f.defs) != 0 {
 		t.Errorf("a dry run registered %v", f.defs)
 	}
-	s.mustSay(t, exitDone, "register plain.star files.star", "created: start.example  plain.star", "created: start.files  files.star")
-	s.mustSay(t, exitDone, "register plain.star", "unchanged: start.example  plain.star")
+	s.mustPrint(t, exitDone, "register plain.star files.star", "created: start.example  plain.star", "created: start.files  files.star")
+	s.mustPrint(t, exitDone, "register plain.star", "unchanged: start.example  plain.star")
 	changed := strings.Replace(plainTask, "owner_email =", "controls = controls(retry = retry(count = 7)), owner_email =", 1)
 	if err := os.WriteFile("plain.star", []byte(changed), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s.mustSay(t, exitDone, "register plain.star --dry-run", "would be updated: start.example  plain.star", "  retryCount: 3 -> 7")
-	s.mustSay(t, exitDone, "doctor plain.star", "note  TaskDef         start.example differs from the file in [retryCount]", "repair: perago register plain.star")
-	s.mustSay(t, exitDone, "register plain.star", "updated: start.example  plain.star")
+	s.mustPrint(t, exitDone, "register plain.star --dry-run", "would be updated: start.example  plain.star", "  retryCount: 3 -> 7")
+	s.mustPrint(t, exitDone, "doctor plain.star", "note  TaskDef         start.example differs from the file in [retryCount]", "repair: perago register plain.star")
+	s.mustPrint(t, exitDone, "register plain.star", "updated: start.example  plain.star")
 	f.defs["start.example"] = bytes.Replace(f.defs["start.example"], []byte(`"retryCount"`), []byte("\"description\": \"a\u009b2J\u202e\", \"retryCount\""), 1)
-	s.mustSay(t, exitDone, "register plain.star", "  description: \"a\ufffd2J\ufffd\" stays: Conductor has it")
-	s.mustSay(t, exitDone, "doctor plain.star", "ok    TaskDef         start.example is registered as the file says")
+	s.mustPrint(t, exitDone, "register plain.star", "  description: \"a\ufffd2J\ufffd\" stays: Conductor has it")
+	s.mustPrint(t, exitDone, "doctor plain.star", "ok    TaskDef         start.example is registered as the file says")
 }
 
 // A limit that somebody set at Conductor stays, is named, and is no difference;
@@ -169,7 +169,7 @@ func TestRegister(t *testing.T) {
 func TestRegisterKeepsWhatWasSetByHand(t *testing.T) {
 	f := newFakeConductor(t)
 	s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url)
-	s.mustSay(t, exitDone, "register plain.star", "created: start.example  plain.star")
+	s.mustPrint(t, exitDone, "register plain.star", "created: start.example  plain.star")
 	byHand := func() string {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -183,17 +183,17 @@ func TestRegisterKeepsWhatWasSetByHand(t *testing.T) {
 	f.defs["start.example"] = json.RawMessage(strings.Replace(string(f.defs["start.example"]), "{", `{"concurrentExecLimit": 5, `, 1))
 	f.mu.Unlock()
 	stays := "  concurrentExecLimit: 5 stays: Conductor has it and the file does not set it; --force removes it"
-	s.mustSay(t, exitDone, "register plain.star", "unchanged: start.example  plain.star", stays)
-	s.mustSay(t, exitDone, "doctor plain.star", "ok    TaskDef         start.example is registered as the file says")
+	s.mustPrint(t, exitDone, "register plain.star", "unchanged: start.example  plain.star", stays)
+	s.mustPrint(t, exitDone, "doctor plain.star", "ok    TaskDef         start.example is registered as the file says")
 	changed := strings.Replace(plainTask, "owner_email =", "controls = controls(retry = retry(count = 7)), owner_email =", 1)
 	if err := os.WriteFile("plain.star", []byte(changed), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s.mustSay(t, exitDone, "register plain.star", "updated: start.example  plain.star", "  retryCount: 3 -> 7", stays)
+	s.mustPrint(t, exitDone, "register plain.star", "updated: start.example  plain.star", "  retryCount: 3 -> 7", stays)
 	if got := byHand(); got != "5" {
 		t.Errorf("concurrentExecLimit: got %s, want 5", got)
 	}
-	s.mustSay(t, exitDone, "register plain.star --force", "updated: start.example  plain.star", "  concurrentExecLimit: 5 -> (not set)")
+	s.mustPrint(t, exitDone, "register plain.star --force", "updated: start.example  plain.star", "  concurrentExecLimit: 5 -> (not set)")
 	if got := byHand(); got != "<nil>" {
 		t.Errorf("concurrentExecLimit after --force: got %s, want none", got)
 	}
@@ -202,11 +202,11 @@ func TestRegisterKeepsWhatWasSetByHand(t *testing.T) {
 // What the configuration lacks is not told as complete, and a .env with a
 // credential is its owner's alone.
 func TestDoctorOfTheConfiguration(t *testing.T) {
-	newSession(t).mustSay(t, exitEnvironment, "doctor plain.star", "FAIL  configuration   CONDUCTOR_SERVER_URL is missing", "repair: set it in the environment or in .env")
+	newSession(t).mustPrint(t, exitEnvironment, "doctor plain.star", "FAIL  configuration   CONDUCTOR_SERVER_URL is missing", "repair: set it in the environment or in .env")
 
 	f := newFakeConductor(t)
 	s := newSession(t, "CONDUCTOR_SERVER_URL="+f.url)
-	s.mustSay(t, exitDone, "register plain.star")
+	s.mustPrint(t, exitDone, "register plain.star")
 	warning := ".env holds CONDUCTOR_AUTH_KEY and others than its owner may open it"
 	for _, tt := range []struct {
 		mode os.FileMode

@@ -32,10 +32,10 @@ const (
 	// testGrace is how much longer than its limit a test may take that is in one
 	// operation which does not look at a cancel; then its process is killed.
 	testGrace = 2 * time.Second
-	// testFence is what the process of a test may take from the system, and half
+	// testSystemMemory is what the process of a test may take from the system, and half
 	// of it again. It is far behind testMemory, which names the line: only what
 	// grows faster than the heap is looked at gets there.
-	testFence = 2 * testMemory
+	testSystemMemory = 2 * testMemory
 )
 
 // testOrder is what a process is to test.
@@ -100,7 +100,7 @@ func obeyTestOrder(text string, say func(testLine)) error {
 	if err != nil {
 		return err
 	}
-	if err := isolate.Fence(testFence); err != nil {
+	if err := isolate.LimitMemory(testSystemMemory); err != nil {
 		return err
 	}
 	bodies := isolate.New(isolate.Options{})
@@ -109,7 +109,7 @@ func obeyTestOrder(text string, say func(testLine)) error {
 	defer cancel(nil)
 	o := tasktest.Options{Root: order.Root, Match: match, Dir: order.Dir, Names: order.Names, Skip: order.Skip, Repeat: order.Repeat, Update: order.Update, Cover: order.Cover, Body: bodies,
 		Limits: engine.Limits{Memory: testMemory, Wall: time.Duration(order.Seconds) * time.Second},
-		Alone: &engine.Alone{Enter: func(string, starlib.Position) {}, Passed: func(*engine.LimitError) {}, Peak: func(int64) {},
+		Dedicated: &engine.Dedicated{Enter: func(string, starlib.Position) {}, Passed: func(*engine.LimitError) {}, Peak: func(int64) {},
 			Stuck: func(at starlib.Position) { say(testLine{Stuck: true, At: at}) }},
 		Starts: func(name string, at starlib.Position) { say(testLine{Starts: name, At: at}) }}
 	err = tasktest.Run(ctx, order.File, o, func(r tasktest.Result) {
@@ -226,7 +226,7 @@ func endOfTest(order *testOrder, running testLine, late bool, said string, end e
 	if late {
 		return tasktest.Passed(running.Starts, engine.WallError(time.Duration(order.Seconds)*time.Second), at)
 	}
-	if isolate.FenceHit(said, false) {
+	if isolate.OutOfMemory(said, false) {
 		e := engine.MemoryError(testMemory, testMemory)
 		e.Found = "more than " + e.Found
 		return tasktest.Passed(running.Starts, e, at)

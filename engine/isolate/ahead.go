@@ -29,7 +29,7 @@ type ahead struct {
 // early is a request for a file that the body has not opened yet.
 type early struct {
 	id uint64
-	ch chan answer
+	ch chan reply
 }
 
 // listed tells of a list of files that the body was given, sorted.
@@ -115,7 +115,7 @@ func (p *proxy) askAhead(paths []string) {
 	p.last += uint64(len(paths))
 	requests := make([]early, len(paths))
 	for i := range paths {
-		requests[i] = early{m.ID + uint64(i), make(chan answer, 1)}
+		requests[i] = early{m.ID + uint64(i), make(chan reply, 1)}
 		p.waiting[requests[i].id] = requests[i].ch
 	}
 	p.mu.Unlock()

@@ -96,7 +96,7 @@ func Again(ctx context.Context, role, order string) (c *exec.Cmd, stderr fmt.Str
 	if err != nil {
 		return nil, nil, err
 	}
-	attributes, said := processAttributes(), &keeper{}
+	attributes, said := processAttributes(), &headBuffer{}
 	c = exec.CommandContext(ctx, path)
 	c.Args, c.Env, c.SysProcAttr, c.Stderr = []string{"perago", role, order}, attributes.Env, attributes.Sys, said
 	return c, said, nil
@@ -250,9 +250,9 @@ func (c *child) start(payload []byte) error {
 
 // run is the body.
 func (c *child) run(ctx context.Context, call engine.Call) doneMessage {
-	alone := &engine.Alone{Enter: c.note.enter, Peak: c.note.peak, Stuck: c.note.stuck,
+	dedicated := &engine.Dedicated{Enter: c.note.enter, Peak: c.note.peak, Stuck: c.note.stuck,
 		Passed: func(e *engine.LimitError) { c.conn.send(kindPassed, e, nil) }}
-	result, usage, err := engine.InProcess{Alone: alone}.Run(ctx, c.module, call)
+	result, usage, err := engine.InProcess{Dedicated: dedicated}.Run(ctx, c.module, call)
 	done := doneMessage{Usage: usage}
 	if err == nil {
 		done.result = result

@@ -112,7 +112,7 @@ func TestDiagnosticsNameFilesOfTheModule(t *testing.T) {
 	}
 	good := &session{module: m}
 	d := &diag.Diagnostic{File: m.File, Line: 4, Column: 5, Source: "a line that the child made up"}
-	if good.confine(d); d.Source != "    return {}" || d.Line != 4 {
+	if good.restrict(d); d.Source != "    return {}" || d.Line != 4 {
 		t.Errorf("got %+v, want the module's own line", d)
 	}
 }

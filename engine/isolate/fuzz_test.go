@@ -80,7 +80,7 @@ func FuzzWorker(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer note.Close()
-		s := &session{child: &process{conn: worker, note: note, stderr: &keeper{}}, module: m, call: silent(t, m, engine.Limits{}),
+		s := &session{child: &process{conn: worker, note: note, stderr: &headBuffer{}}, module: m, call: silent(t, m, engine.Limits{}),
 			limit: make(chan struct{}), files: newServer(ctx, overlay, worker)}
 		s.files.host = []starlib.Builtin{price}
 		heard := make(chan struct{})

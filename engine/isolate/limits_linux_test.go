@@ -30,7 +30,7 @@ func excesses() map[string]func(files *proxy, path string) error {
 		return f, m.ID, err
 	}
 	commit := func(files *proxy, path string, id uint64) error {
-		return files.call(context.Background(), callMessage{Op: opCommit, Path: text(path), Draft: id}, answer.close)
+		return files.call(context.Background(), callMessage{Op: opCommit, Path: text(path), Draft: id}, reply.close)
 	}
 	// try writes in all the ways that there are to reach bytes that are there.
 	try := func(f *os.File, at int64) error {
@@ -165,7 +165,7 @@ func TestMemoryAndFilesAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer child.note.Close()
-	defer child.bury()
+	defer child.reap()
 	if err := child.bound(engine.Limits{Memory: 64 << 20, Scratch: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ def run(workspace, params):
 		t.Fatal(err)
 	}
 	defer child.note.Close()
-	defer child.bury()
+	defer child.reap()
 	if err := boundFiles(child.proc.Pid, 4); err != nil {
 		t.Fatal(err)
 	}

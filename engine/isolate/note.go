@@ -80,8 +80,8 @@ func putText(to []byte, s string) (rest []byte) {
 	return to[1+len(s):]
 }
 
-// lastWords is what the worker reads from the note of a child.
-type lastWords struct {
+// lastState is what the worker reads from the note of a child.
+type lastState struct {
 	Builtin string           // "" when none was entered
 	At      starlib.Position // where it was called
 	Stuck   starlib.Position // where the body did not stop; zero when that is not known
@@ -90,12 +90,12 @@ type lastWords struct {
 
 // readNote reads the page behind f. Whatever a child wrote there, the answer is
 // printable and of bounded length.
-func readNote(f *os.File) lastWords {
+func readNote(f *os.File) lastState {
 	page := make([]byte, noteSize)
 	if n, _ := f.ReadAt(page, 0); n != noteSize {
-		return lastWords{}
+		return lastState{}
 	}
-	var w lastWords
+	var w lastState
 	w.Peak = max(0, int64(binary.NativeEndian.Uint64(page[notePeak:])))
 	w.Builtin, w.At = getSlot(page[noteSlot(binary.NativeEndian.Uint32(page[noteWhich:])):])
 	_, w.Stuck = getSlot(page[noteStuck:])

@@ -92,7 +92,7 @@ func (p *Processes) Close() error {
 		s.proc.Kill()
 	}
 	for _, s := range waiting {
-		s.bury()
+		s.reap()
 		s.note.Close()
 	}
 	p.busy.Wait()
@@ -205,10 +205,10 @@ func (p *Processes) claim(m *module.Module) (s *spare, waited bool, err error) {
 // than most bodies, and most of a core.
 const refillAfter = 5 * time.Millisecond
 
-// restock starts spares for what comes after a body of m, which is over when
+// refillAfterBody starts spares for what comes after a body of m, which is over when
 // over is closed.
-func (p *Processes) restock(m *module.Module, over <-chan struct{}) {
-	p.beside(func() {
+func (p *Processes) refillAfterBody(m *module.Module, over <-chan struct{}) {
+	p.inBackground(func() {
 		timer := time.NewTimer(refillAfter)
 		defer timer.Stop()
 		select {
@@ -219,9 +219,9 @@ func (p *Processes) restock(m *module.Module, over <-chan struct{}) {
 	})
 }
 
-// beside does something beside the bodies, which Close waits for; false when it
+// inBackground does something beside the bodies, which Close waits for; false when it
 // is too late for that.
-func (p *Processes) beside(do func()) bool {
+func (p *Processes) inBackground(do func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -319,7 +319,7 @@ func serveStarts(starts <-chan func()) {
 
 // drop ends a spare that nobody will use.
 func (s *spare) drop() {
-	s.bury()
+	s.reap()
 	s.note.Close()
 }
 

@@ -151,7 +151,7 @@ func TestEveryBodyHasItsOwnProcess(t *testing.T) {
 			if child.module != m {
 				t.Errorf("round %d: the child has another module", round)
 			}
-			child.bury()
+			child.reap()
 			child.note.Close()
 			if n := len(p.waiting); n > max(spares, 0) {
 				t.Errorf("round %d: %d spares wait, want at most %d", round, n, spares)

@@ -29,20 +29,20 @@ const (
 	maxStderr = 16 << 10
 )
 
-// Fence bounds the memory of this process, where the system can: past what it has
+// LimitMemory bounds the memory of this process, where the system can: past what it has
 // now, memory bytes and half of them again it dies. The processes that it starts
 // for bodies have fences of their own.
-func Fence(memory int64) error { return fence(os.Getpid(), memory, forNow) }
+func LimitMemory(memory int64) error { return limitMemory(os.Getpid(), memory, adjustable) }
 
-// fenceMode says whether a fence may be moved out again.
-type fenceMode bool
+// limitMode says whether a fence may be moved out again.
+type limitMode bool
 
 const (
-	forNow  fenceMode = false
-	forGood fenceMode = true
+	adjustable limitMode = false
+	final      limitMode = true
 )
 
-// process is one child, from start to burial.
+// process is one child, from its start to its end.
 type process struct {
 	proc   *os.Process
 	conn   *conn
@@ -56,9 +56,9 @@ type process struct {
 
 	gone   chan struct{}    // closed when the process has ended and was waited for
 	state  *os.ProcessState // read after gone
-	stderr *keeper
+	stderr *headBuffer
 	reader sync.WaitGroup // of stderr
-	buried sync.Once
+	reaped sync.Once
 }
 
 // startProcess starts a child of the binary at path.
@@ -72,7 +72,7 @@ func startProcess(path string, args []string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{conn: c, prepared: make(chan struct{}), gone: make(chan struct{}), stderr: &keeper{}}
+	p := &process{conn: c, prepared: make(chan struct{}), gone: make(chan struct{}), stderr: &headBuffer{}}
 	if p.note, err = newNoteFile(); err != nil {
 		c.sock.Close()
 		return nil, err
@@ -181,7 +181,7 @@ func (p *process) greet() error {
 
 // load has the child load the module that this process has loaded before.
 func (p *process) load(m *module.Module) error {
-	if err := fence(p.proc.Pid, loadMemory, forNow); err != nil {
+	if err := limitMemory(p.proc.Pid, loadMemory, adjustable); err != nil {
 		return err
 	}
 	if err := p.conn.send(kindLoad, loadMessage{File: m.File, Root: m.Root, Sources: m.Sources, Host: m.Host, Cover: m.Coverage() != nil}, nil); err != nil {
@@ -200,7 +200,7 @@ func (p *process) load(m *module.Module) error {
 
 // bound holds the process to the limits of one body, before it runs.
 func (p *process) bound(l engine.Limits) error {
-	if err := fence(p.proc.Pid, l.Memory, forGood); err != nil {
+	if err := limitMemory(p.proc.Pid, l.Memory, final); err != nil {
 		return fmt.Errorf("bound the body's memory: %w", err)
 	}
 	if l.Scratch == 0 {
@@ -221,30 +221,30 @@ func (p *process) expect(want kind, v any) error {
 	return decode(payload, v)
 }
 
-// bury ends the process, if it has not ended, and waits until it is gone:
+// reap ends the process, if it has not ended, and waits until it is gone:
 // afterwards nothing writes to any file that it was handed.
-func (p *process) bury() {
-	p.buried.Do(func() {
+func (p *process) reap() {
+	p.reaped.Do(func() {
 		p.proc.Kill()
 		p.reader.Wait()
 		p.conn.sock.Close()
 	})
 }
 
-// keeper keeps the first maxStderr bytes that are written to it.
-type keeper struct {
+// headBuffer keeps the first maxStderr bytes that are written to it.
+type headBuffer struct {
 	mu   sync.Mutex
 	kept []byte
 }
 
-func (k *keeper) Write(b []byte) (int, error) {
+func (k *headBuffer) Write(b []byte) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.kept = append(k.kept, b[:min(len(b), maxStderr-len(k.kept))]...)
 	return len(b), nil
 }
 
-func (k *keeper) String() string {
+func (k *headBuffer) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return string(k.kept)

@@ -39,11 +39,11 @@ func newNoteFile() (*os.File, error) {
 // was replaced or removed since.
 func executable() (string, error) { return "/proc/self/exe", nil }
 
-// fence bounds the memory that a child can ask the kernel for: what it has now,
+// limitMemory bounds the memory that a child can ask the kernel for: what it has now,
 // its limit, and room beside it for garbage and for one large value that is
 // refused a moment later. Past the fence the Go runtime gives up, with "out of
 // memory", and only this child dies.
-func fence(pid int, memory int64, mode fenceMode) error {
+func limitMemory(pid int, memory int64, mode limitMode) error {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(pid, unix.RLIMIT_DATA, nil, &limit); err != nil {
 		return os.NewSyscallError("prlimit", err)
@@ -56,7 +56,7 @@ func fence(pid int, memory int64, mode fenceMode) error {
 		}
 		limit.Cur = min(limit.Max, uint64(now+memory+memory/2+64<<20))
 	}
-	if mode == forGood {
+	if mode == final {
 		limit.Max = limit.Cur
 	}
 	return os.NewSyscallError("prlimit", unix.Prlimit(pid, unix.RLIMIT_DATA, &limit, nil))

@@ -21,21 +21,21 @@ type proxy struct {
 
 	mu      sync.Mutex
 	last    uint64
-	waiting map[uint64]chan answer
+	waiting map[uint64]chan reply
 }
 
-// answer is one reply, with the file that came along.
-type answer struct {
+// reply is one answer of the worker, with the file that came along.
+type reply struct {
 	replyMessage
 	file *os.File
 }
 
-func newProxy(c *conn) *proxy { return &proxy{conn: c, waiting: make(map[uint64]chan answer)} }
+func newProxy(c *conn) *proxy { return &proxy{conn: c, waiting: make(map[uint64]chan reply)} }
 
 // deliver hands a reply to the call that waits for it. A file that nobody waits
 // for is closed.
 func (p *proxy) deliver(payload []byte, file *os.File) error {
-	a := answer{file: file}
+	a := reply{file: file}
 	if err := decodeTrusted(payload, &a.replyMessage); err != nil {
 		return err
 	}
@@ -53,18 +53,18 @@ func (p *proxy) deliver(payload []byte, file *os.File) error {
 	return nil
 }
 
-func (a answer) close() {
+func (a reply) close() {
 	if a.file != nil {
 		a.file.Close()
 	}
 }
 
 // call asks the worker, and hands every part of the answer to each.
-func (p *proxy) call(ctx context.Context, m callMessage, each func(answer)) error {
+func (p *proxy) call(ctx context.Context, m callMessage, each func(reply)) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	ch := make(chan answer, 4)
+	ch := make(chan reply, 4)
 	p.mu.Lock()
 	p.last++
 	m.ID = p.last
@@ -108,7 +108,7 @@ func (p *proxy) ask(m callMessage) error {
 }
 
 // forget drops what may still come for a call that was given up.
-func (p *proxy) forget(id uint64, ch chan answer) {
+func (p *proxy) forget(id uint64, ch chan reply) {
 	p.mu.Lock()
 	delete(p.waiting, id)
 	p.mu.Unlock()
@@ -129,13 +129,13 @@ func (p *proxy) do(ctx context.Context, m callMessage) error {
 	if m.Other != "" {
 		p.ahead.changed(p, string(m.Other))
 	}
-	return p.call(ctx, m, answer.close)
+	return p.call(ctx, m, reply.close)
 }
 
 // host is a function of the program, which runs in the worker.
 func (p *proxy) host(name string) starlib.HostFunc {
 	return func(ctx context.Context, args json.RawMessage) (value json.RawMessage, err error) {
-		err = p.call(ctx, callMessage{Op: opHost, Path: text(name), Args: args}, func(a answer) {
+		err = p.call(ctx, callMessage{Op: opHost, Path: text(name), Args: args}, func(a reply) {
 			a.close()
 			value = a.Value
 		})
@@ -145,7 +145,7 @@ func (p *proxy) host(name string) starlib.HostFunc {
 
 // Stat implements starlib.Files.
 func (p *proxy) Stat(ctx context.Context, path string) (info workspace.Info, err error) {
-	err = p.call(ctx, callMessage{Op: opStat, Path: text(path)}, func(a answer) {
+	err = p.call(ctx, callMessage{Op: opStat, Path: text(path)}, func(a reply) {
 		a.close()
 		for _, i := range a.Infos {
 			info = i.info()
@@ -156,7 +156,7 @@ func (p *proxy) Stat(ctx context.Context, path string) (info workspace.Info, err
 
 // ReadDir implements starlib.Files.
 func (p *proxy) ReadDir(ctx context.Context, path string) (infos []workspace.Info, err error) {
-	err = p.call(ctx, callMessage{Op: opReadDir, Path: text(path)}, func(a answer) {
+	err = p.call(ctx, callMessage{Op: opReadDir, Path: text(path)}, func(a reply) {
 		a.close()
 		for _, i := range a.Infos {
 			infos = append(infos, i.info())
@@ -174,7 +174,7 @@ func (p *proxy) ReadDir(ctx context.Context, path string) (infos []workspace.Inf
 
 // Glob implements starlib.Files.
 func (p *proxy) Glob(ctx context.Context, dir string, pattern *glob.Pattern) (paths []string, err error) {
-	err = p.call(ctx, callMessage{Op: opGlob, Path: text(dir), Other: text(pattern.String())}, func(a answer) {
+	err = p.call(ctx, callMessage{Op: opGlob, Path: text(dir), Other: text(pattern.String())}, func(a reply) {
 		a.close()
 		for _, s := range a.Paths {
 			paths = append(paths, string(s))
@@ -202,7 +202,7 @@ func (p *proxy) Open(ctx context.Context, path string) (*os.File, error) {
 
 // file is a call that answers with an open file. m gets its ID.
 func (p *proxy) file(ctx context.Context, m *callMessage) (file *os.File, err error) {
-	err = p.call(ctx, *m, func(a answer) { file, m.ID = a.file, a.ID })
+	err = p.call(ctx, *m, func(a reply) { file, m.ID = a.file, a.ID })
 	if err == nil && file == nil {
 		err = errors.New("too many open files in the body's process")
 	}
@@ -222,7 +222,7 @@ func (p *proxy) Create(ctx context.Context, path string, mode workspace.WriteMod
 			return 0, err
 		}
 		p.ahead.changed(p, path)
-		err = p.call(ctx, callMessage{Op: opCommit, Path: text(path), Draft: m.ID}, func(a answer) { a.close(); size = a.Size })
+		err = p.call(ctx, callMessage{Op: opCommit, Path: text(path), Draft: m.ID}, func(a reply) { a.close(); size = a.Size })
 		return size, err
 	}
 	discard := func() {

@@ -187,7 +187,7 @@ func runProbes(t *testing.T, body string) map[string]string {
 	}
 	s := &session{child: child, module: m, call: silent(t, m, limits), grace: p.grace, limit: make(chan struct{})}
 	done, err := s.run(t.Context())
-	child.bury()
+	child.reap()
 	if err != nil || len(done.result) == 0 {
 		t.Fatalf("the body did not end well: %v, %v; %s", err, done.Diagnostics, child.stderr.String())
 	}

@@ -51,9 +51,9 @@ func newNoteFile() (*os.File, error) {
 // executable is the binary to run as the child.
 func executable() (string, error) { return os.Executable() }
 
-// fence bounds the memory that a child can ask for; only Linux has a bound that
+// limitMemory bounds the memory that a child can ask for; only Linux has a bound that
 // counts what a Go program really uses.
-func fence(pid int, memory int64, mode fenceMode) error { return nil }
+func limitMemory(pid int, memory int64, mode limitMode) error { return nil }
 
 // boundFiles: here the size of a file is looked at when it is committed.
 func boundFiles(int, uint64) error { return nil }

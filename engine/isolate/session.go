@@ -52,17 +52,17 @@ func (p *Processes) Run(ctx context.Context, m *module.Module, call engine.Call)
 	if err != nil {
 		return nil, engine.Usage{}, err
 	}
-	defer p.part(child, call.Files != nil)
+	defer p.release(child, call.Files != nil)
 	over := make(chan struct{})
 	defer close(over)
-	p.restock(m, over)
+	p.refillAfterBody(m, over)
 	if err := child.bound(call.Limits); err != nil {
 		return nil, engine.Usage{}, err
 	}
 	s := &session{child: child, module: m, call: call, grace: p.grace, drafts: p.drafts, limit: make(chan struct{})}
 	done, err := s.run(ctx)
 	if err != nil {
-		child.bury() // what the system says of its end is wanted
+		child.reap() // what the system says of its end is wanted
 		err = s.explain(ctx, err)
 		usage := done.Usage
 		usage.PeakBytes = readNote(child.note).Peak
@@ -72,16 +72,16 @@ func (p *Processes) Run(ctx context.Context, m *module.Module, call engine.Call)
 	return s.outcome(ctx, done)
 }
 
-// part ends the child of a run. One that was handed files is gone when part
+// release ends the child of a run. One that was handed files is gone when part
 // returns, so that nothing writes to what is published next; for any other one
 // nobody needs to wait, but Close.
-func (p *Processes) part(child *process, files bool) {
+func (p *Processes) release(child *process, files bool) {
 	child.proc.Kill()
 	end := func() {
-		child.bury()
+		child.reap()
 		child.note.Close()
 	}
-	if files || !p.beside(end) {
+	if files || !p.inBackground(end) {
 		end()
 	}
 }
@@ -164,7 +164,7 @@ func (s *session) listen() (done doneMessage, err error) {
 			counted = true
 			continue
 		}
-		if err := s.hear(k, payload); err != nil {
+		if err := s.handle(k, payload); err != nil {
 			return done, err
 		}
 	}
@@ -252,8 +252,8 @@ func (s *session) pass(e *engine.LimitError) {
 	}
 }
 
-// hear takes one message of a running body.
-func (s *session) hear(k kind, payload []byte) error {
+// handle takes one message of a running body.
+func (s *session) handle(k kind, payload []byte) error {
 	switch k {
 	case kindCall, kindHost:
 		return s.files.handle(k, payload)
@@ -327,19 +327,19 @@ func (s *session) outcome(ctx context.Context, done doneMessage) (json.RawMessag
 		list := bounded(done.Diagnostics)
 		for _, d := range list {
 			if !isCode(d.Code) || d.Severity != diag.Error && d.Severity != diag.Warning {
-				return nil, usage, s.broken("a diagnostic that is not one")
+				return nil, usage, s.protocolBroken("a diagnostic that is not one")
 			}
 		}
 		if len(list) == 0 {
-			return nil, usage, s.broken("an empty diagnostic")
+			return nil, usage, s.protocolBroken("an empty diagnostic")
 		}
 		for _, d := range list {
-			s.confine(d)
+			s.restrict(d)
 		}
 		return nil, usage, &engine.BodyError{Diagnostics: list, Terminal: done.Terminal}
 	}
 	if err := jsontext.CheckObject(done.result); err != nil {
-		return nil, usage, s.broken("a result that is none: " + diag.ShortenBytes(err.Error(), maxText))
+		return nil, usage, s.protocolBroken("a result that is none: " + diag.ShortenBytes(err.Error(), maxText))
 	}
 	return done.result, usage, nil
 }
@@ -348,7 +348,7 @@ func isCode(c diag.Code) bool {
 	return len(c) == 5 && c[0] == 'P' && strings.Trim(string(c[1:]), "0123456789") == ""
 }
 
-func (s *session) broken(what string) error {
+func (s *session) protocolBroken(what string) error {
 	return s.failure("P4012", "the body's process broke the protocol", what, readNote(s.child.note))
 }
 
@@ -361,7 +361,7 @@ func (s *session) explain(ctx context.Context, err error) error {
 	if fault := s.faulted(); fault != nil {
 		return fault
 	}
-	words := readNote(s.child.note)
+	last := readNote(s.child.note)
 	s.mu.Lock()
 	passed := s.passed
 	s.mu.Unlock()
@@ -369,25 +369,25 @@ func (s *session) explain(ctx context.Context, err error) error {
 	limits := s.call.Limits
 	switch {
 	case passed != nil:
-		return s.limitFailure(passed, words)
+		return s.limitFailure(passed, last)
 	case s.threads.Load() > 0:
-		return s.failure("P4012", "the body's process broke the protocol", fmt.Sprintf("%d threads, at most %d are allowed", s.threads.Load(), maxThreads), words)
+		return s.failure("P4012", "the body's process broke the protocol", fmt.Sprintf("%d threads, at most %d are allowed", s.threads.Load(), maxThreads), last)
 	case strings.Contains(stderr, "goroutine stack exceeds"):
-		return s.failure("P4011", "a value nests too deep, and the body's process died of it", "", words)
-	case limits.Memory > 0 && FenceHit(stderr, words.Peak >= limits.Memory/2):
-		e := engine.MemoryError(max(words.Peak, limits.Memory), limits.Memory)
+		return s.failure("P4011", "a value nests too deep, and the body's process died of it", "", last)
+	case limits.Memory > 0 && OutOfMemory(stderr, last.Peak >= limits.Memory/2):
+		e := engine.MemoryError(max(last.Peak, limits.Memory), limits.Memory)
 		e.Found = "more than " + e.Found
-		return s.limitFailure(e, words)
+		return s.limitFailure(e, last)
 	case errors.Is(err, errProtocol) && !errors.Is(err, io.ErrUnexpectedEOF):
-		return s.failure("P4012", "the body's process broke the protocol", strings.TrimPrefix(err.Error(), errProtocol.Error()+": "), words)
+		return s.failure("P4012", "the body's process broke the protocol", strings.TrimPrefix(err.Error(), errProtocol.Error()+": "), last)
 	}
-	return s.failure("P4010", "the body's process died", s.died(stderr), words)
+	return s.failure("P4010", "the body's process died", s.exitReason(stderr), last)
 }
 
-// FenceHit says whether the Go runtime gave up because the kernel refused it
+// OutOfMemory says whether the Go runtime gave up because the kernel refused it
 // memory. It has several ways to die of that, and not all name it: they count
 // when the heap was large at the time.
-func FenceHit(stderr string, large bool) bool {
+func OutOfMemory(stderr string, large bool) bool {
 	for _, sign := range []string{"out of memory", "cannot allocate memory"} {
 		if strings.Contains(stderr, sign) {
 			return true
@@ -401,8 +401,8 @@ func FenceHit(stderr string, large bool) bool {
 	return false
 }
 
-// died is what the system says of the end of the process.
-func (s *session) died(stderr string) string {
+// exitReason is what the system says of the end of the process.
+func (s *session) exitReason(stderr string) string {
 	how := "it hung up"
 	if state := s.child.state; state != nil {
 		how = state.String()
@@ -416,33 +416,33 @@ func (s *session) died(stderr string) string {
 	return how
 }
 
-func (s *session) limitFailure(e *engine.LimitError, words lastWords) error {
-	err := s.failure(e.Code, "the body passed its limit of "+e.Limit, e.Found, words)
+func (s *session) limitFailure(e *engine.LimitError, last lastState) error {
+	err := s.failure(e.Code, "the body passed its limit of "+e.Limit, e.Found, last)
 	d := err.Diagnostics[0]
 	d.Wanted, d.Hint = e.Wanted, e.Hint
 	return err
 }
 
 // failure puts what is known of the end of a body where the body was last seen.
-func (s *session) failure(code diag.Code, message, found string, words lastWords) *engine.BodyError {
+func (s *session) failure(code diag.Code, message, found string, last lastState) *engine.BodyError {
 	d := &diag.Diagnostic{Code: code, Severity: diag.Error, Message: message, Found: found}
-	at := words.Stuck
+	at := last.Stuck
 	if at.Line == 0 || at.Line == int(s.module.Body.Position().Line) { // not inside of it any more
-		at = words.At
+		at = last.At
 	}
-	if !s.place(d, at) {
+	if !s.locate(d, at) {
 		pos := s.module.Body.Position()
 		d.File, d.Line, d.Column = pos.Filename(), int(pos.Line), int(pos.Col)
 	}
 	var known []string
 	switch {
-	case words.Builtin != "" && words.At != at:
-		known = append(known, fmt.Sprintf("last builtin %s at line %d", words.Builtin, words.At.Line))
-	case words.Builtin != "":
-		known = append(known, "last builtin "+words.Builtin)
+	case last.Builtin != "" && last.At != at:
+		known = append(known, fmt.Sprintf("last builtin %s at line %d", last.Builtin, last.At.Line))
+	case last.Builtin != "":
+		known = append(known, "last builtin "+last.Builtin)
 	}
-	if words.Peak >= 1<<20 {
-		known = append(known, fmt.Sprintf("most live memory seen %d MiB", words.Peak>>20))
+	if last.Peak >= 1<<20 {
+		known = append(known, fmt.Sprintf("most live memory seen %d MiB", last.Peak>>20))
 	}
 	if len(known) > 0 {
 		d.Message += " (" + strings.Join(known, ", ") + ")"
@@ -450,8 +450,8 @@ func (s *session) failure(code diag.Code, message, found string, words lastWords
 	return &engine.BodyError{Diagnostics: diag.List{d}}
 }
 
-// place puts d at a place of the module; false when that is not one.
-func (s *session) place(d *diag.Diagnostic, at starlib.Position) bool {
+// locate puts d at a place of the module; false when that is not one.
+func (s *session) locate(d *diag.Diagnostic, at starlib.Position) bool {
 	source, known := s.module.Sources[at.File]
 	if !known || at.Line <= 0 || at.Line > bytes.Count(source, []byte("\n"))+1 {
 		return false
@@ -462,12 +462,12 @@ func (s *session) place(d *diag.Diagnostic, at starlib.Position) bool {
 	return true
 }
 
-// confine lets a diagnostic of the child name no file but those of the module,
+// restrict lets a diagnostic of the child name no file but those of the module,
 // and shows the line that stands there.
-func (s *session) confine(d *diag.Diagnostic) {
+func (s *session) restrict(d *diag.Diagnostic) {
 	at := starlib.Position{File: d.File, Line: d.Line, Column: d.Column}
 	d.File, d.Line, d.Column, d.Source = "", 0, 0, ""
-	s.place(d, at)
+	s.locate(d, at)
 	d.Stack = slices.DeleteFunc(d.Stack, func(f diag.Frame) bool { _, known := s.module.Sources[f.File]; return !known })
 	for i := range d.Stack {
 		d.Stack[i].Function = diag.ShortenBytes(d.Stack[i].Function, maxText)

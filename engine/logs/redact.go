@@ -25,10 +25,10 @@ const (
 	mask   = "***"
 	window = 8 // bytes of a secret that are never shown in a row
 
-	// standsAlone is the length up to which a secret is hidden only where no
+	// wholeWordMax is the length up to which a secret is hidden only where no
 	// letter or digit is beside it: else a secret 1 would hide every 1 in every
 	// number.
-	standsAlone = 2
+	wholeWordMax = 2
 
 	leastBits, mostBits = 1 << 12, 1 << 28 // of the set; 32 MiB at most
 )
@@ -154,7 +154,7 @@ func (r *Redactor) once(s string) string {
 	}
 	cut := ellipsis{s: s, next: -1}
 	for i := range len(s) {
-		n := max(r.at(s, i), r.beside(&cut, i))
+		n := max(r.at(s, i), r.besideCut(&cut, i))
 		switch {
 		case n == 0:
 			continue
@@ -180,15 +180,15 @@ func (r *Redactor) at(s string, i int) int {
 		return window
 	}
 	for n := min(window-1, len(s)-i); n > 0; n-- {
-		if r.lengths[n] && r.has(short(s[i:i+n], whole)) && (n > standsAlone || alone(s, i, i+n)) {
+		if r.lengths[n] && r.has(short(s[i:i+n], whole)) && (n > wholeWordMax || wholeWord(s, i, i+n)) {
 			return n
 		}
 	}
 	return 0
 }
 
-// alone says whether no letter or digit is beside s[from:to].
-func alone(s string, from, to int) bool {
+// wholeWord says whether no letter or digit is beside s[from:to].
+func wholeWord(s string, from, to int) bool {
 	word := func(c byte) bool { return c >= utf8.RuneSelf || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' }
 	return (from == 0 || !word(s[from-1])) && (to == len(s) || !word(s[to]))
 }
@@ -202,9 +202,9 @@ type ellipsis struct {
 
 const dots = "…"
 
-// beside is how many bytes from i on are what is left of a secret beside a cut.
+// besideCut is how many bytes from i on are what is left of a secret beside a cut.
 // Quotes may stand between.
-func (r *Redactor) beside(cut *ellipsis, i int) int {
+func (r *Redactor) besideCut(cut *ellipsis, i int) int {
 	if cut.next < i {
 		if cut.next >= 0 {
 			cut.last = cut.next + len(dots)

@@ -81,7 +81,7 @@ func TestRedactorOfMegabytes(t *testing.T) {
 
 // leaks is a part of a secret that a text shows, "" when there is none.
 func leaks(text, secret string) string {
-	if len(secret) < window && len(secret) > standsAlone {
+	if len(secret) < window && len(secret) > wholeWordMax {
 		if strings.Contains(text, secret) && !strings.Contains(mask, secret) {
 			return secret
 		}

@@ -20,7 +20,7 @@ func (l *loader) body(main *unit) diag.List {
 	fn, _ := main.globals["run"].(*starlark.Function)
 	switch {
 	case def == nil && task != nil:
-		complain(l.bodyless(main))
+		complain(l.noBody(main))
 	case def != nil && task != nil:
 		if p, at := signature(def, task.Workspace != nil); p != nil {
 			complain(at, p)
@@ -49,8 +49,8 @@ func definition(tree *syntax.File) *syntax.DefStmt {
 	return nil
 }
 
-// bodyless explains why a file has no body.
-func (l *loader) bodyless(main *unit) (syntax.Position, *diag.Problem) {
+// noBody explains why a file has no body.
+func (l *loader) noBody(main *unit) (syntax.Position, *diag.Problem) {
 	wanted := wantedSignature(l.module.Task.Workspace != nil)
 	var names []string
 	at := map[string]syntax.Position{}

@@ -68,7 +68,7 @@ func FromSources(file, root string, sources map[string][]byte, host ...starlib.B
 
 // Again is FromSources with options.
 func Again(file string, sources map[string][]byte, o Options) (*Module, diag.List) {
-	_, m, list := loadUnits(file, held(sources), taskFile, o)
+	_, m, list := loadUnits(file, inMemory(sources), taskFile, o)
 	return m, list
 }
 

@@ -22,10 +22,10 @@ const maxSource = 1 << 20
 // byteOrderMark is what some editors put before a UTF-8 text.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// held is a reader over files that were read before.
-type held map[string][]byte
+// inMemory is a reader over files that were read before.
+type inMemory map[string][]byte
 
-func (h held) read(name, asked string) ([]byte, *diag.Problem) {
+func (h inMemory) read(name, asked string) ([]byte, *diag.Problem) {
 	text, ok := h[name]
 	if !ok {
 		return nil, &diag.Problem{Code: "P1402", Message: "there is no file " + name + " among those that were handed over"}

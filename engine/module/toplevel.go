@@ -48,7 +48,7 @@ func (l *loader) run(u *unit, main bool) diag.List {
 	maps.DeleteFunc(u.globals, func(name string, _ starlark.Value) bool { return strings.HasPrefix(name, "(") })
 	if name, problem := starlib.CheckFreezable(u.globals); problem != nil {
 		problem.Code = "P1502"
-		return diag.List{l.sources.At(bound(u.tree, name), problem)}
+		return diag.List{l.sources.At(bindingOf(u.tree, name), problem)}
 	}
 	u.globals.Freeze()
 	l.module.units = append(l.module.units, u)
@@ -60,8 +60,8 @@ func (l *loader) run(u *unit, main bool) diag.List {
 	return nil
 }
 
-// bound is where a file binds a global.
-func bound(tree *syntax.File, name string) syntax.Position {
+// bindingOf is where a file binds a global.
+func bindingOf(tree *syntax.File, name string) syntax.Position {
 	for _, g := range tree.Module.(*resolve.Module).Globals {
 		if g.First.Name == name {
 			return g.First.NamePos
@@ -124,7 +124,7 @@ func (t *topLevel) run(init func() (starlark.StringDict, error)) (starlark.Strin
 				panic(r.panic)
 			}
 			if t.passed == nil && r.err != nil && t.thread.ExecutionSteps() >= loadSteps {
-				t.passed = tooMuch("takes too long", fmt.Sprintf("at most %d steps", loadSteps))
+				t.passed = topLevelBound("takes too long", fmt.Sprintf("at most %d steps", loadSteps))
 			}
 			return r.globals, r.err
 		case <-tick.C:
@@ -136,10 +136,10 @@ func (t *topLevel) run(init func() (starlark.StringDict, error)) (starlark.Strin
 		}
 		switch took := time.Since(started); {
 		case t.passed == nil && now.Live-before > loadMemory:
-			t.end(tooMuch("holds too much memory", fmt.Sprintf("at most %d MiB", loadMemory>>20)))
+			t.end(topLevelBound("holds too much memory", fmt.Sprintf("at most %d MiB", loadMemory>>20)))
 			started = time.Now().Add(-loadWall)
 		case t.passed == nil && took > loadWall:
-			t.end(tooMuch("takes too long", "at most "+loadWall.String()))
+			t.end(topLevelBound("takes too long", "at most "+loadWall.String()))
 		case t.passed != nil && took > loadWall+loadGrace:
 			return nil, t.passed
 		}
@@ -151,7 +151,7 @@ func (t *topLevel) end(p *diag.Problem) {
 	t.thread.Cancel(p.Message)
 }
 
-func tooMuch(what, wanted string) *diag.Problem {
+func topLevelBound(what, wanted string) *diag.Problem {
 	return &diag.Problem{Code: "P1502", Message: "the top level " + what, Wanted: wanted,
 		Hint: "move the work into `def run`; the top level only declares"}
 }

@@ -109,7 +109,7 @@ func note(t *testing.T, b Backend) {
 	})
 }
 
-func oddText(t *testing.T, b Backend) {
+func unusualText(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{})
 	flow := f.start(`{}`)
 	text := "é 漢 🙂 %s %n \\ \" ' <script> & \t end"

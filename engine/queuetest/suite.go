@@ -48,7 +48,7 @@ func Cases() []Case {
 		{"a lease that is not extended runs out; one that is, does not", lease},
 		{"an extension does not change what an attempt is", extendTwice},
 		{"lines reach the log of the task", note},
-		{"odd text comes through whole", oddText},
+		{"odd text comes through whole", unusualText},
 		{"a call on an ended context says so", endedContext},
 	}
 }

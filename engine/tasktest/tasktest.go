@@ -38,8 +38,8 @@ type Options struct {
 
 	Body   engine.Body   // runs the bodies of the tasks; nil is in this process
 	Limits engine.Limits // of each test; 0 is no limit
-	// Alone watches the memory of a test, in a process that runs nothing else.
-	Alone *engine.Alone
+	// Dedicated watches the memory of a test, in a process that runs nothing else.
+	Dedicated *engine.Dedicated
 	// Starts is told of each test before it runs, and of where it stands; nil
 	// tells nobody.
 	Starts func(name string, at starlib.Position)
@@ -193,7 +193,7 @@ func (s *suite) one(ctx context.Context, fn *starlark.Function) Result {
 	start := time.Now()
 	x := &test{suite: s}
 	call := engine.Call{Limits: s.o.Limits, Log: x.record, Progress: func(starlib.Progress) {}}
-	err := engine.CallTest(ctx, s.module, fn, call, s.o.Alone, func(ctx context.Context) starlark.Value {
+	err := engine.CallTest(ctx, s.module, fn, call, s.o.Dedicated, func(ctx context.Context) starlark.Value {
 		x.ctx = ctx
 		return x.value()
 	})

@@ -52,7 +52,7 @@ type lease struct {
 
 // keepLease starts to keep the lease of a, until ctx ends or stop is called. A
 // lease that is lost ends ctx through lose, with ErrLeaseLost.
-func (l *life) keepLease(ctx context.Context, a queue.Attempt, lines *logs.ServerLog, lose context.CancelCauseFunc) *lease {
+func (l *loop) keepLease(ctx context.Context, a queue.Attempt, lines *logs.ServerLog, lose context.CancelCauseFunc) *lease {
 	ctx, end := context.WithCancel(ctx)
 	k := &lease{leaser: l.Leaser, attempt: a, lines: lines, lose: lose, end: end,
 		log: l.log.With(a.LogAttrs()...), force: l.work.Done(), over: make(chan struct{}), kept: time.Now()}

@@ -34,7 +34,7 @@ type source struct {
 
 // poller is the poll loop: what it asks, and in which order.
 type poller struct {
-	*life
+	*loop
 	sources []*source
 	look    source
 	blind   bool // the server cannot tell of its queues
@@ -56,8 +56,8 @@ type poller struct {
 // PollIntervalMax. A slot that gets free ends it, because what follows the
 // finished task in its workflow may be ours as well. Only the poll of a lone task
 // waits at the server: one task's empty queue would hold up the others.
-func (l *life) pollUntilDrain() {
-	p := &poller{life: l}
+func (l *loop) pollUntilDrain() {
+	p := &poller{loop: l}
 	for _, m := range l.Modules {
 		p.sources = append(p.sources, &source{task: m.Task.Name, workspace: m.Task.Workspace != nil})
 	}
@@ -148,7 +148,7 @@ func (p *poller) waiting() (tasks map[string]bool, told bool) {
 }
 
 // ask polls for one task and starts what came. It reports whether anything did.
-func (l *life) ask(s *source, wait time.Duration) bool {
+func (l *loop) ask(s *source, wait time.Duration) bool {
 	if time.Now().Before(s.notBefore) {
 		return false
 	}
@@ -170,12 +170,12 @@ func (l *life) ask(s *source, wait time.Duration) bool {
 
 // givenUp tells of a fault of perago's own around an attempt. What is left of
 // the attempt is its lease, which runs out.
-func (l *life) givenUp(a queue.Attempt) func(error) {
+func (l *loop) givenUp(a queue.Attempt) func(error) {
 	return func(err error) { l.log.Error("attempt given up", append(a.LogAttrs(), "error", err.Error())...) }
 }
 
 // note keeps what is to be known of the last poll, and logs it when it is news.
-func (l *life) note(s *source, err error) {
+func (l *loop) note(s *source, err error) {
 	if err == nil {
 		if s.trouble != "" {
 			l.log.Info("poll recovered", "task", s.task)
@@ -197,7 +197,7 @@ func (l *life) note(s *source, err error) {
 
 // pause waits for d, or until a slot gets free, which it reports, or the drain.
 // It is never shorter than restMin, whatever is wrong with every task.
-func (l *life) pause(d time.Duration) (freed bool) {
+func (l *loop) pause(d time.Duration) (freed bool) {
 	timer := time.NewTimer(max(d, restMin))
 	defer timer.Stop()
 	select {

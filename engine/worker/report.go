@@ -22,7 +22,7 @@ const (
 // deliver reports a result until the server has it, does not want it, or can no
 // longer count on the attempt. It returns the attempt that the answer carried.
 // A report can be repeated safely: the server ignores one of a task that is over.
-func (l *life) deliver(res engine.Result, lease *lease, lines *logs.ServerLog, since time.Time) (next *queue.Attempt) {
+func (l *loop) deliver(res engine.Result, lease *lease, lines *logs.ServerLog, since time.Time) (next *queue.Attempt) {
 	if lease.gone() {
 		l.lost(res, queue.ErrGone)
 		return nil
@@ -45,7 +45,7 @@ func (l *life) deliver(res engine.Result, lease *lease, lines *logs.ServerLog, s
 }
 
 // offer sends a report until the server has it, does not want it, or ctx ends.
-func (l *life) offer(ctx context.Context, r queue.Report, last func() bool) (next *queue.Attempt, err error) {
+func (l *loop) offer(ctx context.Context, r queue.Report, last func() bool) (next *queue.Attempt, err error) {
 	for try, pause := 1, reportPause; ; try, pause = try+1, min(2*pause, reportPauses) {
 		r.Last = last()
 		next, err := l.Queue.Report(ctx, r)
@@ -66,7 +66,7 @@ func (l *life) offer(ctx context.Context, r queue.Report, last func() bool) (nex
 // An extension that was answered is over, and one look tells. One without an
 // answer may be written at any time: until staleFor after it the task is looked
 // at again, after 1, 2, 4, … s.
-func (l *life) lookAfter(res engine.Result, lease *lease) {
+func (l *loop) lookAfter(res engine.Result, lease *lease) {
 	doubt := lease.settled()
 	ctx, cancel := context.WithTimeout(l.report, lease.reportFor())
 	defer cancel()
@@ -90,12 +90,12 @@ func (l *life) lookAfter(res engine.Result, lease *lease) {
 // last says whether the answer to a report must not carry another attempt:
 // because the worker drains, because the slot has served one task for so long
 // that the others' turn has come, or because the store that it needs is away.
-func (l *life) last(task string, since time.Time) bool {
+func (l *loop) last(task string, since time.Time) bool {
 	return l.poll.Err() != nil || l.store.away() && l.modules[task].Task.Workspace != nil || len(l.modules) > 1 && time.Since(since) >= fairShare
 }
 
 // lost logs a result that no server took, whole but for what is secret.
-func (l *life) lost(res engine.Result, cause error) {
+func (l *loop) lost(res engine.Result, cause error) {
 	l.countUndelivered()
 	l.log.With(res.Attempt.LogAttrs()...).Error("result not delivered", "error", cause.Error(),
 		"status", string(res.Status), "reason", res.Reason, "output", res.Redact(string(res.Output)), "story", res.Story)

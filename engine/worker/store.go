@@ -43,7 +43,7 @@ func (w *storeWatch) back() {
 }
 
 // noteStore keeps what an attempt of a task with a workspace says of the store.
-func (l *life) noteStore(res engine.Result) {
+func (l *loop) noteStore(res engine.Result) {
 	w := &l.store
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -64,7 +64,7 @@ func (l *life) noteStore(res engine.Result) {
 }
 
 // probeStore asks the store until it answers, or the worker drains.
-func (l *life) probeStore() {
+func (l *loop) probeStore() {
 	for pause := probeMin; pauseFor(l.poll, pause); pause = min(2*pause, probeMax) {
 		if l.store.probe(l.poll) != nil {
 			continue // it was logged why

@@ -137,8 +137,8 @@ func (w *Worker) countUndelivered() {
 	w.counts.Undelivered++
 }
 
-// life is what one call of Run shares with the goroutines it starts.
-type life struct {
+// loop is what one call of Run shares with the goroutines it starts.
+type loop struct {
 	*Worker
 	log     *slog.Logger
 	modules map[string]*module.Module
@@ -188,7 +188,7 @@ func (w *Worker) Run(drain, force context.Context) error {
 	report, endReports := context.WithCancel(context.WithoutCancel(force))
 	defer endReports()
 
-	l := &life{Worker: w, log: w.logger(), modules: modules, slots: newSlots(w.slotCount()), store: storeWatch{probe: w.ProbeStore},
+	l := &loop{Worker: w, log: w.logger(), modules: modules, slots: newSlots(w.slotCount()), store: storeWatch{probe: w.ProbeStore},
 		poll: poll, work: work, report: report}
 	l.log.Info("worker started", "tasks", len(modules), "slots", w.slotCount())
 	if w.Sweep != nil {
@@ -218,7 +218,7 @@ func (w *Worker) Run(drain, force context.Context) error {
 }
 
 // finish waits for the last attempt, and ends what is left when it is told to.
-func (l *life) finish(over <-chan struct{}, force context.Context, endWork context.CancelCauseFunc, endReports func()) {
+func (l *loop) finish(over <-chan struct{}, force context.Context, endWork context.CancelCauseFunc, endReports func()) {
 	var grace <-chan time.Time
 	if l.Grace > 0 {
 		timer := time.NewTimer(l.Grace)
@@ -239,7 +239,7 @@ func (l *life) finish(over <-chan struct{}, force context.Context, endWork conte
 }
 
 // sweepUntilDrain calls Sweep every SweepInterval.
-func (l *life) sweepUntilDrain() {
+func (l *loop) sweepUntilDrain() {
 	if l.Sweep == nil {
 		return
 	}
@@ -261,7 +261,7 @@ func (l *life) sweepUntilDrain() {
 
 // serve runs an attempt on a slot, and then those that the answers to its
 // reports carry, until there is none. The slot was taken by the poll loop.
-func (l *life) serve(a queue.Attempt) {
+func (l *loop) serve(a queue.Attempt) {
 	since := time.Now()
 	for next := &a; next != nil; {
 		m := l.modules[next.Task]
@@ -269,12 +269,12 @@ func (l *life) serve(a queue.Attempt) {
 			l.log.Error("attempt of a task that is not served here", next.LogAttrs()...)
 			return
 		}
-		next = l.one(m, *next, since)
+		next = l.runOne(m, *next, since)
 	}
 }
 
-// one runs one attempt and reports it.
-func (l *life) one(m *module.Module, a queue.Attempt, since time.Time) (next *queue.Attempt) {
+// runOne runs one attempt and reports it.
+func (l *loop) runOne(m *module.Module, a queue.Attempt, since time.Time) (next *queue.Attempt) {
 	r := &running{Running: Running{Attempt: a, Since: time.Now()}}
 	l.enter(r)
 	defer l.leave(r)
@@ -308,7 +308,7 @@ const currentTries = 4
 
 // current asks whether the server still counts on an attempt. To ask again is
 // safe, and a publication should not fail for one lost answer.
-func (l *life) current(ctx context.Context, a queue.Attempt) error {
+func (l *loop) current(ctx context.Context, a queue.Attempt) error {
 	for try, pause := 1, reportPause; ; try, pause = try+1, 4*pause {
 		err := l.Leaser.Current(ctx, a)
 		if err == nil || errors.Is(err, queue.ErrGone) || try == currentTries || !pauseFor(ctx, pause) {

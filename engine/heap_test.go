@@ -31,7 +31,7 @@ func loadSource(t *testing.T, source string) *module.Module {
 
 // A body that is alone in its process is told of: every builtin, its peak, the
 // limit that it passed, and where it was stuck.
-func TestAloneIsTold(t *testing.T) {
+func TestDedicatedProcessIsWatched(t *testing.T) {
 	m := loadSource(t, "task(name = \"t\")\n\ndef run(params):\n    kept = []\n    for i in range(1 << 40):\n        kept.append(\"x\" * 100000 + str(i))\n    return {}\n")
 	params, problems := m.Task.CheckParams([]byte(`{}`))
 	if len(problems) > 0 {
@@ -40,10 +40,10 @@ func TestAloneIsTold(t *testing.T) {
 	var entered []string
 	var peak int64
 	passed := make(chan *LimitError, 2)
-	alone := &Alone{Enter: func(builtin string, _ starlib.Position) { entered = append(entered, builtin) },
+	dedicated := &Dedicated{Enter: func(builtin string, _ starlib.Position) { entered = append(entered, builtin) },
 		Passed: func(e *LimitError) { passed <- e }, Stuck: func(starlib.Position) {}, Peak: func(n int64) { peak = max(peak, n) }}
 	var warned []string
-	_, usage, err := InProcess{Alone: alone}.Run(t.Context(), m, Call{Params: params, Limits: Limits{Memory: 32 << 20, Wall: time.Minute},
+	_, usage, err := InProcess{Dedicated: dedicated}.Run(t.Context(), m, Call{Params: params, Limits: Limits{Memory: 32 << 20, Wall: time.Minute},
 		Log: func(r starlib.Record) { warned = append(warned, r.Message) }})
 	if err == nil {
 		t.Fatal("got a result, want the limit of memory")
@@ -68,7 +68,7 @@ func TestStuckIsNoted(t *testing.T) {
 	thread := &starlark.Thread{}
 	at := make(chan starlib.Position, 1)
 	lim, ctx, release := limit(t.Context(), thread, m, m.Body, Call{Limits: Limits{Wall: time.Millisecond}, Log: func(starlib.Record) {}},
-		&Alone{Enter: func(string, starlib.Position) {}, Passed: func(*LimitError) {}, Peak: func(int64) {},
+		&Dedicated{Enter: func(string, starlib.Position) {}, Passed: func(*LimitError) {}, Peak: func(int64) {},
 			Stuck: func(p starlib.Position) { at <- p }})
 	hang := starlark.NewBuiltin("hang", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
 		<-ctx.Done()
