@@ -121,7 +121,7 @@ func (a *app) check(ctx context.Context, files []string, root string) checked {
 		if strings.HasSuffix(file, tasktest.Suffix) {
 			m, _, list := module.LoadTest(file, &module.Options{Root: root})
 			if m != nil {
-				list = append(list, module.Lint(m, tasktest.Members()...)...)
+				list = append(list, module.Lint(m, tasktest.Rows()...)...)
 			}
 			c.add(list)
 			continue

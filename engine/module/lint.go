@@ -12,8 +12,8 @@ import (
 
 // Lint returns what is wrong with the files of a module that loading them does
 // not show: what fails when it runs, and what is most likely not meant. harness
-// are the members of `t` for a test file, nil for any other.
-func Lint(m *Module, harness ...string) diag.List {
+// describe what `t` has in a test file; there are none for any other.
+func Lint(m *Module, harness ...starlib.Builtin) diag.List {
 	builtins, members := map[string]bool{}, map[string][]string{}
 	for _, name := range starlark.Universe.Keys() {
 		builtins[name] = true

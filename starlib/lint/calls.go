@@ -95,7 +95,7 @@ func (f *inference) checkMember(e *syntax.DotExpr) {
 	}
 	var near []string
 	for _, k := range t {
-		names, known := memberNames(k)
+		names, known := f.memberNames(k)
 		if !known || slices.Contains(names, name) {
 			return
 		}

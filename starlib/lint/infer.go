@@ -4,6 +4,7 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 	"slices"
+	"strings"
 
 	"perago/starlib"
 	"perago/starlib/schema"
@@ -94,6 +95,7 @@ func (f *inference) note(n syntax.Node) {
 
 // parameters binds those of a function: of run, what the task says they are.
 func (f *inference) parameters(def *syntax.DefStmt, params []syntax.Expr) {
+	isTest := def != nil && f.Harness != nil && strings.HasPrefix(def.Name.Name, "test_") && harnessed(def) != nil
 	isRun := def != nil && f.Task != nil && def == f.body()
 	for i, p := range params {
 		known := types(nil)
@@ -102,6 +104,8 @@ func (f *inference) parameters(def *syntax.DefStmt, params []syntax.Expr) {
 			known = types{{name: "params", schema: f.Task.Params}}
 		case isRun && i == 0 && len(params) == 2:
 			known = one("path")
+		case isTest:
+			known = one(testType)
 		}
 		switch p := p.(type) {
 		case *syntax.Ident:
@@ -371,6 +375,9 @@ func (f *inference) member(k kind, name string) types {
 			}
 		}
 		return nil
+	}
+	if rows := f.tests[k.name]; rows != nil {
+		return valueOf(rows[name])
 	}
 	return valueOf(theLanguage().methods[k.name][name])
 }

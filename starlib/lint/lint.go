@@ -27,9 +27,9 @@ type File struct {
 	// call them anyway.
 	Builtins map[string]bool
 
-	// Harness are the members of `t`, what the functions of a test file get; nil
-	// for a file that is no test.
-	Harness []string
+	// Harness are rows of what the functions of a test file get: the members of
+	// `t`, and of what these return. nil for a file that is no test.
+	Harness []starlib.Builtin
 
 	// Members are the names in each module of the language.
 	Members map[string][]string
@@ -42,9 +42,16 @@ type File struct {
 // out, sorted by place. extra are warnings that were found elsewhere, and that
 // directives silence too.
 func Check(f File, extra diag.List) diag.List {
-	l := &linter{File: f, reads: map[*syntax.Ident]int{}, binds: map[*syntax.Ident][]*syntax.Ident{}, list: slices.Clone(extra), rows: map[string]*starlib.Builtin{}}
+	l := &linter{File: f, reads: map[*syntax.Ident]int{}, binds: map[*syntax.Ident][]*syntax.Ident{}, list: slices.Clone(extra), rows: map[string]*starlib.Builtin{}, tests: map[string]map[string]*starlib.Builtin{}}
 	for i := range f.Host {
 		l.rows[f.Host[i].Name] = &f.Host[i]
+	}
+	for i := range f.Harness {
+		kind, member, _ := strings.Cut(f.Harness[i].Name, ".")
+		if l.tests[kind] == nil {
+			l.tests[kind] = map[string]*starlib.Builtin{}
+		}
+		l.tests[kind][member] = &f.Harness[i]
 	}
 	l.collect()
 	l.unused()
@@ -67,7 +74,7 @@ func Check(f File, extra diag.List) diag.List {
 		return true
 	})
 	if f.Harness != nil {
-		l.tests()
+		l.testFunctions()
 	}
 	if f.Task != nil {
 		l.params()
@@ -87,7 +94,8 @@ type linter struct {
 	binds map[*syntax.Ident][]*syntax.Ident // where it is bound, by the same
 	list  diag.List
 	known *inference
-	rows  map[string]*starlib.Builtin // the functions of Host by their names
+	rows  map[string]*starlib.Builtin            // the functions of Host by their names
+	tests map[string]map[string]*starlib.Builtin // the rows of Harness, by the type and the member
 }
 
 // function is the row of a function of the language or the program, nil when

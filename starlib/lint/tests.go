@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,16 +11,31 @@ import (
 	"perago/starlib/diag"
 )
 
-// tests looks at the functions of a test file: those that are misspelt are never
-// run, and `t` has a few members only.
-func (l *linter) tests() {
+// testType is the type of `t`.
+const testType = "t"
+
+// harnessed is the `t` of a function of a test file, nil when it takes anything else.
+func harnessed(def *syntax.DefStmt) *syntax.Ident {
+	if len(def.Params) != 1 {
+		return nil
+	}
+	if t, ok := def.Params[0].(*syntax.Ident); ok && t.Name == testType {
+		return t
+	}
+	return nil
+}
+
+// testFunctions looks at the functions of a test file: those that are misspelt
+// are never run, and `t` has a few members only.
+func (l *linter) testFunctions() {
+	members := slices.Sorted(maps.Keys(l.tests[testType]))
 	for _, stmt := range l.Tree.Stmts {
 		def, ok := stmt.(*syntax.DefStmt)
-		if !ok || len(def.Params) != 1 {
+		if !ok {
 			continue
 		}
-		t, ok := def.Params[0].(*syntax.Ident)
-		if !ok || t.Name != "t" {
+		t := harnessed(def)
+		if t == nil {
 			continue
 		}
 		if !strings.HasPrefix(def.Name.Name, "test_") {
@@ -30,7 +46,7 @@ func (l *linter) tests() {
 		}
 		syntax.Walk(def, func(n syntax.Node) bool {
 			if dot, ok := n.(*syntax.DotExpr); ok {
-				l.harness(dot, t)
+				l.harness(dot, t, members)
 			}
 			return true
 		})
@@ -38,13 +54,13 @@ func (l *linter) tests() {
 }
 
 // harness complains of a member that `t` does not have.
-func (l *linter) harness(dot *syntax.DotExpr, t *syntax.Ident) {
+func (l *linter) harness(dot *syntax.DotExpr, t *syntax.Ident, members []string) {
 	id, ok := dot.X.(*syntax.Ident)
-	if !ok || variable(id) != t || len(l.binds[t]) > 1 || slices.Contains(l.Harness, dot.Name.Name) {
+	if !ok || variable(id) != t || len(l.binds[t]) > 1 || slices.Contains(members, dot.Name.Name) {
 		return
 	}
-	hint := "it has " + strings.Join(l.Harness, ", ")
-	if near := diag.Nearest(dot.Name.Name, l.Harness); near != "" {
+	hint := "it has " + strings.Join(members, ", ")
+	if near := diag.Nearest(dot.Name.Name, members); near != "" {
 		hint = "did you mean `t." + near + "`?"
 	}
 	l.fail(dot.Name.NamePos, "P5017", fmt.Sprintf("`t` has no member `%s`", dot.Name.Name), hint)

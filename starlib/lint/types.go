@@ -150,7 +150,8 @@ func reading(words string) types {
 	case "None":
 		return one("NoneType")
 	case "string", "bytes", "int", "float", "bool", "list", "tuple", "dict", "set", "range", "path", "file", "match", "pattern",
-		"lines", "json lines", "csv rows", "struct", "time.time", "time.duration", "generator", "function", "elems":
+		"lines", "json lines", "csv rows", "struct", "time.time", "time.duration", "generator", "function", "elems",
+		"outcome", "folder": // of a test
 		return one(words)
 	}
 	return nil
@@ -312,7 +313,7 @@ func signature(line string) *starlib.Builtin {
 }
 
 // memberNames are the members of a kind; ok is false where they are not known.
-func memberNames(k kind) (names []string, ok bool) {
+func (l *linter) memberNames(k kind) (names []string, ok bool) {
 	switch {
 	case k.schema != nil:
 		return nil, false // its fields are held against the schema elsewhere
@@ -323,7 +324,13 @@ func memberNames(k kind) (names []string, ok bool) {
 	case k.row != nil || k.def != nil:
 		return nil, true // a function has none
 	}
+	if k.name == testType {
+		return nil, false // testFunctions looks at them
+	}
 	rows := theLanguage().methods[k.name]
+	if l.tests[k.name] != nil {
+		rows = l.tests[k.name]
+	}
 	for name := range rows {
 		names = append(names, name)
 	}

@@ -1,0 +1,65 @@
+package tasktest
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"perago/engine"
+	"perago/starlib"
+)
+
+// TestRows: the rows that `check` knows are what a test has, with its arguments,
+// and stand in the docs.
+func TestRows(t *testing.T) {
+	x := &test{suite: &suite{}}
+	has := map[string][]string{"t": x.value().(interface{ AttrNames() []string }).AttrNames(), "folder": fixture("").AttrNames()}
+	run, err := x.outcome(nil, "a.star", engine.Result{Status: "FAILED"}, &place{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	has["outcome"] = run.(*outcome).AttrNames()
+	page, err := os.ReadFile("../../docs/testing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, row := range Rows() {
+		kind, name, _ := strings.Cut(row.Name, ".")
+		got[kind] = append(got[kind], name)
+		if kind != "t" {
+			continue
+		}
+		signature, _, _ := strings.Cut(plainSignature(row), " ->")
+		if !strings.Contains(string(page), "| `"+signature) {
+			t.Errorf("docs/testing.md has no row `%s`", signature)
+		}
+	}
+	for kind, names := range has {
+		slices.Sort(names)
+		slices.Sort(got[kind])
+		if !slices.Equal(got[kind], names) {
+			t.Errorf("%s: got the rows %q, want %q", kind, got[kind], names)
+		}
+	}
+}
+
+// plainSignature is a row as the docs write it, without types.
+func plainSignature(row starlib.Builtin) string {
+	var parts []string
+	for _, p := range row.Params {
+		part := p.Name
+		switch p.Kind {
+		case starlib.Rest:
+			part = "*" + part
+		case starlib.KeywordRest:
+			part = "**" + part
+		}
+		if p.Default != "" {
+			part += " = " + p.Default
+		}
+		parts = append(parts, part)
+	}
+	return row.Name + "(" + strings.Join(parts, ", ") + ")"
+}
