@@ -90,8 +90,13 @@ func TestOperationsTable(t *testing.T) {
 // whose output must be what the page shows (times and limits apart). Commands
 // that build run in the project, the tutorial in a folder of its own. A block
 // behind `<!-- e2e -->` is run by the tests of e2e, against real servers.
-func TestREADME(t *testing.T) {
-	page, err := os.ReadFile("../../README.md")
+func TestREADME(t *testing.T) { runPage(t, "../../README.md") }
+
+// TestTestingPage runs the walk through tests in the same way.
+func TestTestingPage(t *testing.T) { runPage(t, "../../docs/testing.md") }
+
+func runPage(t *testing.T, file string) {
+	page, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

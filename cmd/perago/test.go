@@ -43,7 +43,7 @@ func (a *app) testCommand() *ffcli.Command {
 		ShortUsage: "perago test [FILE|FILE::TEST|DIR...] [flags]",
 		ShortHelp:  "Run the tests that stand beside task files: *_test.star.",
 		LongHelp: `A folder stands for every *_test.star below it; none is the current folder. A test
-is a function test_*(t); docs/language.md tells what t can do. Needs no server.
+is a function test_*(t); docs/testing.md tells what t can do. Needs no server.
 The tasks that a test runs run as in an attempt, in processes of their own. A
 test that takes longer than --seconds, or holds more than 512 MiB, has failed.
 Where there is no test to run, the exit code is 5.`,

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"perago/engine"
-	"perago/starlib"
 )
 
 // TestRows: the rows that `check` knows are what a test has, with its arguments,
@@ -31,9 +30,8 @@ func TestRows(t *testing.T) {
 		if kind != "t" {
 			continue
 		}
-		signature, _, _ := strings.Cut(plainSignature(row), " ->")
-		if !strings.Contains(string(page), "| `"+signature) {
-			t.Errorf("docs/testing.md has no row `%s`", signature)
+		if !strings.Contains(string(page), "| `"+row.Signature()+"` |") {
+			t.Errorf("docs/testing.md has no row `%s`", row.Signature())
 		}
 	}
 	for kind, names := range has {
@@ -43,23 +41,4 @@ func TestRows(t *testing.T) {
 			t.Errorf("%s: got the rows %q, want %q", kind, got[kind], names)
 		}
 	}
-}
-
-// plainSignature is a row as the docs write it, without types.
-func plainSignature(row starlib.Builtin) string {
-	var parts []string
-	for _, p := range row.Params {
-		part := p.Name
-		switch p.Kind {
-		case starlib.Rest:
-			part = "*" + part
-		case starlib.KeywordRest:
-			part = "**" + part
-		}
-		if p.Default != "" {
-			part += " = " + p.Default
-		}
-		parts = append(parts, part)
-	}
-	return row.Name + "(" + strings.Join(parts, ", ") + ")"
 }

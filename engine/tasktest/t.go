@@ -61,7 +61,7 @@ func (x *test) say(line string) {
 
 // misuse is a wrong call of one of the methods of t.
 func misuse(method string, err error) error {
-	return &diag.Problem{Code: "P4150", Message: strings.TrimPrefix(err.Error(), method+": "), Hint: "see docs/language.md, Tests", Cause: err}
+	return &diag.Problem{Code: "P4150", Message: strings.TrimPrefix(err.Error(), method+": "), Hint: "see docs/testing.md", Cause: err}
 }
 
 // folder is t.folder(path): a fixture folder, relative to the test file.
