@@ -35,9 +35,9 @@ const (
 	codeFail      diag.Code = "P4130" // fail at load time; diag knows those of a body
 )
 
-// place names an argument for a Problem: its index from "0" when it was given
+// argument names an argument for a Problem: its index from "0" when it was given
 // by position, else its keyword.
-func (c *call) place(name string) string {
+func (c *call) argument(name string) string {
 	for i := range c.given {
 		if c.builtin.Params[i].Name == name {
 			return strconv.Itoa(i)
@@ -49,7 +49,7 @@ func (c *call) place(name string) string {
 // wrongType complains of an argument's type.
 func (c *call) wrongType(name string, got starlark.Value) *diag.Problem {
 	p := &diag.Problem{Code: codeType, Message: fmt.Sprintf("%s: argument `%s`", c.builtin.Name, name),
-		Found: diag.TypeName(got), Argument: c.place(name)}
+		Found: diag.TypeName(got), Argument: c.argument(name)}
 	for _, param := range c.builtin.Params {
 		if param.Name == name {
 			p.Wanted = param.Type
@@ -61,7 +61,7 @@ func (c *call) wrongType(name string, got starlark.Value) *diag.Problem {
 // refuse complains of an argument's value.
 func (c *call) refuse(name, found, wanted string) *diag.Problem {
 	return &diag.Problem{Code: codeValue, Message: fmt.Sprintf("%s: argument `%s`", c.builtin.Name, name),
-		Found: found, Wanted: wanted, Argument: c.place(name)}
+		Found: found, Wanted: wanted, Argument: c.argument(name)}
 }
 
 // problem is a complaint of the call as a whole.
@@ -179,15 +179,15 @@ const (
 	maxItems = 1 << 30
 )
 
-// meter counts the items that a builtin has taken.
-type meter struct {
+// itemCounter counts the items that a builtin has taken.
+type itemCounter struct {
 	call  *call
 	items int
 }
 
 // tick counts one item. It returns the cause of a cancelled run, within 4,096
 // items of the cancel.
-func (m *meter) tick() error {
+func (m *itemCounter) tick() error {
 	m.items++
 	if m.items%checkEvery != 0 {
 		return nil
@@ -195,7 +195,7 @@ func (m *meter) tick() error {
 	return m.check()
 }
 
-func (m *meter) check() error {
+func (m *itemCounter) check() error {
 	c := m.call
 	if c.run == nil {
 		if m.items > loadItems {
@@ -216,14 +216,14 @@ func (c *call) each(it starlark.Iterable, f func(starlark.Value) error) error {
 		p.Found, p.Wanted = fmt.Sprintf("%d items", n), fmt.Sprintf("at most %d", maxItems)
 		return p
 	}
-	return c.until(it, f)
+	return c.iterate(it, f)
 }
 
-// until is each for a caller that may stop early, or keeps nothing.
-func (c *call) until(it starlark.Iterable, f func(starlark.Value) error) error {
+// iterate is each for a caller that may stop early, or keeps nothing.
+func (c *call) iterate(it starlark.Iterable, f func(starlark.Value) error) error {
 	iter := it.Iterate()
 	defer iter.Done()
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	var x starlark.Value
 	for iter.Next(&x) {
 		if err := m.tick(); err != nil {
@@ -233,13 +233,13 @@ func (c *call) until(it starlark.Iterable, f func(starlark.Value) error) error {
 			return err
 		}
 	}
-	return c.stopped()
+	return c.streamError()
 }
 
-// stopped is what a stream that the call walked over stopped at.
-func (c *call) stopped() error {
+// streamError is what a stream that the call walked over stopped at.
+func (c *call) streamError() error {
 	if c.run == nil {
 		return nil
 	}
-	return c.run.kept
+	return c.run.streamErr
 }

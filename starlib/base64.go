@@ -58,7 +58,7 @@ func base64Decode(c *call) (starlark.Value, error) {
 	data, err := enc.DecodeString(trimmed)
 	if err != nil {
 		p := c.problem(codeValue, "the text is not base64")
-		p.Cause, p.Argument = err, c.place("text")
+		p.Cause, p.Argument = err, c.argument("text")
 		if at, ok := err.(base64.CorruptInputError); ok {
 			p.Found = fmt.Sprintf("a text that goes wrong at offset %d", int64(at))
 		}

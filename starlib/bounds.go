@@ -202,45 +202,45 @@ func sameKind(x, y starlark.Value) bool {
 	return a == b
 }
 
-// before is `in place + x` in `x += ((in place + x) + y)`: it holds the operation
+// precheck is `in place + x` in `x += ((in place + x) + y)`: it holds the operation
 // that is about to run against the bounds, and is then y.
-type before struct {
+type precheck struct {
 	starlark.Value
 	bounds *Bounds
 }
 
-// Binary is never asked with a before on the right side.
-func (p *before) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
+// Binary is never asked with a precheck on the right side.
+func (p *precheck) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	return y, p.bounds.check(op, p.Value, y)
 }
 
 // inPlace is the value that augmented assignments begin with.
 type inPlace struct{ *Bounds }
 
-// Binary is a before where something may grow.
+// Binary is a precheck where something may grow.
 func (b inPlace) Binary(op syntax.Token, x starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	switch x.(type) {
 	case starlark.String, starlark.Bytes, *starlark.List, starlark.Tuple:
-		return &before{x, b.Bounds}, nil
+		return &precheck{x, b.Bounds}, nil
 	case starlark.Int:
 		if op == syntax.STAR {
-			return &before{x, b.Bounds}, nil
+			return &precheck{x, b.Bounds}, nil
 		}
 	}
-	return through{}, nil
+	return noCheck{}, nil
 }
 
-// through is the before of what cannot grow.
-type through struct{}
+// noCheck is the precheck of what cannot grow.
+type noCheck struct{}
 
-func (through) String() string        { return boundsName }
-func (through) Type() string          { return boundsName }
-func (through) Freeze()               {}
-func (through) Truth() starlark.Bool  { return true }
-func (through) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s", boundsName) }
+func (noCheck) String() string        { return boundsName }
+func (noCheck) Type() string          { return boundsName }
+func (noCheck) Freeze()               {}
+func (noCheck) Truth() starlark.Bool  { return true }
+func (noCheck) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s", boundsName) }
 
 // Binary is the right side as it is.
-func (through) Binary(_ syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
+func (noCheck) Binary(_ syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	return y, nil
 }
 
@@ -254,9 +254,9 @@ type boundValue struct {
 // AttrNames are the value's own, and those that it has of us.
 func (v *boundValue) AttrNames() []string { return methodNames(v.HasAttrs) }
 
-// growing says whether a method of that name can make something much larger
+// canGrow says whether a method of that name can make something much larger
 // than its string.
-func growing(name string) bool {
+func canGrow(name string) bool {
 	switch name {
 	case "join", "replace", "format", "split", "rsplit":
 		return true
@@ -271,7 +271,7 @@ func (v *boundValue) Attr(name string) (starlark.Value, error) {
 	}
 	own, err := v.HasAttrs.Attr(name)
 	s, isText := v.HasAttrs.(starlark.String)
-	if method, ok := own.(*starlark.Builtin); ok && err == nil && isText && growing(name) {
+	if method, ok := own.(*starlark.Builtin); ok && err == nil && isText && canGrow(name) {
 		return &boundMethod{Builtin: method, text: string(s), bounds: v.bounds}, nil
 	}
 	return own, err
@@ -345,7 +345,7 @@ func (c *boundCall) join() error {
 // take reads what is to be joined until it is too much.
 func (c *boundCall) take(items starlark.Iterable, size *int64) (starlark.Tuple, error) {
 	var taken starlark.Tuple
-	m := meter{call: &call{thread: c.thread, builtin: &Builtin{Name: "join"}, run: runOf(c.thread)}}
+	m := itemCounter{call: &call{thread: c.thread, builtin: &Builtin{Name: "join"}, run: runOf(c.thread)}}
 	for x := range starlark.Elements(items) {
 		if err := m.tick(); err != nil {
 			return nil, err
@@ -403,7 +403,7 @@ func (c *boundCall) split() error {
 }
 
 func (c *boundCall) format() (starlark.Value, error) {
-	m := meter{call: &call{thread: c.thread, builtin: &Builtin{Name: "format"}, run: runOf(c.thread)}}
+	m := itemCounter{call: &call{thread: c.thread, builtin: &Builtin{Name: "format"}, run: runOf(c.thread)}}
 	return (&formatter{bounds: c.bounds, tick: m.tick}).format(c.s, c.args, c.kwargs)
 }
 
@@ -488,7 +488,7 @@ func rewriteAssign(stmt *syntax.AssignStmt) (before []syntax.Stmt) {
 		op = syntax.PERCENT
 	}
 	stmt.RHS = rewrite(stmt.RHS)
-	if op == 0 || op == syntax.PLUS && number(stmt.RHS) || op == syntax.STAR && float(stmt.RHS) {
+	if op == 0 || op == syntax.PLUS && isNumber(stmt.RHS) || op == syntax.STAR && isFloat(stmt.RHS) {
 		rewriteTarget(stmt.LHS)
 		return nil
 	}
@@ -499,10 +499,10 @@ func rewriteAssign(stmt *syntax.AssignStmt) (before []syntax.Stmt) {
 		}
 		stmt.LHS = paren.X
 	}
-	if same(stmt.LHS) == nil {
+	if copyOf(stmt.LHS) == nil {
 		before = evaluatedBefore(stmt.LHS)
 	}
-	again := same(stmt.LHS)
+	again := copyOf(stmt.LHS)
 	rewriteTarget(stmt.LHS)
 	switch {
 	case again == nil: // no target, which the resolver says
@@ -510,7 +510,7 @@ func rewriteAssign(stmt *syntax.AssignStmt) (before []syntax.Stmt) {
 		stmt.Op = syntax.EQ
 		stmt.RHS = &syntax.BinaryExpr{X: bounded(op, again, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: stmt.RHS}
 	default:
-		stmt.RHS = &syntax.BinaryExpr{X: &syntax.BinaryExpr{X: name(inPlaceName, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: again},
+		stmt.RHS = &syntax.BinaryExpr{X: &syntax.BinaryExpr{X: ident(inPlaceName, stmt.OpPos), OpPos: stmt.OpPos, Op: op, Y: again},
 			OpPos: stmt.OpPos, Op: op, Y: stmt.RHS}
 	}
 	return before
@@ -526,8 +526,8 @@ func evaluatedBefore(target syntax.Expr) (before []syntax.Stmt) {
 		}
 		at := syntax.Start(e)
 		taken := fmt.Sprintf("(target %d:%d %d)", at.Line, at.Col, len(before))
-		before = append(before, &syntax.AssignStmt{OpPos: at, Op: syntax.EQ, LHS: name(taken, at), RHS: rewrite(e)})
-		return name(taken, at)
+		before = append(before, &syntax.AssignStmt{OpPos: at, Op: syntax.EQ, LHS: ident(taken, at), RHS: rewrite(e)})
+		return ident(taken, at)
 	}
 	switch t := target.(type) {
 	case *syntax.IndexExpr:
@@ -539,53 +539,53 @@ func evaluatedBefore(target syntax.Expr) (before []syntax.Stmt) {
 	return before
 }
 
-// same is an expression that is evaluated once more without anybody noticing:
+// copyOf is an expression that is evaluated once more without anybody noticing:
 // a name, or an item or field of one. nil for any other.
-func same(e syntax.Expr) syntax.Expr {
+func copyOf(e syntax.Expr) syntax.Expr {
 	switch e := e.(type) {
 	case *syntax.Ident:
-		return name(e.Name, e.NamePos)
+		return ident(e.Name, e.NamePos)
 	case *syntax.Literal:
 		return e
 	case *syntax.IndexExpr:
-		x, y := same(e.X), same(e.Y)
+		x, y := copyOf(e.X), copyOf(e.Y)
 		if x != nil && y != nil {
 			return &syntax.IndexExpr{X: x, Lbrack: e.Lbrack, Y: y, Rbrack: e.Rbrack}
 		}
 	case *syntax.DotExpr:
-		if x := same(e.X); x != nil {
-			return &syntax.DotExpr{X: x, Dot: e.Dot, NamePos: e.NamePos, Name: name(e.Name.Name, e.NamePos)}
+		if x := copyOf(e.X); x != nil {
+			return &syntax.DotExpr{X: x, Dot: e.Dot, NamePos: e.NamePos, Name: ident(e.Name.Name, e.NamePos)}
 		}
 	}
 	return nil
 }
 
-func name(s string, at syntax.Position) *syntax.Ident { return &syntax.Ident{NamePos: at, Name: s} }
+func ident(s string, at syntax.Position) *syntax.Ident { return &syntax.Ident{NamePos: at, Name: s} }
 
 // bounded is an operand with the bounds before it.
 func bounded(op syntax.Token, e syntax.Expr, at syntax.Position) syntax.Expr {
-	return &syntax.BinaryExpr{X: name(boundsName, at), OpPos: at, Op: op, Y: e}
+	return &syntax.BinaryExpr{X: ident(boundsName, at), OpPos: at, Op: op, Y: e}
 }
 
-// number says whether e is a number as it stands.
-func number(e syntax.Expr) bool {
+// isNumber says whether e is a number as it stands.
+func isNumber(e syntax.Expr) bool {
 	l, ok := e.(*syntax.Literal)
 	return ok && (l.Token == syntax.INT || l.Token == syntax.FLOAT)
 }
 
-// written says whether e stands in the source whole. The compiler adds up two
+// isLiteral says whether e stands in the source whole. The compiler adds up two
 // such sides by itself, before the bounds could see the first.
-func written(e syntax.Expr) bool {
+func isLiteral(e syntax.Expr) bool {
 	switch e := e.(type) {
 	case *syntax.ParenExpr:
-		return written(e.X)
+		return isLiteral(e.X)
 	case *syntax.Literal, *syntax.ListExpr, *syntax.TupleExpr:
 		return true
 	}
 	return false
 }
 
-func float(e syntax.Expr) bool {
+func isFloat(e syntax.Expr) bool {
 	l, ok := e.(*syntax.Literal)
 	return ok && l.Token == syntax.FLOAT
 }
@@ -619,7 +619,7 @@ func rewrite(e syntax.Expr) syntax.Expr {
 		rewriteList(e.List)
 	case *syntax.DotExpr:
 		e.X = rewrite(e.X)
-		if growing(e.Name.Name) || isOwnMethod(e.Name.Name) {
+		if canGrow(e.Name.Name) || isOwnMethod(e.Name.Name) {
 			e.X = bounded(syntax.AMP, e.X, e.Dot)
 		}
 	case *syntax.IndexExpr:
@@ -666,21 +666,21 @@ func rewriteBinary(e *syntax.BinaryExpr) syntax.Expr {
 	bound := func(side syntax.Expr) syntax.Expr { return bounded(e.Op, side, e.OpPos) }
 	switch e.Op {
 	case syntax.PLUS:
-		if !number(x) && !number(y) && !(written(x) && written(y)) {
+		if !isNumber(x) && !isNumber(y) && !(isLiteral(x) && isLiteral(y)) {
 			e.X = bound(e.X)
 		}
 	case syntax.PERCENT: // of a string and a number too: the formats are ours
-		if !number(x) {
+		if !isNumber(x) {
 			e.X = bound(e.X)
 		}
 	case syntax.STAR:
-		if float(x) || float(y) {
+		if isFloat(x) || isFloat(y) {
 			break
 		}
-		if !number(x) {
+		if !isNumber(x) {
 			e.X = bound(e.X)
 		}
-		if !number(y) {
+		if !isNumber(y) {
 			e.Y = bound(e.Y)
 		}
 	}
@@ -705,7 +705,7 @@ func noteReturns(stmts []syntax.Stmt) {
 			noteReturns(stmt.True)
 			noteReturns(stmt.False)
 		case *syntax.ReturnStmt:
-			call := &syntax.CallExpr{Fn: name(returnName, stmt.Return), Lparen: stmt.Return, Rparen: stmt.Return}
+			call := &syntax.CallExpr{Fn: ident(returnName, stmt.Return), Lparen: stmt.Return, Rparen: stmt.Return}
 			if stmt.Result != nil {
 				call.Args = []syntax.Expr{stmt.Result}
 			}

@@ -26,7 +26,7 @@ func (c *call) amount(name string, otherwise, least, most int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p := &diag.Problem{Code: "P2106", Message: fmt.Sprintf("%s: `%s`", c.builtin.Name, name), Found: fmt.Sprint(n), Argument: c.place(name)}
+	p := &diag.Problem{Code: "P2106", Message: fmt.Sprintf("%s: `%s`", c.builtin.Name, name), Found: fmt.Sprint(n), Argument: c.argument(name)}
 	switch {
 	case n < least:
 		p.Wanted = fmt.Sprintf("at least %d", least)
@@ -67,7 +67,7 @@ func (c *call) choice(name string, words []string) (string, error) {
 		list[i] = diag.Quote(w)
 	}
 	return "", &diag.Problem{Code: "P2107", Message: fmt.Sprintf("%s: `%s`", c.builtin.Name, name), Found: diag.Quote(s),
-		Wanted: "one of " + strings.Join(list, ", "), Hint: diag.DidYouMean(s, words, diag.Quote), Argument: c.place(name)}
+		Wanted: "one of " + strings.Join(list, ", "), Hint: diag.DidYouMean(s, words, diag.Quote), Argument: c.argument(name)}
 }
 
 func makeRetry(c *call) (starlark.Value, error) {
@@ -220,7 +220,7 @@ func (c *call) size(name string, otherwise int64) (int64, error) {
 	}
 	n, err := parseSize(text)
 	if err != nil {
-		return 0, &diag.Problem{Code: "P2121", Message: "resources: `" + name + "` is not a size", Found: diag.Quote(text), Wanted: err.Error(), Argument: c.place(name)}
+		return 0, &diag.Problem{Code: "P2121", Message: "resources: `" + name + "` is not a size", Found: diag.Quote(text), Wanted: err.Error(), Argument: c.argument(name)}
 	}
 	return n, nil
 }

@@ -395,7 +395,7 @@ func csvWrite(c *call) (starlark.Value, error) {
 				return err
 			}
 		}
-		return c.until(rows, w.row)
+		return c.iterate(rows, w.row)
 	})
 	if err != nil {
 		return nil, err
@@ -550,5 +550,5 @@ func (w *csvWriter) line(fields []string) error {
 
 // problem is a complaint of the row that is being written.
 func (w *csvWriter) problem(what string) *diag.Problem {
-	return &diag.Problem{Code: codeRow, Message: fmt.Sprintf("csv.write: row %d: %s", w.rows+1, what), Argument: w.call.place("rows")}
+	return &diag.Problem{Code: codeRow, Message: fmt.Sprintf("csv.write: row %d: %s", w.rows+1, what), Argument: w.call.argument("rows")}
 }

@@ -33,7 +33,7 @@ type writer struct {
 
 // display is repr of v.
 func (c *call) display(v starlark.Value) (string, error) {
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	w := writer{tick: m.tick}
 	if err := w.write(v); err != nil {
 		return "", err

@@ -99,7 +99,7 @@ func (s *source) Read(p []byte) (int, error) {
 func (s *source) closeAtEnd(context.Context) error { return s.close() }
 
 func (s *source) close() error {
-	s.run.release(s)
+	s.run.untrack(s)
 	return s.file.Close()
 }
 
@@ -110,7 +110,7 @@ func (r *Run) openSource(p path) (*source, error) {
 		return nil, err
 	}
 	s := &source{run: r, file: f}
-	if err := r.hold(s); err != nil {
+	if err := r.track(s); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -329,7 +329,7 @@ func pathWriteText(c *call) (starlark.Value, error) {
 	}
 	if i := diag.InvalidUTF8(s); i >= 0 {
 		p := c.problem(codeEncoding, "the text for %s is not UTF-8", diag.Shorten(c.recv.String()))
-		p.Found, p.Argument = fmt.Sprintf("the byte 0x%02x at offset %d", s[i], i), c.place("text")
+		p.Found, p.Argument = fmt.Sprintf("the byte 0x%02x at offset %d", s[i], i), c.argument("text")
 		p.Hint = "a slice of a string may cut through a character; write_bytes(bytes) takes anything"
 		return nil, p
 	}
@@ -540,7 +540,7 @@ func pathOpen(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.run.hold(f); err != nil {
+	if err := c.run.track(f); err != nil {
 		f.draft.Discard()
 		return nil, err
 	}
@@ -548,7 +548,7 @@ func pathOpen(c *call) (starlark.Value, error) {
 		form.charset.mark = "" // it stands at the front already
 	}
 	if f.out, err = c.newOutput(f.draft.File, f.path, form); err != nil {
-		c.run.release(f)
+		c.run.untrack(f)
 		f.draft.Discard()
 		return nil, c.fileError(f.path, err)
 	}
@@ -724,7 +724,7 @@ func (f *file) close(ctx context.Context) error {
 	}
 	out := f.out
 	f.out = nil
-	f.run.release(f)
+	f.run.untrack(f)
 	err := context.Cause(ctx)
 	if err == nil {
 		err = out.end()

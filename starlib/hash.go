@@ -53,7 +53,7 @@ func hashOf(c *call, h hash.Hash) (starlark.Value, error) {
 		return nil, c.wrongType("data", data)
 	}
 	buf := make([]byte, 64<<10)
-	for m := (meter{call: c}); ; {
+	for m := (itemCounter{call: c}); ; {
 		n, err := from.Read(buf)
 		h.Write(buf[:n])
 		if err == io.EOF {

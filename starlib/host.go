@@ -116,7 +116,7 @@ func (c *call) callHost(defaults []starlark.Value) (starlark.Value, error) {
 	case err != nil:
 		return nil, c.problem(codeHost, "%s", validUTF8(diag.ShortenBytes(err.Error(), hostTextMost)))
 	}
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	v, bad := jsontext.Decode(string(out), valueBuilder{}, func(byte) error { return m.tick() })
 	if bad != nil && bad.Cause != nil {
 		return nil, bad.Cause

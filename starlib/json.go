@@ -49,7 +49,7 @@ func (c *call) jsonOf(text string) (starlark.Value, *jsontext.Error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	v, bad := jsontext.Decode(text, valueBuilder{unique}, func(byte) error { return m.tick() })
 	if bad != nil && bad.Cause != nil {
 		return nil, nil, bad.Cause
@@ -114,7 +114,7 @@ func jsonDecode(c *call) (starlark.Value, error) {
 	v, bad, err := c.jsonOf(text)
 	if bad != nil {
 		p := badJSON(bad, text, c.builtin.Name)
-		p.Argument = c.place("text")
+		p.Argument = c.argument("text")
 		return nil, p
 	}
 	return v, err
@@ -193,7 +193,7 @@ func jsonIndent(c *call) (starlark.Value, error) {
 		return nil, err
 	} else if bad != nil {
 		p := badJSON(bad, text, c.builtin.Name)
-		p.Argument = c.place("text")
+		p.Argument = c.argument("text")
 		return nil, p
 	}
 	var b bytes.Buffer
@@ -281,10 +281,10 @@ func jsonEncode(c *call) (starlark.Value, error) {
 
 // encoder writes an argument of the call as JSON, on one line.
 func (c *call) encoder(argument string) *jsontext.Encoder {
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	return &jsontext.Encoder{FixText: true, Most: maxItems, Verb: "write", Members: membersInOrder, Tick: m.tick, Refuse: func(r *jsontext.Refusal) error {
 		p := c.unfit(r)
-		p.Argument = c.place(argument)
+		p.Argument = c.argument(argument)
 		return p
 	}}
 }

@@ -66,7 +66,7 @@ func jsonschemaValidate(c *call) (starlark.Value, error) {
 	}
 	if len(found) == 1 {
 		p := c.problem(codeRefused, "%s", placeInValue(found[0].Path))
-		p.Found, p.Wanted, p.Argument = found[0].Found, found[0].Wanted, c.place("value")
+		p.Found, p.Wanted, p.Argument = found[0].Found, found[0].Wanted, c.argument("value")
 		return nil, p
 	}
 	lines := make([]string, 0, toldProblems)
@@ -74,7 +74,7 @@ func jsonschemaValidate(c *call) (starlark.Value, error) {
 		lines = append(lines, fmt.Sprintf("%s: got %s, want %s", placeInValue(p.Path), p.Found, p.Wanted))
 	}
 	p := c.problem(codeRefused, "%s", strings.Join(lines, "; "))
-	p.Argument = c.place("value")
+	p.Argument = c.argument("value")
 	switch more := len(found) - len(lines); {
 	case len(found) == mostProblems:
 		p.Hint = fmt.Sprintf("there are %d or more: jsonschema.errors(value, schema) is a list of them", mostProblems)
@@ -115,11 +115,11 @@ func (c *call) againstSchema() ([]jsonschema.Problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	found, err := against.Validate(value, mostProblems, m.tick)
 	if errors.Is(err, jsonschema.ErrEndless) {
 		p := c.problem(codeSchema, "%s", err)
-		p.Argument = c.place("schema")
+		p.Argument = c.argument("schema")
 		return nil, p
 	}
 	return found, err
@@ -127,7 +127,7 @@ func (c *call) againstSchema() ([]jsonschema.Problem, error) {
 
 // treeOf is a JSON text as the validator wants it.
 func (c *call) treeOf(text, where, argument string) (any, error) {
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	tree, bad := jsonschema.Decode(text, m.tick)
 	switch {
 	case bad == nil:
@@ -136,7 +136,7 @@ func (c *call) treeOf(text, where, argument string) (any, error) {
 		return nil, bad.Cause
 	}
 	p := badJSON(bad, text, where)
-	p.Argument = c.place(argument)
+	p.Argument = c.argument(argument)
 	return nil, p
 }
 
@@ -205,7 +205,7 @@ func schemaFormats() map[string]func(string) bool {
 }
 
 func (c *call) badSchema(err error, where string) error {
-	p := &diag.Problem{Code: codeSchema, Message: where + ": the schema is none", Cause: err, Argument: c.place("schema")}
+	p := &diag.Problem{Code: codeSchema, Message: where + ": the schema is none", Cause: err, Argument: c.argument("schema")}
 	var bad *jsonschema.Error
 	if errors.As(err, &bad) && len(bad.Path) == 0 {
 		p.Message = fmt.Sprintf("%s: the schema: %s", where, bad.Reason)

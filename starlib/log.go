@@ -78,7 +78,7 @@ func logRecord(c *call, level slog.Level) (starlark.Value, error) {
 	}
 	r := Record{Level: level, Message: diag.ShortenBytes(message, messageMax)}
 	for _, kw := range c.kwrest {
-		r.Fields = append(r.Fields, slog.Any(string(kw[0].(starlark.String)), new(plainer).plain(kw[1], 0)))
+		r.Fields = append(r.Fields, slog.Any(string(kw[0].(starlark.String)), new(fieldValues).plain(kw[1], 0)))
 	}
 	c.log(r)
 	return starlark.None, nil
@@ -92,14 +92,14 @@ func (c *call) log(r Record) {
 	}
 }
 
-// plainer turns one field into what a log record holds.
-type plainer struct {
+// fieldValues turns one field into what a log record holds.
+type fieldValues struct {
 	items int
 	bytes int // of the texts in it; once they are fieldMax, the others are short
 }
 
 // text is v as text.
-func (p *plainer) text(v starlark.Value) string {
+func (p *fieldValues) text(v starlark.Value) string {
 	s := validUTF8(brief(v, max(fieldMax-p.bytes, 80)))
 	p.bytes += len(s)
 	return s
@@ -107,7 +107,7 @@ func (p *plainer) text(v starlark.Value) string {
 
 // plain is a value as a log record holds it: JSON-like, and never larger than
 // the reader can use: of lists and dicts beyond that, the start of their text.
-func (p *plainer) plain(v starlark.Value, depth int) any {
+func (p *fieldValues) plain(v starlark.Value, depth int) any {
 	const (
 		deepest = 8
 		longest = 1000
@@ -172,11 +172,11 @@ func logProgress(c *call) (starlark.Value, error) {
 	p.Message = validUTF8(diag.ShortenBytes(p.Message, fieldMax))
 	now := c.run.now()
 	last := p.Total > 0 && p.Done >= p.Total
-	soon := !c.run.told.IsZero() && now.Sub(c.run.told) < progressEvery
-	if soon && (!last || c.run.toldLast) {
+	soon := !c.run.progressAt.IsZero() && now.Sub(c.run.progressAt) < progressEvery
+	if soon && (!last || c.run.progressEnded) {
 		return starlark.None, nil
 	}
-	c.run.told, c.run.toldLast = now, last
+	c.run.progressAt, c.run.progressEnded = now, last
 	if c.run.Progress != nil {
 		c.run.Progress(p)
 	}

@@ -260,7 +260,7 @@ func (c *call) eachNumber(name string, f func(i int, v starlark.Value) error) er
 		return err
 	}
 	i := -1
-	return c.until(it, func(v starlark.Value) error {
+	return c.iterate(it, func(v starlark.Value) error {
 		i++
 		switch v.(type) {
 		case starlark.Int, starlark.Float:

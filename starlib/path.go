@@ -225,8 +225,8 @@ func treeBuiltins() []Builtin {
 	}
 }
 
-// reach is the files of the run and the path that a method was called on.
-func (c *call) reach() (Files, path, error) {
+// filesAndPath is the files of the run and the path that a method was called on.
+func (c *call) filesAndPath() (Files, path, error) {
 	if c.run.Files == nil {
 		return nil, "", c.problem(codeWorkspace, "the task has no workspace")
 	}
@@ -235,7 +235,7 @@ func (c *call) reach() (Files, path, error) {
 
 // stat is the Info of a path; found is false when nothing is there.
 func (c *call) stat() (info workspace.Info, found bool, err error) {
-	files, p, err := c.reach()
+	files, p, err := c.filesAndPath()
 	if err != nil {
 		return info, false, err
 	}
@@ -265,7 +265,7 @@ func pathIsDir(c *call) (starlark.Value, error) {
 }
 
 func pathStat(c *call) (starlark.Value, error) {
-	files, p, err := c.reach()
+	files, p, err := c.filesAndPath()
 	if err != nil {
 		return nil, err
 	}
@@ -281,7 +281,7 @@ func pathStat(c *call) (starlark.Value, error) {
 }
 
 func pathIterdir(c *call) (starlark.Value, error) {
-	files, p, err := c.reach()
+	files, p, err := c.filesAndPath()
 	if err != nil {
 		return nil, err
 	}
@@ -298,7 +298,7 @@ func pathIterdir(c *call) (starlark.Value, error) {
 
 // pathGlob is glob, and rglob too.
 func pathGlob(c *call) (starlark.Value, error) {
-	files, p, err := c.reach()
+	files, p, err := c.filesAndPath()
 	if err != nil {
 		return nil, err
 	}
@@ -311,7 +311,7 @@ func pathGlob(c *call) (starlark.Value, error) {
 		pattern, err = glob.Compile("**/" + text)
 	}
 	if err != nil {
-		return nil, &diag.Problem{Code: codePattern, Message: err.Error(), Argument: c.place("pattern"), Cause: err}
+		return nil, &diag.Problem{Code: codePattern, Message: err.Error(), Argument: c.argument("pattern"), Cause: err}
 	}
 	names, err := files.Glob(c.run.Context, string(p), pattern)
 	if err != nil {
@@ -334,7 +334,7 @@ func pathRename(c *call) (starlark.Value, error) {
 
 // transfer is what copy and rename share: both ends, and whose fault an error is.
 func (c *call) transfer(do func(ctx context.Context, files Files, from, to string) error) (starlark.Value, error) {
-	files, p, err := c.reach()
+	files, p, err := c.filesAndPath()
 	if err != nil {
 		return nil, err
 	}
@@ -353,7 +353,7 @@ func (c *call) transfer(do func(ctx context.Context, files Files, from, to strin
 }
 
 func pathUnlink(c *call) (starlark.Value, error) {
-	files, p, err := c.reach()
+	files, p, err := c.filesAndPath()
 	if err != nil {
 		return nil, err
 	}
@@ -369,7 +369,7 @@ func pathUnlink(c *call) (starlark.Value, error) {
 }
 
 func pathRemoveTree(c *call) (starlark.Value, error) {
-	files, p, err := c.reach()
+	files, p, err := c.filesAndPath()
 	if err != nil {
 		return nil, err
 	}
@@ -380,7 +380,7 @@ func pathRemoveTree(c *call) (starlark.Value, error) {
 }
 
 func pathMkdir(c *call) (starlark.Value, error) {
-	files, p, err := c.reach()
+	files, p, err := c.filesAndPath()
 	if err != nil {
 		return nil, err
 	}

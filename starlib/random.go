@@ -232,7 +232,7 @@ func drawSample(c *call, g *generator) (starlark.Value, error) {
 		return i
 	}
 	picked := make([]starlark.Value, 0, min(k, checkEvery))
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	for i := range k {
 		if err := m.tick(); err != nil {
 			return nil, err
@@ -252,7 +252,7 @@ func shuffle(c *call, g *generator) (starlark.Value, error) {
 		p.Hint = "make a list of them first: rows = list(...)"
 		return nil, p
 	}
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	for i := list.Len() - 1; i > 0; i-- {
 		if err := m.tick(); err != nil {
 			return nil, err

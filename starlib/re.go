@@ -276,15 +276,15 @@ func matchBuiltins() []Builtin {
 		row("groupdict", "dict", "The texts of the named groups by their names.", []Param{otherwise}, matchGroupdict),
 		row("start", "int", "Where a group starts, in bytes; -1 when it took no part.", []Param{group},
 			func(c *call) (starlark.Value, error) {
-				return c.edge(func(from, to int) starlark.Value { return starlark.MakeInt(from) })
+				return c.groupOffsets(func(from, to int) starlark.Value { return starlark.MakeInt(from) })
 			}),
 		row("end", "int", "Where a group ends, in bytes; -1 when it took no part.", []Param{group},
 			func(c *call) (starlark.Value, error) {
-				return c.edge(func(from, to int) starlark.Value { return starlark.MakeInt(to) })
+				return c.groupOffsets(func(from, to int) starlark.Value { return starlark.MakeInt(to) })
 			}),
 		row("span", "(int, int)", "Where a group starts and ends, in bytes.", []Param{group},
 			func(c *call) (starlark.Value, error) {
-				return c.edge(func(from, to int) starlark.Value {
+				return c.groupOffsets(func(from, to int) starlark.Value {
 					return starlark.Tuple{starlark.MakeInt(from), starlark.MakeInt(to)}
 				})
 			}),
@@ -356,7 +356,7 @@ func matchGroupdict(c *call) (starlark.Value, error) {
 	return named, nil
 }
 
-func (c *call) edge(f func(from, to int) starlark.Value) (starlark.Value, error) {
+func (c *call) groupOffsets(f func(from, to int) starlark.Value) (starlark.Value, error) {
 	m := c.recv.(*match)
 	i := 0
 	if v := c.arg("group"); v != nil {
@@ -416,7 +416,7 @@ func (c *call) compiled(text string, flags int) (*pattern, error) {
 	p, err := compilePattern(text, flags)
 	if bad, ok := err.(*diag.Problem); ok {
 		bad.Message = c.builtin.Name + ": " + bad.Message
-		bad.Argument = c.place("pattern")
+		bad.Argument = c.argument("pattern")
 		return nil, bad
 	}
 	if c.run != nil {
@@ -478,7 +478,7 @@ func (c *call) all(p *pattern, text string, most int, f func(*match) error) erro
 		too.Wanted, too.Hint = fmt.Sprintf("at most %d matches", maxMatches), "go line by line: path.lines()"
 		return too
 	}
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	for _, at := range found {
 		if err := m.tick(); err != nil {
 			return err

@@ -35,14 +35,14 @@ type Run struct {
 	// it ended without.
 	Returned Position
 
-	thread   *starlark.Thread
-	kept     error                         // what a stream stopped at; it has cancelled the thread
-	open     []closer                      // in the order of opening: what the body has not closed
-	ended    bool                          // End was called
-	told     time.Time                     // when the last progress was passed on
-	toldLast bool                          // that it was the end of something
-	patterns map[string]*pattern           // compiled by re.search and its like, by flags and text
-	schemas  map[string]*jsonschema.Schema // compiled by jsonschema.errors and validate, by flags and text
+	thread        *starlark.Thread
+	streamErr     error                         // what a stream stopped at; it has cancelled the thread
+	open          []closer                      // in the order of opening: what the body has not closed
+	ended         bool                          // End was called
+	progressAt    time.Time                     // when the last progress was passed on
+	progressEnded bool                          // that it was the end of something
+	patterns      map[string]*pattern           // compiled by re.search and its like, by flags and text
+	schemas       map[string]*jsonschema.Schema // compiled by jsonschema.errors and validate, by flags and text
 }
 
 // Record is one log record of a body: log.*, print.
@@ -95,7 +95,7 @@ func (r *Run) Workspace() starlark.Value { return path("") }
 // stopped at, nil when none did. An iterator of the interpreter cannot return
 // an error, so it cancels the thread, and the interpreter's own error has the
 // right place and stack but only the text. Err is the error itself.
-func (r *Run) Err() error { return r.kept }
+func (r *Run) Err() error { return r.streamErr }
 
 // End closes what the body left open, in the order of opening; what was written
 // is committed. When ctx is done it is dropped instead. It must be called when
@@ -121,8 +121,8 @@ func (r *Run) cancelled() error {
 
 // stop ends the body at the loop that it is in. The first error wins.
 func (r *Run) stop(err error) {
-	if r.kept == nil {
-		r.kept = err
+	if r.streamErr == nil {
+		r.streamErr = err
 	}
 	r.thread.Cancel(err.Error())
 }
@@ -135,10 +135,10 @@ func (r *Run) recover() bool {
 	if r.Context.Err() != nil {
 		return false
 	}
-	if r.kept == nil {
+	if r.streamErr == nil {
 		return true
 	}
-	r.kept = nil
+	r.streamErr = nil
 	r.thread.Uncancel()
 	if r.Context.Err() != nil {
 		r.thread.Cancel(context.Cause(r.Context).Error())
@@ -155,8 +155,8 @@ func (r *Run) allow(what string, bytes int64) error {
 	return r.Bounds.allow(what, bytes)
 }
 
-// hold remembers c until release, so that End closes it.
-func (r *Run) hold(c closer) error {
+// track remembers c until release, so that End closes it.
+func (r *Run) track(c closer) error {
 	if r.ended {
 		return &diag.Problem{Code: codeHandle, Message: "the attempt has ended, so nothing can be opened"}
 	}
@@ -168,8 +168,8 @@ func (r *Run) hold(c closer) error {
 	return nil
 }
 
-// release forgets c, which has been closed.
-func (r *Run) release(c closer) {
+// untrack forgets c, which has been closed.
+func (r *Run) untrack(c closer) {
 	if i := slices.Index(r.open, c); i >= 0 {
 		r.open = slices.Delete(r.open, i, i+1)
 	}
@@ -233,7 +233,7 @@ func outcomeCatch(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	value, err := starlark.Call(c.thread, fn, c.rest, c.kwrest)
-	if kept := c.run.kept; kept != nil {
+	if kept := c.run.streamErr; kept != nil {
 		err = kept
 	}
 	if err == nil {

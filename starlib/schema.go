@@ -48,10 +48,10 @@ func makeSchema(c *call) (starlark.Value, error) {
 }
 func makeField(c *call) (starlark.Value, error) {
 	if _, nested := c.arg("type").(*declared[*schema.Field]); nested {
-		return nil, &diag.Problem{Code: "P2110", Message: "field: `type` is itself a field(...)", Argument: c.place("type"),
+		return nil, &diag.Problem{Code: "P2110", Message: "field: `type` is itself a field(...)", Argument: c.argument("type"),
 			Hint: "write all of it in one field(type, ...)"}
 	}
-	base, err := c.typeArg("type", c.arg("type"), c.place("type"))
+	base, err := c.typeArg("type", c.arg("type"), c.argument("type"))
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +278,7 @@ func (c *call) defaultOf(f *schema.Field) error {
 }
 func makeElemType(kind schema.Kind) func(*call) (starlark.Value, error) {
 	return func(c *call) (starlark.Value, error) {
-		elem, err := c.typeArg("type", c.arg("type"), c.place("type"))
+		elem, err := c.typeArg("type", c.arg("type"), c.argument("type"))
 		if err != nil {
 			return nil, err
 		}

@@ -67,11 +67,11 @@ func (c *call) settings(argument string) (text, where string, err error) {
 	}
 	if len(text) > maxSettings {
 		return "", "", &diag.Problem{Code: codeTooMuch, Message: where + ": the text is too long", Found: "more than 4 MiB", Wanted: "at most 4 MiB",
-			Hint: "tables are read from CSV and JSON lines, which stream", Argument: c.place(argument)}
+			Hint: "tables are read from CSV and JSON lines, which stream", Argument: c.argument(argument)}
 	}
 	if i := diag.InvalidUTF8(text); i >= 0 {
 		return "", "", &diag.Problem{Code: codeEncoding, Message: where + ": the text is not UTF-8",
-			Found: fmt.Sprintf("the byte 0x%02x at offset %d", text[i], i), Argument: c.place(argument)}
+			Found: fmt.Sprintf("the byte 0x%02x at offset %d", text[i], i), Argument: c.argument(argument)}
 	}
 	return strings.TrimPrefix(text, string(bom)), where, nil
 }

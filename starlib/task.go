@@ -228,7 +228,7 @@ func schemaArg(c *call, name string) (*schema.Schema, error) {
 }
 
 func taskControls(c *call, t *Task) (err error) {
-	spec, given, err := declaredArg[*placedSpec](c, "workspace")
+	spec, given, err := declaredArg[*locatedSpec](c, "workspace")
 	if err != nil {
 		return err
 	}
@@ -501,20 +501,20 @@ func controlRows() []Builtin {
 
 // workspace_spec(...) and its guards.
 
-// placedGuard is a guard and where it was declared.
-type placedGuard struct {
+// locatedGuard is a guard and where it was declared.
+type locatedGuard struct {
 	workspace.Guard
 	at Position
 }
 
-// placedSpec is a workspace_spec and where its guards were declared.
-type placedSpec struct {
+// locatedSpec is a workspace_spec and where its guards were declared.
+type locatedSpec struct {
 	workspace.Spec
 	preAt, postAt []Position
 }
 
 func makeSpec(c *call) (starlark.Value, error) {
-	spec := &placedSpec{}
+	spec := &locatedSpec{}
 	prefix, err := c.text("prefix", "/")
 	if err != nil {
 		return nil, err
@@ -529,7 +529,7 @@ func makeSpec(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	spec.ReadOnly, err = c.boolean("read_only", false)
-	return &declared[*placedSpec]{kind: "workspace_spec", value: spec}, err
+	return &declared[*locatedSpec]{kind: "workspace_spec", value: spec}, err
 }
 
 // guards is an argument that is a list of guards.
@@ -541,7 +541,7 @@ func (c *call) guards(name string) ([]workspace.Guard, []Position, error) {
 	list, ok := v.(starlark.Indexable)
 	if _, isText := v.(starlark.String); !ok || isText {
 		p := c.wrongType(name, v)
-		if _, one := v.(*declared[placedGuard]); one {
+		if _, one := v.(*declared[locatedGuard]); one {
 			p.Hint = fmt.Sprintf("write %s = [%s]", name, v)
 		}
 		return nil, nil, p
@@ -549,10 +549,10 @@ func (c *call) guards(name string) ([]workspace.Guard, []Position, error) {
 	var guards []workspace.Guard
 	var at []Position
 	for i := range list.Len() {
-		g, ok := list.Index(i).(*declared[placedGuard])
+		g, ok := list.Index(i).(*declared[locatedGuard])
 		if !ok {
 			return nil, nil, &diag.Problem{Code: codeType, Message: fmt.Sprintf("workspace_spec: item %d of `%s`", i, name), Found: diag.Describe(list.Index(i)),
-				Wanted: "a guard: require_file, require_dir, require_glob or forbid_glob", Argument: c.place(name)}
+				Wanted: "a guard: require_file, require_dir, require_glob or forbid_glob", Argument: c.argument(name)}
 		}
 		guards, at = append(guards, g.value.Guard), append(at, g.value.at)
 	}
@@ -562,7 +562,7 @@ func (c *call) guards(name string) ([]workspace.Guard, []Position, error) {
 // badPath complains of an argument that is a path, with the reason of the
 // workspace package.
 func (c *call) badPath(code diag.Code, name, got string, err error) error {
-	p := &diag.Problem{Code: code, Message: fmt.Sprintf("%s: bad `%s`", c.builtin.Name, name), Found: diag.Quote(got), Argument: c.place(name)}
+	p := &diag.Problem{Code: code, Message: fmt.Sprintf("%s: bad `%s`", c.builtin.Name, name), Found: diag.Quote(got), Argument: c.argument(name)}
 	var path *paths.Error
 	var pattern *glob.Error
 	switch {
@@ -580,7 +580,7 @@ func (c *call) badPath(code diag.Code, name, got string, err error) error {
 }
 
 func (c *call) guardValue(g workspace.Guard) starlark.Value {
-	return &declared[placedGuard]{kind: "guard", value: placedGuard{g, callerPosition(c.thread)}}
+	return &declared[locatedGuard]{kind: "guard", value: locatedGuard{g, callerPosition(c.thread)}}
 }
 
 func makePathGuard(guard func(string) (workspace.Guard, error)) func(*call) (starlark.Value, error) {
@@ -613,7 +613,7 @@ func makeRequireGlob(c *call) (starlark.Value, error) {
 		}
 		if most < least {
 			return nil, &diag.Problem{Code: "P2109", Message: "require_glob: `max_count` is below `min_count`",
-				Found: fmt.Sprint(most), Wanted: fmt.Sprintf("at least %d", least), Argument: c.place("max_count")}
+				Found: fmt.Sprint(most), Wanted: fmt.Sprintf("at least %d", least), Argument: c.argument("max_count")}
 		}
 	}
 	g, err := workspace.RequireGlob(pattern, least, most)

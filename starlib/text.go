@@ -72,7 +72,7 @@ func wrapText(c *call) (starlark.Value, error) {
 	var lines []starlark.Value
 	var line strings.Builder
 	used := 0 // characters of line
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	flush := func() {
 		lines = append(lines, starlark.String(line.String()))
 		line.Reset()

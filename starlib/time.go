@@ -173,7 +173,7 @@ func timeParse(c *call) (starlark.Value, error) {
 		return nil, p
 	case err != nil:
 		p := c.problem(codeTime, "%s is no such time: %s", starlark.String(diag.Shorten(text)), err)
-		p.Argument = c.place("text")
+		p.Argument = c.argument("text")
 		return nil, p
 	}
 	return c.instant(t)
@@ -648,7 +648,7 @@ func timeTruncate(c *call) (starlark.Value, error) {
 		if err := CheckTimeUnit(string(unit)); err != nil {
 			p := err.(*diag.Problem)
 			p.Message = c.builtin.Name + ": " + p.Message
-			p.Argument = c.place("unit")
+			p.Argument = c.argument("unit")
 			return nil, p
 		}
 		start = startOf(wallOf(t), string(unit))

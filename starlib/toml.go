@@ -19,7 +19,7 @@ import (
 // decoder forgets the order of keys, and looks each one up among all others.
 type tomlValues struct {
 	call   *call
-	meter  meter
+	items  itemCounter
 	where  string
 	text   string
 	parser unstable.Parser
@@ -55,12 +55,12 @@ func tomlDecode(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tomlValues{call: c, meter: meter{call: c}, where: where, text: text}
+	t := &tomlValues{call: c, items: itemCounter{call: c}, where: where, text: text}
 	t.parser.Reset([]byte(text))
 	root := newTOMLTable(tomlHeader)
 	current, depth := root, 0
 	for t.parser.NextExpression() {
-		if err := t.meter.check(); err != nil {
+		if err := t.items.check(); err != nil {
 			return nil, err
 		}
 		switch e := t.parser.Expression(); e.Kind {
@@ -96,7 +96,7 @@ func (t *tomlValues) broken(err error) error {
 func (t *tomlValues) problem(offset int, what, hint string) error {
 	line, column := diag.Position(t.text, offset)
 	return &diag.Problem{Code: codeTOML, Message: fmt.Sprintf("%s: %s at line %d, column %d", t.where, what, line, column),
-		Hint: hint, Argument: t.call.place("text")}
+		Hint: hint, Argument: t.call.argument("text")}
 }
 
 func (t *tomlValues) tooDeep() error {
@@ -121,7 +121,7 @@ func (t *tomlValues) twice(key *unstable.Node, what string) error {
 func (t *tomlValues) header(root *tomlTable, e *unstable.Node) (table *tomlTable, depth int, err error) {
 	table = root
 	for keys := e.Key(); keys.Next(); {
-		if err := t.meter.tick(); err != nil {
+		if err := t.items.tick(); err != nil {
 			return nil, 0, err
 		}
 		key := keys.Node()
@@ -179,7 +179,7 @@ func (t *tomlValues) another(in *tomlTable, key *unstable.Node, array *tomlTable
 // keyValue sets one key, which may be dotted, of a table that is depth deep.
 func (t *tomlValues) keyValue(table *tomlTable, e *unstable.Node, depth int) error {
 	for keys := e.Key(); keys.Next(); {
-		if err := t.meter.tick(); err != nil {
+		if err := t.items.tick(); err != nil {
 			return err
 		}
 		key := keys.Node()
@@ -210,7 +210,7 @@ func (t *tomlValues) keyValue(table *tomlTable, e *unstable.Node, depth int) err
 
 // value makes a value that is depth deep.
 func (t *tomlValues) value(n *unstable.Node, depth int) (starlark.Value, error) {
-	if err := t.meter.tick(); err != nil {
+	if err := t.items.tick(); err != nil {
 		return nil, err
 	}
 	text := string(n.Data)

@@ -24,17 +24,17 @@ func universeBuiltins() []Builtin {
 		{Name: "True", Property: true, Returns: "bool", Doc: "True."},
 		{Name: "False", Property: true, Returns: "bool", Doc: "False."},
 	}
-	rows = append(rows, plainBuiltins()...)
-	rows = append(rows, walkingBuiltins()...)
+	rows = append(rows, interpreterBuiltins()...)
+	rows = append(rows, iterationBuiltins()...)
 	for i := range rows {
 		rows[i].Phase = Pure
 	}
 	return rows
 }
 
-// plainBuiltins are the interpreter's own, as they are, but for those that look
+// interpreterBuiltins are the interpreter's own, as they are, but for those that look
 // at the members of a value: dir, getattr and hasattr.
-func plainBuiltins() []Builtin {
+func interpreterBuiltins() []Builtin {
 	x := func(typ, doc string) []Param { return []Param{{Name: "x", Type: typ, Kind: Positional, Doc: doc}} }
 	member := []Param{{Name: "x", Type: "any", Kind: Positional}, {Name: "name", Type: "string", Kind: Positional}}
 	return []Builtin{
@@ -61,8 +61,8 @@ func plainBuiltins() []Builtin {
 	}
 }
 
-// walkingBuiltins walk over their arguments.
-func walkingBuiltins() []Builtin {
+// iterationBuiltins walk over their arguments.
+func iterationBuiltins() []Builtin {
 	over := func(doc string) []Param {
 		return []Param{{Name: "x", Type: "iterable", Kind: Positional, Doc: doc}}
 	}
@@ -256,8 +256,8 @@ func universeEnumerate(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	if x := c.arg("x"); streams(x) {
-		return &passing{"enumerate", func() starlark.Iterator {
-			return &numbered{x.(starlark.Iterable).Iterate(), start}
+		return &lazySequence{"enumerate", func() starlark.Iterator {
+			return &enumerateIterator{x.(starlark.Iterable).Iterate(), start}
 		}}, nil
 	}
 	items, err := c.items()
@@ -284,20 +284,20 @@ func universeZip(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	iterate := func() *zipped {
-		z := &zipped{call: c, strict: strict}
+	iterate := func() *zipIterator {
+		z := &zipIterator{call: c, strict: strict}
 		for _, x := range c.rest {
 			z.iters = append(z.iters, x.(starlark.Iterable).Iterate())
 		}
 		return z
 	}
 	if lazy {
-		return &passing{"zip", func() starlark.Iterator { return iterate() }}, nil
+		return &lazySequence{"zip", func() starlark.Iterator { return iterate() }}, nil
 	}
 	z := iterate()
 	defer z.Done()
 	var rows []starlark.Value
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	for {
 		row, err := z.row()
 		if err != nil {
@@ -326,7 +326,7 @@ func (c *call) allEnded(iters []starlark.Iterator, first, rows int) error {
 			return p
 		}
 	}
-	return c.stopped()
+	return c.streamError()
 }
 
 func universeAll(c *call) (starlark.Value, error) {
@@ -346,7 +346,7 @@ func (c *call) search(wanted starlark.Bool) (starlark.Bool, error) {
 		return false, err
 	}
 	found := starlark.Bool(false)
-	err = c.until(it, func(x starlark.Value) error {
+	err = c.iterate(it, func(x starlark.Value) error {
 		if x.Truth() == wanted {
 			found = true
 			return errFound
@@ -379,7 +379,7 @@ func (c *call) extreme(beats syntax.Token) (starlark.Value, error) {
 		it = only
 	}
 	var best, bestKey starlark.Value
-	err = c.until(it, func(x starlark.Value) error {
+	err = c.iterate(it, func(x starlark.Value) error {
 		k := x
 		if key != nil {
 			var err error
@@ -454,7 +454,7 @@ type keyed struct{ key, item starlark.Value }
 
 // sort sorts rows by their keys; equals keep their order.
 func (c *call) sort(rows []keyed, reverse bool) error {
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	var failed error
 	less := func(x, y starlark.Value) bool {
 		if failed != nil {
@@ -501,36 +501,36 @@ func validUTF8(s string) string {
 	return string([]rune(s))
 }
 
-// passing is what enumerate and zip make of a stream: a stream too, which makes
+// lazySequence is what enumerate and zip make of a stream: a stream too, which makes
 // its items as a loop goes over it, in constant memory.
-type passing struct {
+type lazySequence struct {
 	kind    string // "enumerate", "zip"
 	iterate func() starlark.Iterator
 }
 
-func (p *passing) String() string             { return fmt.Sprintf("<%s of a stream>", p.kind) }
-func (p *passing) Type() string               { return "stream" }
-func (p *passing) Freeze()                    {}
-func (p *passing) Truth() starlark.Bool       { return true }
-func (p *passing) Hash() (uint32, error)      { return 0, fmt.Errorf("unhashable: stream") }
-func (p *passing) Iterate() starlark.Iterator { return p.iterate() }
+func (p *lazySequence) String() string             { return fmt.Sprintf("<%s of a stream>", p.kind) }
+func (p *lazySequence) Type() string               { return "stream" }
+func (p *lazySequence) Freeze()                    {}
+func (p *lazySequence) Truth() starlark.Bool       { return true }
+func (p *lazySequence) Hash() (uint32, error)      { return 0, fmt.Errorf("unhashable: stream") }
+func (p *lazySequence) Iterate() starlark.Iterator { return p.iterate() }
 
 // streams says whether a value is made item by item, as a loop goes over it.
 func streams(v starlark.Value) bool {
 	switch v.(type) {
-	case *stream, *passing:
+	case *stream, *lazySequence:
 		return true
 	}
 	return false
 }
 
-// numbered is the iterator of enumerate.
-type numbered struct {
+// enumerateIterator is the iterator of enumerate.
+type enumerateIterator struct {
 	starlark.Iterator
 	next int
 }
 
-func (n *numbered) Next(x *starlark.Value) bool {
+func (n *enumerateIterator) Next(x *starlark.Value) bool {
 	var item starlark.Value
 	if !n.Iterator.Next(&item) {
 		return false
@@ -540,8 +540,8 @@ func (n *numbered) Next(x *starlark.Value) bool {
 	return true
 }
 
-// zipped is the iterator of zip.
-type zipped struct {
+// zipIterator is the iterator of zip.
+type zipIterator struct {
 	call   *call
 	iters  []starlark.Iterator
 	strict bool
@@ -549,7 +549,7 @@ type zipped struct {
 }
 
 // row is the next row; nil after the last.
-func (z *zipped) row() (starlark.Tuple, error) {
+func (z *zipIterator) row() (starlark.Tuple, error) {
 	if len(z.iters) == 0 {
 		return nil, nil
 	}
@@ -558,7 +558,7 @@ func (z *zipped) row() (starlark.Tuple, error) {
 		if iter.Next(&row[i]) {
 			continue
 		}
-		err := z.call.stopped()
+		err := z.call.streamError()
 		if err == nil && z.strict {
 			err = z.call.allEnded(z.iters, i, z.made)
 		}
@@ -569,7 +569,7 @@ func (z *zipped) row() (starlark.Tuple, error) {
 }
 
 // Next cannot return an error: the run keeps it.
-func (z *zipped) Next(x *starlark.Value) bool {
+func (z *zipIterator) Next(x *starlark.Value) bool {
 	row, err := z.row()
 	if err != nil {
 		z.call.run.stop(err)
@@ -581,7 +581,7 @@ func (z *zipped) Next(x *starlark.Value) bool {
 	return true
 }
 
-func (z *zipped) Done() {
+func (z *zipIterator) Done() {
 	for _, iter := range z.iters {
 		iter.Done()
 	}
@@ -596,39 +596,39 @@ type ints interface {
 	starlark.Sequence
 }
 
-// span is a range that ends early when its run is cancelled. The methods of
+// rangeValue is a range that ends early when its run is cancelled. The methods of
 // lists and sets walk over their argument without a look at the cancel, and a
 // range is the one thing that is long and costs nothing to make:
 // set([1]).difference(range(1 << 62)).
-type span struct {
+type rangeValue struct {
 	ints
 	thread *starlark.Thread
 }
 
 // CompareSameType has == and != only, by the ints.
-func (s span) CompareSameType(op syntax.Token, other starlark.Value, depth int) (bool, error) {
-	o, ok := other.(span)
+func (s rangeValue) CompareSameType(op syntax.Token, other starlark.Value, depth int) (bool, error) {
+	o, ok := other.(rangeValue)
 	if !ok {
 		return op == syntax.NEQ, nil
 	}
 	return s.ints.CompareSameType(op, o.ints, depth)
 }
 
-func (s span) Slice(start, end, step int) starlark.Value {
-	return span{s.ints.Slice(start, end, step).(ints), s.thread}
+func (s rangeValue) Slice(start, end, step int) starlark.Value {
+	return rangeValue{s.ints.Slice(start, end, step).(ints), s.thread}
 }
 
-func (s span) Iterate() starlark.Iterator {
-	return &spanIterator{Iterator: s.ints.Iterate(), thread: s.thread}
+func (s rangeValue) Iterate() starlark.Iterator {
+	return &rangeIterator{Iterator: s.ints.Iterate(), thread: s.thread}
 }
 
-type spanIterator struct {
+type rangeIterator struct {
 	starlark.Iterator
 	thread *starlark.Thread
 	taken  int
 }
 
-func (it *spanIterator) Next(x *starlark.Value) bool {
+func (it *rangeIterator) Next(x *starlark.Value) bool {
 	it.taken++
 	if it.taken%checkEvery == 0 && !it.goOn() {
 		return false
@@ -637,7 +637,7 @@ func (it *spanIterator) Next(x *starlark.Value) bool {
 }
 
 // goOn stops the thread too, so that nothing is made of a range that was cut.
-func (it *spanIterator) goOn() bool {
+func (it *rangeIterator) goOn() bool {
 	run := runOf(it.thread)
 	if run == nil {
 		if it.taken > 10*loadItems {
@@ -665,5 +665,5 @@ func universeRange(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, c.problem(codeValue, "%s", strings.TrimPrefix(err.Error(), "range: "))
 	}
-	return span{v.(ints), c.thread}, nil
+	return rangeValue{v.(ints), c.thread}, nil
 }

@@ -146,7 +146,7 @@ func stringExpandTabs(c *call) (starlark.Value, error) {
 	}
 	var out strings.Builder
 	column, made := 0, len(s)
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	for i, size := 0, 0; i < len(s); i += size {
 		if err := m.tick(); err != nil {
 			return nil, err
@@ -199,7 +199,7 @@ func stringSplitLines(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	var lines []starlark.Value
-	m := meter{call: c}
+	m := itemCounter{call: c}
 	for s != "" {
 		if err := m.tick(); err != nil {
 			return nil, err
@@ -328,7 +328,7 @@ func setIsDisjoint(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	set, apart := c.recv.(*starlark.Set), true
-	err = c.until(it, func(x starlark.Value) error {
+	err = c.iterate(it, func(x starlark.Value) error {
 		found, err := set.Has(x)
 		if err == nil && found {
 			apart, err = false, errFound

@@ -24,13 +24,13 @@ const maxAliased = 100_000
 // yamlReader is a text that a parser reads: each read looks first at whether the
 // run was cancelled.
 type yamlReader struct {
-	meter meter
+	items itemCounter
 	text  *strings.Reader
 	cause error // of the cancel
 }
 
 func (r *yamlReader) Read(p []byte) (int, error) {
-	if r.cause = r.meter.check(); r.cause != nil {
+	if r.cause = r.items.check(); r.cause != nil {
 		return 0, r.cause
 	}
 	return r.text.Read(p)
@@ -41,8 +41,8 @@ func yamlDecode(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &yamlReader{meter: meter{call: c}, text: strings.NewReader(text)}
-	y := &yamlValues{call: c, meter: meter{call: c}, where: where, under: map[*yaml.Node]bool{}}
+	in := &yamlReader{items: itemCounter{call: c}, text: strings.NewReader(text)}
+	y := &yamlValues{call: c, items: itemCounter{call: c}, where: where, under: map[*yaml.Node]bool{}}
 	deep := func(depth int, _ *loaderlimits.DepthContext) error {
 		if y.deep = depth > jsontext.MaxDepth; y.deep {
 			return errTooDeep
@@ -78,7 +78,7 @@ var errTooDeep = errors.New("nested too deep")
 // yamlValues makes the values of one document.
 type yamlValues struct {
 	call    *call
-	meter   meter
+	items   itemCounter
 	where   string
 	deep    bool                // the parser gave up, since it is nested too deep
 	under   map[*yaml.Node]bool // what aliases lead to, while its value is being made
@@ -87,7 +87,7 @@ type yamlValues struct {
 
 // broken is the complaint of what the parser refused.
 func (y *yamlValues) broken(err error) error {
-	p := &diag.Problem{Code: codeYAML, Message: y.where + ": the text is not YAML", Argument: y.call.place("text")}
+	p := &diag.Problem{Code: codeYAML, Message: y.where + ": the text is not YAML", Argument: y.call.argument("text")}
 	var at *yaml.LoadError
 	if !errors.As(err, &at) {
 		return p
@@ -107,11 +107,11 @@ func (y *yamlValues) broken(err error) error {
 // problem is a complaint of a node.
 func (y *yamlValues) problem(n *yaml.Node, what, hint string) error {
 	return &diag.Problem{Code: codeYAML, Message: fmt.Sprintf("%s: %s at line %d, column %d", y.where, what, n.Line, n.Column),
-		Hint: hint, Argument: y.call.place("text")}
+		Hint: hint, Argument: y.call.argument("text")}
 }
 
 func (y *yamlValues) value(n *yaml.Node, depth int) (starlark.Value, error) {
-	if err := y.meter.tick(); err != nil {
+	if err := y.items.tick(); err != nil {
 		return nil, err
 	}
 	if len(y.under) > 0 {

@@ -48,7 +48,7 @@ func (s *Sources) CheckSource(file string) *Diagnostic {
 			return d
 		}
 	}
-	if t, ok := chained(tokens); ok {
+	if t, ok := tooLongChain(tokens); ok {
 		d := s.at(syntax.MakePosition(&file, int32(t.line), int32(t.column)), "P1006", "one expression goes on for too long")
 		d.Wanted = fmt.Sprintf("at most %d operators, calls or branches in a row", longChain)
 		d.Hint = "data belongs in a file of the workspace; name parts of an expression by assigning them first"
@@ -70,8 +70,8 @@ func (s *Sources) atOffset(name string, offset int, code Code, message string) *
 // branch counts the elifs of one column.
 type branch struct{ column, count int }
 
-// chained finds the token at which a chain becomes too long.
-func chained(tokens []token) (place, bool) {
+// tooLongChain finds the token at which a chain becomes too long.
+func tooLongChain(tokens []token) (position, bool) {
 	counts := []int{0} // tokens since the last separator, by bracket depth
 	var branches []branch
 	for _, t := range tokens {
@@ -97,7 +97,7 @@ func chained(tokens []token) (place, bool) {
 			}
 		}
 	}
-	return place{}, false
+	return position{}, false
 }
 
 // branching takes the first word of a line into account.

@@ -38,7 +38,7 @@ func TestScanPlaces(t *testing.T) {
 		"x = 1\ny = [2,\n  3]\n", "a\r\nb\r\n\r\nc", "a\rb", "s = \"é\" + x", "s = '''a\nb''' + c\n", "x = \"a\\\nb\" + c",
 		"x = 1 \\\n  + y\nz", "# c\nx # d\ny", "if x:\n\ty\n", "r'\\' + x", "f(a)(b)[c].d", "x = 0x1f + 1.5e3", "名 = 値",
 	} {
-		want := map[place]string{}
+		want := map[position]string{}
 		tree, err := (&syntax.FileOptions{}).Parse("a", src, 0)
 		if err != nil {
 			want = nil // it is only to be scanned without harm
@@ -46,14 +46,14 @@ func TestScanPlaces(t *testing.T) {
 			syntax.Walk(tree, func(n syntax.Node) bool {
 				switch n := n.(type) {
 				case *syntax.Ident:
-					want[placeOf(n.NamePos)] = n.Name
+					want[positionOf(n.NamePos)] = n.Name
 				case *syntax.Literal:
-					want[placeOf(n.TokenPos)] = n.Raw
+					want[positionOf(n.TokenPos)] = n.Raw
 				}
 				return true
 			})
 		}
-		got := map[place]string{}
+		got := map[position]string{}
 		for _, tok := range scan(src) {
 			got[tok.at] = tok.text
 		}

@@ -35,11 +35,11 @@ func FromError(err error, s *Sources) List {
 	case errors.As(err, &list):
 		return s.Locate(list)
 	case errors.As(err, &parse):
-		return terse(s.fromSyntax(parse))
+		return shortenAll(s.fromSyntax(parse))
 	case errors.As(err, &resolved):
-		return terse(s.fromResolve(resolved))
+		return shortenAll(s.fromResolve(resolved))
 	case errors.As(err, &single):
-		return terse(s.fromResolve(resolve.ErrorList{single}))
+		return shortenAll(s.fromResolve(resolve.ErrorList{single}))
 	case errors.As(err, &eval):
 		return List{s.fromEval(err, innermost(eval))}
 	case errors.As(err, &problem):
@@ -48,8 +48,8 @@ func FromError(err error, s *Sources) List {
 	return List{{Code: "P4200", Severity: Error, Message: err.Error()}}
 }
 
-// terse cuts what a name of a thousand letters would blow up.
-func terse(list List) List {
+// shortenAll cuts what a name of a thousand letters would blow up.
+func shortenAll(list List) List {
 	for _, d := range list {
 		for _, field := range []*string{&d.Message, &d.Found, &d.Wanted, &d.Hint} {
 			*field = oneLine(*field, 400)
@@ -66,7 +66,7 @@ func (p *Problem) Diagnostic() *Diagnostic {
 // At is the Problem as an error at a position.
 func (s *Sources) At(pos syntax.Position, p *Problem) *Diagnostic {
 	d := p.Diagnostic()
-	s.place(d, pos)
+	s.setPosition(d, pos)
 	return d
 }
 
@@ -108,32 +108,32 @@ func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 	argument := ""
 	if errors.As(err, &problem) {
 		d, argument = problem.Diagnostic(), problem.Argument
-		s.place(d, pos)
+		s.setPosition(d, pos)
 	} else {
-		d = s.at(pos, "P4200", plainMessage(err, e))
+		d = s.at(pos, "P4200", messageOf(err, e))
 		if errors.Unwrap(e.Unwrap()) == nil { // else it is of a server or a disk, and says what it is
 			argument = s.reword(d, builtin)
 		}
 		d.Found = oneLine(d.Found, 80)
 		if d.Code != "P4200" {
-			terse(List{d})
+			shortenAll(List{d})
 		}
 	}
 	switch {
 	case depth == 0:
-		behindSign(d)
+		skipSign(d)
 	case depth > 1:
-		s.aim(d, pos, builtin, "") // the argument is of a call that no file shows
+		s.pointAt(d, pos, builtin, "") // the argument is of a call that no file shows
 	default:
-		s.aim(d, pos, builtin, argument)
+		s.pointAt(d, pos, builtin, argument)
 	}
 	d.Stack = frames(stack)
 	return d
 }
 
-// plainMessage is the message of an error that is no Problem: of what was kept
+// messageOf is the message of an error that is no Problem: of what was kept
 // beside the interpreter's own error, when there is such a thing.
-func plainMessage(err error, e *starlark.EvalError) string {
+func messageOf(err error, e *starlark.EvalError) string {
 	if !strings.HasPrefix(e.Msg, cancelled) {
 		return e.Msg
 	}
@@ -150,8 +150,8 @@ func plainMessage(err error, e *starlark.EvalError) string {
 	return e.Msg
 }
 
-// place puts a Diagnostic at a position.
-func (s *Sources) place(d *Diagnostic, pos syntax.Position) {
+// setPosition puts a Diagnostic at a position.
+func (s *Sources) setPosition(d *Diagnostic, pos syntax.Position) {
 	if !pos.IsValid() || pos.Line == 0 {
 		return
 	}
@@ -159,25 +159,25 @@ func (s *Sources) place(d *Diagnostic, pos syntax.Position) {
 	d.Source = s.source(d.File, d.Line, d.Column)
 }
 
-// aim moves a Diagnostic from the parenthesis of a call to the argument at
+// pointAt moves a Diagnostic from the parenthesis of a call to the argument at
 // fault, or to the name of what was called.
-func (s *Sources) aim(d *Diagnostic, pos syntax.Position, builtin, argument string) {
+func (s *Sources) pointAt(d *Diagnostic, pos syntax.Position, builtin, argument string) {
 	call := s.call(pos)
 	if call == nil {
 		return
 	}
 	if argument != "" {
 		if at, ok := s.argument(call, builtin, argument); ok {
-			s.place(d, at)
+			s.setPosition(d, at)
 			return
 		}
 	}
-	s.place(d, calleePosition(call))
+	s.setPosition(d, calleePosition(call))
 }
 
-// behindSign moves a Diagnostic from the dot or bracket of a selection, which is
+// skipSign moves a Diagnostic from the dot or bracket of a selection, which is
 // all that the interpreter knows of it, to what is selected.
-func behindSign(d *Diagnostic) {
+func skipSign(d *Diagnostic) {
 	sign := runeAt(d.Source, d.Column)
 	if next := runeAt(d.Source, d.Column+1); (sign == '.' || sign == '[') && next != 0 && next != ' ' && next != '\t' {
 		d.Column++
@@ -232,7 +232,7 @@ func (s *Sources) wrongCall(stack starlark.CallStack, msg, callee string, define
 	d.Stack = frames(stack)
 	call := s.call(pos)
 	if call != nil {
-		s.place(d, calleePosition(call))
+		s.setPosition(d, calleePosition(call))
 	}
 	params, signature := s.signature(callee, defined)
 	if signature != "" {
@@ -250,7 +250,7 @@ func (s *Sources) wrongCall(stack starlark.CallStack, msg, callee string, define
 	}
 	if call != nil {
 		if at, ok := s.argument(call, "", name); ok {
-			s.place(d, at)
+			s.setPosition(d, at)
 		}
 	}
 	return d

@@ -20,8 +20,8 @@ const cancelled = "Starlark computation cancelled: "
 func (s *Sources) reword(d *Diagnostic, builtin string) (argument string) {
 	msg := d.Message
 	rest, ok := strings.CutPrefix(msg, builtin+": ")
-	if !s.say(d, msg) && ok && builtin != "" {
-		argument = sayBuiltin(d, builtin, rest)
+	if !s.explainMessage(d, msg) && ok && builtin != "" {
+		argument = explainBuiltin(d, builtin, rest)
 	}
 	d.Message = strings.ReplaceAll(d.Message, "NoneType", "None")
 	d.Found = strings.ReplaceAll(d.Found, "NoneType", "None")
@@ -36,42 +36,42 @@ func Reworded(msg string) *Diagnostic {
 	return d
 }
 
-// say says a message of the interpreter anew; false when it is none of those
+// explainMessage rewrites a message of the interpreter; false when it is none of those
 // that are known. The order counts: the first that fits wins.
-func (s *Sources) say(d *Diagnostic, msg string) bool {
+func (s *Sources) explainMessage(d *Diagnostic, msg string) bool {
 	switch {
 	case strings.HasPrefix(msg, cancelled):
 		d.Code, d.Message = "P4224", "stopped: "+strings.TrimPrefix(msg, cancelled)
 	case strings.HasPrefix(msg, "int: invalid literal with base"), strings.HasPrefix(msg, "invalid float literal"):
-		sayNumber(s, d, msg)
+		explainNumber(s, d, msg)
 	case strings.HasPrefix(msg, "unknown binary op: "):
-		sayBinary(s, d, msg)
+		explainBinary(s, d, msg)
 	case strings.HasPrefix(msg, "unknown unary op: "):
-		sayUnary(s, d, msg)
+		explainUnary(s, d, msg)
 	case strings.HasSuffix(msg, " not implemented"):
-		sayOrder(s, d, msg)
+		explainOrder(s, d, msg)
 	case strings.Contains(msg, " field or method"):
-		sayAttribute(s, d, msg)
+		explainAttribute(s, d, msg)
 	case strings.HasPrefix(msg, "key "):
-		sayKey(s, d, msg)
+		explainKey(s, d, msg)
 	case strings.Contains(msg, " out of range"):
-		sayRange(s, d, msg)
+		explainRange(s, d, msg)
 	case strings.Contains(msg, "values to unpack"), strings.HasSuffix(msg, "in sequence assignment"):
-		sayUnpack(s, d, msg)
+		explainUnpack(s, d, msg)
 	case strings.Contains(msg, " frozen "), strings.Contains(msg, " during iteration"):
-		sayFixed(s, d, msg)
+		explainFixed(s, d, msg)
 	case strings.Contains(msg, " value is not iterable"), strings.HasSuffix(msg, "want iterable"):
-		sayIterable(s, d, msg)
+		explainIterable(s, d, msg)
 	case strings.HasPrefix(msg, "invalid call of non-function"):
-		sayCall(s, d, msg)
+		explainCall(s, d, msg)
 	case strings.HasSuffix(msg, "division by zero"), strings.HasSuffix(msg, "modulo by zero"):
-		sayZero(s, d, msg)
+		explainZero(s, d, msg)
 	case strings.HasSuffix(msg, "referenced before assignment"):
-		sayUnassigned(s, d, msg)
+		explainUnassigned(s, d, msg)
 	case strings.HasSuffix(msg, "called recursively"):
-		sayRecursion(s, d, msg)
+		explainRecursion(s, d, msg)
 	case strings.HasPrefix(msg, "unhashable"):
-		sayUnhashable(s, d, msg)
+		explainUnhashable(s, d, msg)
 	case strings.HasPrefix(msg, "comparison exceeded"):
 		d.Code, d.Hint = "P4218", "compare the parts, or their json.encode(...)"
 	case strings.HasPrefix(msg, "cannot convert "):
@@ -79,11 +79,11 @@ func (s *Sources) say(d *Diagnostic, msg string) bool {
 	case strings.Contains(msg, "too large"), strings.Contains(msg, "excessive repeat"):
 		d.Code = "P4220"
 	case strings.HasSuffix(msg, "does not support item assignment"):
-		sayItem(s, d, msg)
+		explainItem(s, d, msg)
 	case strings.HasPrefix(msg, "can't assign to ."):
-		sayField(s, d, msg)
+		explainField(s, d, msg)
 	case strings.HasPrefix(msg, "unhandled index operation"), strings.Contains(msg, " index: "), strings.HasPrefix(msg, "invalid slice operand"):
-		sayIndex(s, d, msg)
+		explainIndex(s, d, msg)
 	case strings.HasPrefix(msg, "argument after *"):
 		d.Code, d.Hint = "P4217", "`*` spreads a list or a tuple, `**` a dict with string keys"
 	case strings.HasPrefix(msg, "keywords must be strings"):
@@ -91,19 +91,19 @@ func (s *Sources) say(d *Diagnostic, msg string) bool {
 	case strings.HasPrefix(msg, "duplicate key: "):
 		d.Code, d.Hint = "P4223", "give each key once"
 	case strings.HasPrefix(msg, "join: in list"):
-		sayJoin(s, d, msg)
+		explainJoin(s, d, msg)
 	case strings.HasPrefix(msg, "'in "):
-		sayIn(s, d, msg)
+		explainIn(s, d, msg)
 	case strings.HasSuffix(msg, " has no len"):
-		sayLen(s, d, msg)
+		explainLen(s, d, msg)
 	default:
 		return false
 	}
 	return true
 }
 
-// sayBinary explains `x op y`.
-func sayBinary(_ *Sources, d *Diagnostic, msg string) {
+// explainBinary explains `x op y`.
+func explainBinary(_ *Sources, d *Diagnostic, msg string) {
 	d.Code = "P4201"
 	words := strings.Fields(strings.TrimPrefix(msg, "unknown binary op: "))
 	if len(words) < 3 {
@@ -130,15 +130,15 @@ func sayBinary(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayUnary(_ *Sources, d *Diagnostic, msg string) {
+func explainUnary(_ *Sources, d *Diagnostic, msg string) {
 	d.Code = "P4201"
 	if sign, kind, ok := strings.Cut(strings.TrimPrefix(msg, "unknown unary op: "), " "); ok {
 		d.Message = "`" + sign + "` does not work on " + kind
 	}
 }
 
-// sayOrder explains `x < y` of values that have no order.
-func sayOrder(_ *Sources, d *Diagnostic, msg string) {
+// explainOrder explains `x < y` of values that have no order.
+func explainOrder(_ *Sources, d *Diagnostic, msg string) {
 	words := strings.Fields(msg)
 	d.Code = "P4202"
 	if len(words) < 5 {
@@ -148,15 +148,15 @@ func sayOrder(_ *Sources, d *Diagnostic, msg string) {
 	d.Hint = "compare values of one type: int(s), str(n); for a sort, `sorted(xs, key = lambda x: ...)`"
 }
 
-// sayAttribute explains `x.name`.
-func sayAttribute(s *Sources, d *Diagnostic, msg string) {
+// explainAttribute explains `x.name`.
+func explainAttribute(s *Sources, d *Diagnostic, msg string) {
 	msg = strings.TrimPrefix(msg, "getattr: ")
 	kind, rest, ok := strings.Cut(msg, " has no .")
 	if !ok {
 		return
 	}
 	name, rest, _ := strings.Cut(rest, " ")
-	d.Code, d.Message = "P4203", plainKind(kind)+" has no `."+name+"`"
+	d.Code, d.Message = "P4203", typeWord(kind)+" has no `."+name+"`"
 	if hint := methodHint(kind, name); hint != "" {
 		d.Hint = writeHint(hint)
 	} else if _, guess, ok := strings.Cut(rest, "did you mean ."); ok {
@@ -166,8 +166,8 @@ func sayAttribute(s *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-// plainKind is the name of a type for people.
-func plainKind(kind string) string {
+// typeWord is the name of a type for people.
+func typeWord(kind string) string {
 	if kind == "builtin_function_or_method" {
 		return "function"
 	}
@@ -195,8 +195,8 @@ func runeAt(line string, column int) rune {
 	return 0
 }
 
-// sayKey explains `d[key]`; nearest is the key that the file uses elsewhere.
-func sayKey(s *Sources, d *Diagnostic, msg string) {
+// explainKey explains `d[key]`; nearest is the key that the file uses elsewhere.
+func explainKey(s *Sources, d *Diagnostic, msg string) {
 	key, kind, ok := cutLast(strings.TrimPrefix(msg, "key "), " not in ")
 	if !ok {
 		return
@@ -249,7 +249,7 @@ func (s *Sources) keys(file string) []string {
 	return keys
 }
 
-func sayRange(_ *Sources, d *Diagnostic, msg string) {
+func explainRange(_ *Sources, d *Diagnostic, msg string) {
 	if strings.Contains(msg, "range (want value in") || strings.Contains(msg, "code point") {
 		d.Code = "P4220"
 		return
@@ -263,7 +263,7 @@ func sayRange(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayUnpack(_ *Sources, d *Diagnostic, msg string) {
+func explainUnpack(_ *Sources, d *Diagnostic, msg string) {
 	d.Code, d.Hint = "P4206", "the left side must have one name for each value of the right side"
 	if kind, ok := strings.CutPrefix(msg, "got "); ok {
 		kind, _, _ = strings.Cut(kind, " ")
@@ -280,7 +280,7 @@ func sayUnpack(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayIterable(_ *Sources, d *Diagnostic, msg string) {
+func explainIterable(_ *Sources, d *Diagnostic, msg string) {
 	d.Code = "P4209"
 	kind := strings.TrimSuffix(msg, " value is not iterable")
 	if i := strings.LastIndex(kind, ": "); i >= 0 {
@@ -309,7 +309,7 @@ func sayIterable(_ *Sources, d *Diagnostic, msg string) {
 // rewordmore.go goes on with reword.go: calls, variables, formats, conversions
 // and what cannot be changed.
 
-func sayCall(_ *Sources, d *Diagnostic, msg string) {
+func explainCall(_ *Sources, d *Diagnostic, msg string) {
 	kind := strings.Trim(strings.TrimPrefix(msg, "invalid call of non-function "), "()")
 	d.Code, d.Message = "P4210", kind+" cannot be called"
 	switch kind {
@@ -324,7 +324,7 @@ func sayCall(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayUnassigned(_ *Sources, d *Diagnostic, msg string) {
+func explainUnassigned(_ *Sources, d *Diagnostic, msg string) {
 	words := strings.Fields(msg) // local variable NAME referenced before assignment
 	d.Code = "P4213"
 	if len(words) < 3 {
@@ -338,13 +338,13 @@ func sayUnassigned(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayRecursion(_ *Sources, d *Diagnostic, msg string) {
+func explainRecursion(_ *Sources, d *Diagnostic, msg string) {
 	words := strings.Fields(msg)
 	d.Code, d.Message = "P4214", "`"+words[min(1, len(words)-1)]+"` calls itself"
 	d.Hint = "there is no recursion: keep what is still to be done in a list, and loop over range(n) with `break`"
 }
 
-func sayUnhashable(_ *Sources, d *Diagnostic, msg string) {
+func explainUnhashable(_ *Sources, d *Diagnostic, msg string) {
 	words := strings.Fields(msg)
 	kind := words[len(words)-1]
 	d.Code, d.Message = "P4215", kind+" cannot be a key of a dict or an element of a set"
@@ -354,7 +354,7 @@ func sayUnhashable(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayItem(_ *Sources, d *Diagnostic, msg string) {
+func explainItem(_ *Sources, d *Diagnostic, msg string) {
 	kind, _, _ := strings.Cut(msg, " ")
 	d.Code, d.Message = "P4221", "an element of "+kind+" cannot be assigned"
 	switch kind {
@@ -369,7 +369,7 @@ func sayItem(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayIndex(_ *Sources, d *Diagnostic, msg string) {
+func explainIndex(_ *Sources, d *Diagnostic, msg string) {
 	d.Code = "P4222"
 	if kind, _, ok := strings.Cut(strings.TrimPrefix(msg, "unhandled index operation "), "["); ok {
 		d.Message = kind + " has no elements"
@@ -395,9 +395,9 @@ func sayIndex(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-// sayBuiltin explains the arguments of a universal function or a method. It
+// explainBuiltin explains the arguments of a universal function or a method. It
 // returns the one at fault.
-func sayBuiltin(d *Diagnostic, builtin, rest string) (argument string) {
+func explainBuiltin(d *Diagnostic, builtin, rest string) (argument string) {
 	d.Code, d.Message = "P4217", "`"+builtin+"`: "+rest
 	if param, ok := strings.CutPrefix(rest, "for parameter "); ok {
 		name, problem, _ := strings.Cut(param, ": ")
@@ -421,8 +421,8 @@ func sayBuiltin(d *Diagnostic, builtin, rest string) (argument string) {
 	return ""
 }
 
-// sayFixed explains a change of something that cannot change, or not now.
-func sayFixed(_ *Sources, d *Diagnostic, msg string) {
+// explainFixed explains a change of something that cannot change, or not now.
+func explainFixed(_ *Sources, d *Diagnostic, msg string) {
 	kind := "value"
 	for _, k := range [...]string{"list", "dict", "set", "hash table"} {
 		if strings.Contains(msg, " "+k) {
@@ -441,15 +441,15 @@ func sayFixed(_ *Sources, d *Diagnostic, msg string) {
 	d.Hint = "what the top level made, what was loaded, and params are fixed: work on a copy, `list(x)` or `dict(x)`"
 }
 
-func sayZero(_ *Sources, d *Diagnostic, msg string) {
+func explainZero(_ *Sources, d *Diagnostic, msg string) {
 	d.Code, d.Message, d.Hint = "P4212", "division by zero", "test the divisor before: `x / n if n else 0`"
 	if strings.HasSuffix(msg, "modulo by zero") {
 		d.Message, d.Hint = "modulo by zero", "test the divisor before: `x % n if n else 0`"
 	}
 }
 
-// sayNumber explains int(text) and float(text).
-func sayNumber(_ *Sources, d *Diagnostic, msg string) {
+// explainNumber explains int(text) and float(text).
+func explainNumber(_ *Sources, d *Diagnostic, msg string) {
 	d.Code, d.Hint = "P4219", "the text must be a number and nothing else; `catch(float, text)` tells whether it is"
 	what, text, _ := strings.Cut(strings.TrimPrefix(msg, "int: "), ": ")
 	d.Message, d.Found, d.Wanted = "`float`: the text is no number", oneLine(text, 80), "a number, such as 1.5"
@@ -462,7 +462,7 @@ func sayNumber(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayField(_ *Sources, d *Diagnostic, msg string) {
+func explainField(_ *Sources, d *Diagnostic, msg string) {
 	field, kind, _ := strings.Cut(strings.TrimPrefix(msg, "can't assign to ."), " field of ")
 	d.Code, d.Message = "P4221", "`."+field+"` of "+kind+" cannot be assigned"
 	switch kind {
@@ -475,15 +475,15 @@ func sayField(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayJoin(_ *Sources, d *Diagnostic, msg string) {
+func explainJoin(_ *Sources, d *Diagnostic, msg string) {
 	d.Code, d.Message, d.Hint = "P4226", "`join`: an element of the list", "write `\", \".join([str(x) for x in xs])`"
 	if _, got, ok := strings.Cut(msg, ", got "); ok {
 		d.Found, d.Wanted = got, "string"
 	}
 }
 
-// sayIn explains `x in y`.
-func sayIn(_ *Sources, d *Diagnostic, msg string) {
+// explainIn explains `x in y`.
+func explainIn(_ *Sources, d *Diagnostic, msg string) {
 	d.Code, d.Hint = "P4201", "the left side of `in` must be of the kind that the right side holds"
 	kind, rest, ok := strings.Cut(strings.TrimPrefix(msg, "'in "), "' requires ")
 	want, got, found := strings.Cut(rest, " as left operand, not ")
@@ -496,7 +496,7 @@ func sayIn(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func sayLen(_ *Sources, d *Diagnostic, msg string) {
+func explainLen(_ *Sources, d *Diagnostic, msg string) {
 	kind := strings.TrimSuffix(msg[strings.LastIndex(msg, "type ")+len("type "):], " has no len")
 	d.Code, d.Message = "P4217", "`len`: "+kind+" has no length"
 }

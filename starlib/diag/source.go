@@ -23,13 +23,13 @@ type Sources struct {
 	mu    sync.Mutex
 	lines map[string][]string // by file
 	once  sync.Once
-	calls map[string]map[place]*syntax.CallExpr // by file and opening parenthesis
+	calls map[string]map[position]*syntax.CallExpr // by file and opening parenthesis
 }
 
-// place is a line and a column, both from 1, columns in runes.
-type place struct{ line, column int }
+// position is a line and a column, both from 1, columns in runes.
+type position struct{ line, column int }
 
-func placeOf(pos syntax.Position) place { return place{int(pos.Line), int(pos.Col)} }
+func positionOf(pos syntax.Position) position { return position{int(pos.Line), int(pos.Col)} }
 
 // line returns a line of a file without its newline, "" when there is none.
 // Lines are counted as the scanner counts them: \n, \r\n and a lone \r end one.
@@ -111,19 +111,19 @@ func (s *Sources) Locate(list List) List {
 // the interpreter records of it.
 func (s *Sources) call(pos syntax.Position) *syntax.CallExpr {
 	s.once.Do(func() {
-		s.calls = make(map[string]map[place]*syntax.CallExpr, len(s.Trees))
+		s.calls = make(map[string]map[position]*syntax.CallExpr, len(s.Trees))
 		for name, tree := range s.Trees {
-			index := map[place]*syntax.CallExpr{}
+			index := map[position]*syntax.CallExpr{}
 			syntax.Walk(tree, func(n syntax.Node) bool {
 				if call, ok := n.(*syntax.CallExpr); ok {
-					index[placeOf(call.Lparen)] = call
+					index[positionOf(call.Lparen)] = call
 				}
 				return true
 			})
 			s.calls[name] = index
 		}
 	})
-	return s.calls[pos.Filename()][placeOf(pos)]
+	return s.calls[pos.Filename()][positionOf(pos)]
 }
 
 // Called is the place of the name of what is called, by that of the opening
@@ -133,7 +133,7 @@ func (s *Sources) Called(file string, line, column int) (int, int) {
 	if call == nil {
 		return line, column
 	}
-	at := placeOf(calleePosition(call))
+	at := positionOf(calleePosition(call))
 	return at.line, at.column
 }
 

@@ -69,7 +69,7 @@ type fault struct {
 // fault finds the token: the parser names the place behind it for most messages
 // and its start for some.
 func (s *Sources) fault(tokens []token, e syntax.Error) fault {
-	pos := placeOf(e.Pos)
+	pos := positionOf(e.Pos)
 	i := tokenAt(tokens, pos, e.Msg)
 	if strings.HasPrefix(e.Msg, "load operand must be") && strings.Contains(e.Msg, "(want '=' after") && i > 0 {
 		i-- // it is about the name before, which should have been quoted
@@ -78,7 +78,7 @@ func (s *Sources) fault(tokens []token, e syntax.Error) fault {
 	file := e.Pos.Filename()
 	d := s.at(syntax.MakePosition(&file, int32(t.at.line), int32(t.at.column)), "P1001", e.Msg)
 	if got, want, ok := gotWant(e.Msg); ok {
-		d.Message, d.Found, d.Wanted = "syntax error", describe(got, t), wanted(want)
+		d.Message, d.Found, d.Wanted = "syntax error", describe(got, t), wantedWords(want)
 	}
 	explain(d, tokens, i, e.Msg)
 	d.Source = s.source(file, d.Line, d.Column) // it may point at another line now
@@ -86,7 +86,7 @@ func (s *Sources) fault(tokens []token, e syntax.Error) fault {
 }
 
 // tokenAt is the index of the token that an error of the parser is about.
-func tokenAt(tokens []token, pos place, msg string) int {
+func tokenAt(tokens []token, pos position, msg string) int {
 	starts := strings.HasSuffix(msg, "want primary expression") || !strings.HasPrefix(msg, "got ") &&
 		msg != "not an identifier" && !strings.HasPrefix(msg, "first operand of load") &&
 		!strings.HasPrefix(msg, "load operand") && !strings.HasPrefix(msg, "original name") && !strings.HasPrefix(msg, "keyword argument must") &&
@@ -99,7 +99,7 @@ func tokenAt(tokens []token, pos place, msg string) int {
 		if starts && t.at == pos || !starts && t.after == pos && t.kind != end {
 			return i
 		}
-		if inside == len(tokens)-1 && (before(pos, t.after) || t.kind == end) {
+		if inside == len(tokens)-1 && (isBefore(pos, t.after) || t.kind == end) {
 			inside = i
 		}
 	}
@@ -107,17 +107,17 @@ func tokenAt(tokens []token, pos place, msg string) int {
 }
 
 // numeralAt is the number at a position, or the last one before it.
-func numeralAt(tokens []token, pos place) int {
+func numeralAt(tokens []token, pos position) int {
 	found := 0
 	for i, t := range tokens {
-		if t.kind == numeral && !before(pos, t.at) {
+		if t.kind == numeral && !isBefore(pos, t.at) {
 			found = i
 		}
 	}
 	return found
 }
 
-func before(a, b place) bool {
+func isBefore(a, b position) bool {
 	return a.line < b.line || a.line == b.line && a.column < b.column
 }
 
@@ -145,7 +145,7 @@ func describe(got string, t token) string {
 	return "`" + oneLine(t.text, 40) + "`"
 }
 
-func wanted(want string) string {
+func wantedWords(want string) string {
 	switch want {
 	case "newline":
 		return "the end of the line"
@@ -171,7 +171,7 @@ func oneLine(s string, most int) string {
 
 // resolveKey folds the messages of one position that mean the same.
 type resolveKey struct {
-	at   place
+	at   position
 	code Code
 }
 
@@ -189,7 +189,7 @@ func (s *Sources) fromResolve(errs resolve.ErrorList) List {
 			return append(list, s.at(e.Pos, "P1000", "and more errors from here on"))
 		}
 		d := s.fromResolveOne(e)
-		key := resolveKey{placeOf(e.Pos), d.Code}
+		key := resolveKey{positionOf(e.Pos), d.Code}
 		if seen[key] || headless[d.Line] && strings.HasPrefix(e.Msg, "undefined: __name__") {
 			continue
 		}

@@ -24,16 +24,16 @@ const (
 type token struct {
 	kind   kind
 	text   string
-	at     place // of its first rune
-	after  place // of the rune behind it
-	first  bool  // the first of its logical line
-	open   int   // index of the innermost bracket that is open before it, -1 for none
-	closed bool  // for text: it has its closing quote
+	at     position // of its first rune
+	after  position // of the rune behind it
+	first  bool     // the first of its logical line
+	open   int      // index of the innermost bracket that is open before it, -1 for none
+	closed bool     // for text: it has its closing quote
 }
 
 type scanner struct {
 	rest   string
-	pos    place
+	pos    position
 	tokens []token
 	open   []int
 	first  bool
@@ -41,7 +41,7 @@ type scanner struct {
 
 // scan splits a source into tokens; the last one is of kind end.
 func scan(src string) []token {
-	s := &scanner{rest: src, pos: place{1, 1}, first: true, tokens: make([]token, 0, len(src)/4+1)}
+	s := &scanner{rest: src, pos: position{1, 1}, first: true, tokens: make([]token, 0, len(src)/4+1)}
 	for s.rest != "" {
 		s.next()
 	}
@@ -58,10 +58,10 @@ func (s *scanner) step(n int) string {
 		case c == '\r' && i+1 < len(s.rest) && s.rest[i+1] == '\n':
 			i++ // the \n that follows ends the line
 			if i == n {
-				s.pos = place{s.pos.line + 1, 1}
+				s.pos = position{s.pos.line + 1, 1}
 			}
 		case c == '\n' || c == '\r':
-			s.pos = place{s.pos.line + 1, 1}
+			s.pos = position{s.pos.line + 1, 1}
 			i++
 		case c < utf8.RuneSelf:
 			s.pos.column++
@@ -76,7 +76,7 @@ func (s *scanner) step(n int) string {
 	return taken
 }
 
-func (s *scanner) add(k kind, t string, at place) {
+func (s *scanner) add(k kind, t string, at position) {
 	open := -1
 	if len(s.open) > 0 {
 		open = s.open[len(s.open)-1]
@@ -91,7 +91,7 @@ func (s *scanner) next() {
 	case c == ' ' || c == '\t' || c == '\f':
 		s.step(1)
 	case c == '#':
-		s.step(span(s.rest, func(r rune) bool { return r != '\n' && r != '\r' }))
+		s.step(prefixLen(s.rest, func(r rune) bool { return r != '\n' && r != '\r' }))
 	case c == '\n' || c == '\r':
 		s.endLine(at)
 	case c == '\\' && len(s.rest) > 1 && (s.rest[1] == '\n' || s.rest[1] == '\r'):
@@ -100,9 +100,9 @@ func (s *scanner) next() {
 	case c == '"' || c == '\'':
 		s.literal(at, 0)
 	case '0' <= c && c <= '9':
-		s.add(numeral, s.step(span(s.rest, func(r rune) bool { return isName(r) || r == '.' })), at)
+		s.add(numeral, s.step(prefixLen(s.rest, func(r rune) bool { return isName(r) || r == '.' })), at)
 	default:
-		if n := span(s.rest, isName); n > 0 {
+		if n := prefixLen(s.rest, isName); n > 0 {
 			s.word(at, n)
 			return
 		}
@@ -118,7 +118,7 @@ func lineEnd(s string) int {
 }
 
 // endLine ends a logical line, unless a bracket is open or the line was blank.
-func (s *scanner) endLine(at place) {
+func (s *scanner) endLine(at position) {
 	t := s.step(lineEnd(s.rest))
 	if len(s.open) == 0 && !s.first {
 		s.add(newline, t, at)
@@ -126,7 +126,7 @@ func (s *scanner) endLine(at place) {
 }
 
 // word is a name, or a string literal when the name is one of Python's prefixes.
-func (s *scanner) word(at place, n int) {
+func (s *scanner) word(at position, n int) {
 	if n <= 2 && len(s.rest) > n && (s.rest[n] == '"' || s.rest[n] == '\'') && isPrefix(s.rest[:n]) {
 		s.literal(at, n)
 		return
@@ -164,7 +164,7 @@ func isPrefix(s string) bool {
 }
 
 // literal is a string literal whose quote stands n bytes ahead.
-func (s *scanner) literal(at place, n int) {
+func (s *scanner) literal(at position, n int) {
 	quote := s.rest[n]
 	width := 1
 	if len(s.rest) >= n+3 && s.rest[n+1] == quote && s.rest[n+2] == quote {
@@ -191,7 +191,7 @@ func (s *scanner) literal(at place, n int) {
 }
 
 // operator is one operator of Starlark or Python, or one foreign rune.
-func (s *scanner) operator(at place) {
+func (s *scanner) operator(at position) {
 	n := 1
 	if _, size := utf8.DecodeRuneInString(s.rest); size > 1 {
 		n = size
@@ -215,8 +215,8 @@ func (s *scanner) operator(at place) {
 	}
 }
 
-// span is the number of bytes at the start of s whose runes all satisfy ok.
-func span(s string, ok func(rune) bool) int {
+// prefixLen is the number of bytes at the start of s whose runes all satisfy ok.
+func prefixLen(s string, ok func(rune) bool) int {
 	for i, r := range s {
 		if !ok(r) {
 			return i
