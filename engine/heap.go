@@ -36,9 +36,9 @@ const stuckAfter = 40 * time.Millisecond
 
 // noteStuck says where a body is that does not stop: in one operation of the
 // interpreter, or one builtin, that does not look at the cancel. It reads the
-// stack of a thread that another goroutine owns, which is no way to read one;
-// but that thread has not moved for a while, nothing else can be known of it any
-// more, and whatever comes of it, the process is killed next.
+// stack of a thread that another goroutine owns, which is a data race; but that
+// thread has not moved for a while, nothing else can tell where it is, and the
+// process is killed next whatever comes of it.
 func (l *limiter) noteStuck(ctx context.Context, done <-chan struct{}) {
 	select {
 	case <-done:
@@ -61,10 +61,10 @@ func (l *limiter) noteStuck(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-// prepareHeap sets up what holds from the first step of the body: no single
-// value reaches from below the limit to the fence behind it, and garbage is
-// collected at the limit, not at twice what was live. Nothing of it is undone:
-// the process ends with the body.
+// prepareHeap sets up what holds from the first step of the body: no single value
+// can take the heap from below the limit past the hard limit of the process, and
+// garbage is collected at the limit, not at twice what was live. Nothing of it is
+// undone: the process ends with the body.
 func (l *limiter) prepareHeap() {
 	if most := l.limits.Memory; most > 0 {
 		l.bounds.SetMost(most / 2)

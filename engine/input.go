@@ -32,7 +32,7 @@ func (e *InputError) Error() string { return e.Diagnostics.Error() }
 // Unwrap gives the diagnostics.
 func (e *InputError) Unwrap() error { return e.Diagnostics }
 
-// What the input of one attempt may cost before its body, whatever it says.
+// Bounds of reading and checking the input of one attempt.
 const (
 	inputWall   = 10 * time.Second
 	inputMemory = 128 << 20 // bytes of the decoded params

@@ -17,7 +17,7 @@ import (
 	"perago/starlib/diag"
 )
 
-// What one run of a body may tell, whatever its own limits are.
+// What one run of a body may log and return, whatever its own limits are.
 const (
 	MaxRecords     = 100_000  // log records of one run
 	MaxRecordBytes = 64 << 10 // of one record, message and fields; the rest is cut

@@ -54,8 +54,8 @@ type Phases struct {
 	Publish time.Duration
 }
 
-// finish turns the error of an attempt into its Result. After a cancel the
-// cause outranks whatever error it led to, but for what such an error knows of
+// finish turns the error of an attempt into its Result. After a cancel its cause
+// takes the place of the error that it led to, except for what that error says of
 // the branch.
 func (x *execution) finish(ctx context.Context, err error) Result {
 	var (

@@ -271,7 +271,7 @@ func (d *doctor) selfTest(ctx context.Context, store storage.Store, on workspace
 	return errors.Join(err, dir.Close(attempts.Drop))
 }
 
-// isolation says what holds a body in; what is missing is a failure where
+// isolation prints the layers of isolation; a missing one is a failure where
 // `start` would not start without it.
 func (d *doctor) isolation(ctx context.Context) {
 	cfg := d.cfg
@@ -299,7 +299,7 @@ func (d *doctor) isolation(ctx context.Context) {
 	}
 }
 
-// verdict is the exit code of the whole visit.
+// verdict is the exit code of all checks together.
 func (d *doctor) verdict() error {
 	switch {
 	case d.broken == 0:

@@ -50,7 +50,7 @@ func fileError(op string, err error) error {
 	return &failure{exitInvalid, err, ""}
 }
 
-// told ends a command whose story the user has already been told.
+// told is the exit code of a command that has reported its error already.
 type told int
 
 func (t told) Error() string { return fmt.Sprintf("exit %d", int(t)) }

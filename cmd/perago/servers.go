@@ -215,8 +215,8 @@ const (
 	bestEffortHint = "let the container's profile allow seccomp and the three calls of Landlock; or PERAGO_ISOLATION=best-effort, trusted tasks only"
 )
 
-// isolation is what is done where a layer is missing. Only Linux has all of
-// them, and whoever asks for thread mode has asked for none.
+// isolation is what PERAGO_ISOLATION says, or its default: required on Linux,
+// which alone has all layers, unless bodies run in thread mode, which has none.
 func (c *config) isolation() string {
 	switch {
 	case c.Isolation != "":
@@ -227,7 +227,8 @@ func (c *config) isolation() string {
 	return isolationBestEffort
 }
 
-// layers says what holds a body in on this machine, in this configuration.
+// layers are those of the isolation of bodies on this machine, in this
+// configuration.
 func (c *config) layers(ctx context.Context) ([]isolate.Layer, error) {
 	if c.ExecutionMode == "thread" {
 		return []isolate.Layer{{Name: "own process",
@@ -236,9 +237,9 @@ func (c *config) layers(ctx context.Context) ([]isolate.Layer, error) {
 	return isolate.Layers(ctx)
 }
 
-// holdIn looks at what holds a body in before there is one, and refuses where
-// the configuration wants more than there is.
-func (c *config) holdIn(ctx context.Context) ([]isolate.Layer, error) {
+// checkIsolation looks at the layers before there is a body, and refuses where
+// the configuration requires more than there are.
+func (c *config) checkIsolation(ctx context.Context) ([]isolate.Layer, error) {
 	layers, err := c.layers(ctx)
 	if err != nil {
 		return nil, environmentError(threadHint, "isolation: %w", err)
@@ -249,7 +250,7 @@ func (c *config) holdIn(ctx context.Context) ([]isolate.Layer, error) {
 	return layers, nil
 }
 
-// isolation keeps what holds a body in for the figures, and warns of what is missing.
+// isolation keeps the layers for the metrics, and warns of missing ones.
 func (s *service) isolation(layers []isolate.Layer) {
 	s.layers = layers
 	var missing []string

@@ -65,8 +65,8 @@ second ends what runs: Conductor gets FAILED, and nothing is published.`,
 	}
 }
 
-// start makes sure of everything that can be known before the first poll, and
-// then works until it is told to stop.
+// start checks everything that can be known before the first poll, and then works
+// until it is told to stop.
 func (a *app) start(ctx context.Context, cfg *config, files []string, o startOptions) error {
 	stop := a.stopping(ctx)
 	defer stop.release()
@@ -79,7 +79,7 @@ func (a *app) start(ctx context.Context, cfg *config, files []string, o startOpt
 	if err != nil {
 		return err
 	}
-	layers, err := cfg.holdIn(stop.drain)
+	layers, err := cfg.checkIsolation(stop.drain)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ type service struct {
 	log     *slog.Logger
 	screen  *screen
 	lake    *lakefs.Store   // nil: no task has a workspace
-	layers  []isolate.Layer // what holds a body in, and what does not
+	layers  []isolate.Layer // of the isolation of bodies, missing ones too
 	closers []func() error
 }
 

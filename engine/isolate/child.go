@@ -36,7 +36,7 @@ const (
 // Role is what else a program may start itself for, beside a body.
 type Role struct {
 	Argument string                 // the first of the two arguments of such a process
-	Live     func(order string) int // its life; order is the second, the answer its exit code
+	Live     func(order string) int // its work; order is the second argument, the result its exit code
 }
 
 // guarded is set once Main was called in this process, to the roles that it was
@@ -46,9 +46,10 @@ type Role struct {
 var guarded atomic.Pointer[[]Role]
 
 // Main has to be the first thing in main of a program that uses Processes. In a
-// process that was started to run a body, or for one of the roles, it is that
-// life, and does not return; that of a body is the sandbox, one module, one body.
-// In any other it returns at once, and Processes may start children from then on.
+// process that was started to run a body, or for one of the roles, it does that
+// work and does not return: for a body it enters the sandbox, loads one module
+// and runs one body. In any other it returns at once, and Processes may start
+// children from then on.
 //
 // Without it a child would be the program once more, which would start children
 // of its own. So no child is started before Main was called, and none for a role
@@ -102,9 +103,9 @@ func Again(ctx context.Context, role, order string) (c *exec.Cmd, stderr fmt.Str
 	return c, said, nil
 }
 
-// live is the life of a child, and returns the exit code of its process; heard,
-// when it is not nil, is called in the child with every record of the body, on
-// the body's thread: what tests do inside the sandbox.
+// live does all that a child does, and returns the exit code of its process.
+// heard, when it is not nil, is called in the child with every record of the
+// body, on the body's thread: what tests do inside the sandbox.
 func live(heard func(*child, starlib.Record)) int {
 	inherited := closeInherited()
 	c, n, err := inherit()
@@ -152,7 +153,8 @@ type child struct {
 // errAsked is the cause of a body that the worker asked to stop.
 var errAsked = errors.New("the worker asked the body to stop")
 
-// listen does what the worker says until it hangs up. The body runs beside it.
+// listen carries out the messages of the worker until it closes the socket. The
+// body runs in a goroutine beside it.
 func (c *child) listen() error {
 	for {
 		k, payload, file, err := c.conn.receive(kind.fromWorker)
@@ -180,7 +182,7 @@ func (c *child) listen() error {
 	}
 }
 
-// load makes the module and says so.
+// load loads the module, and reports that it is there or what is wrong with it.
 func (c *child) load(payload []byte) error {
 	var m loadMessage
 	if err := decode(payload, &m); err != nil {
@@ -248,7 +250,7 @@ func (c *child) start(payload []byte) error {
 	return nil
 }
 
-// run is the body.
+// run runs the body, and returns what to report of it.
 func (c *child) run(ctx context.Context, call engine.Call) doneMessage {
 	dedicated := &engine.Dedicated{Enter: c.note.enter, Peak: c.note.peak, Stuck: c.note.stuck,
 		Passed: func(e *engine.LimitError) { c.conn.send(kindPassed, e, nil) }}

@@ -5,7 +5,7 @@
 //
 //	pool.go     warm spares, taken by module
 //	process.go  one child: start, stderr, kill, wait
-//	session.go  one run of a body: what the child says is checked, then done
+//	session.go  one run of a body: its messages, checked and carried out
 //	files.go    the child's file requests, answered from the attempt's Files
 //
 // The child's side (Main):
@@ -13,7 +13,7 @@
 //	child.go    the sandbox, then load, then run
 //	proxy.go    starlib.Files over the socket; content comes as open files
 //	note.go     the page that tells the worker where the body was when it died
-//	sandbox_*.go, layers.go   what holds the child in, layer by layer
+//	sandbox_*.go, layers.go   the layers of isolation
 //
 // Between them: frame.go and message.go. The worker trusts nothing the child
 // says: frames are bounded in size and number, names are checked, and whatever

@@ -21,7 +21,7 @@ const (
 	// maxOutstanding bounds the requests of one child that are answered at once.
 	// While as many are open, nothing more is read from it.
 	maxOutstanding = 8
-	// maxEarly bounds the files sent ahead of which it is kept whether they were read.
+	// maxEarly bounds the files sent ahead whose use is still to be counted.
 	maxEarly = 1 << 16
 	// maxDrafts bounds the files that one child has open for writing, and
 	// minDrafts is what it may have however few there are (draftShare).
@@ -60,7 +60,7 @@ type server struct {
 	slots chan struct{}
 	most  int // drafts
 	busy  sync.WaitGroup
-	list  sync.Mutex        // held while a listing is made and sent: one takes many times what any other answer does
+	list  sync.Mutex        // held while a listing is made and sent: it takes far more memory than any other answer
 	host  []starlib.Builtin // functions of the program that the child may call
 
 	mu     sync.Mutex
@@ -151,7 +151,8 @@ func (s *server) check(m callMessage) error {
 	return fmt.Errorf("%w: operation %.20q", errProtocol, m.Op)
 }
 
-// checkHost admits one call at a time, of a function that there is.
+// checkHost refuses a function that the program does not have, and a second call
+// at a time.
 func (s *server) checkHost(m callMessage) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,7 +199,7 @@ func checked(err error) error {
 	return nil
 }
 
-// answer does one request and sends what came of it.
+// answer carries out one request and sends its result.
 func (s *server) answer(m callMessage) error {
 	path, other := string(m.Path), string(m.Other)
 	switch m.Op {
@@ -368,8 +369,8 @@ func readOnlyFile(file *os.File) error {
 	})
 }
 
-// create starts a draft and sends its file. Its place is taken before there is a
-// file: requests that run side by side do not pass the bound either.
+// create starts a draft and sends its file. The draft is counted before its file
+// exists, so that concurrent requests cannot pass the bound.
 func (s *server) create(m callMessage) error {
 	s.mu.Lock()
 	_, taken := s.drafts[m.ID]

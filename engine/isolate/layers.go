@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Layer is one thing that holds the child in.
+// Layer is one layer of the isolation of a child.
 type Layer struct {
 	Name   string // "no files (Landlock)"
 	Active bool
 	Why    string // what it keeps the child from; when not Active, why it is missing
-	// Covered is a layer that is not Active and needs not be: another one that is
-	// refuses the same.
+	// Covered: the layer is not Active and need not be, since an active one
+	// refuses the same calls.
 	Covered bool
 }
 
-// Missing are the layers that nothing stands in for.
+// Missing returns the layers that are neither active nor covered.
 func Missing(layers []Layer) []Layer {
 	var missing []Layer
 	for _, l := range layers {
@@ -26,7 +26,7 @@ func Missing(layers []Layer) []Layer {
 	return missing
 }
 
-// MissingError is a child that is not held in as it has to be.
+// MissingError is a child whose isolation lacks required layers.
 type MissingError struct{ Layers []Layer }
 
 func (e *MissingError) Error() string {

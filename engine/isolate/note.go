@@ -17,14 +17,14 @@ import (
 // once the child is gone: which builtin it had entered last and where that was
 // called, and the most live memory it saw. Writing costs no system call.
 //
-//	0   uint32  which of the two slots holds, 0 or 1
+//	0   uint32  which of the two slots is valid, 0 or 1
 //	8   uint64  peak of live memory, in bytes
 //	64  slot 0, 512 slot 1: uint32 line, uint32 column, a byte of length and
 //	    the builtin's name, a byte of length and the file's name
 //	960 a slot without a name: where a body was that did not stop
 //
-// A slot is filled before it is made the one that holds, so death in the middle
-// of a write leaves the slot before it.
+// A slot is filled before it is made the valid one, so a process that dies in the
+// middle of a write leaves the other slot.
 const (
 	noteSize   = 4096
 	noteWhich  = 0

@@ -23,8 +23,8 @@ type Options struct {
 	// Slots is how many bodies run at once: each may have its share of the
 	// descriptors of this process open for writing. 0 is 1.
 	Slots int
-	// Required refuses to run a body in a process that a layer is missing of; the
-	// error is a *MissingError.
+	// Required refuses to run a body in a process that lacks a layer; the error is
+	// a *MissingError.
 	Required bool
 
 	command *command // tests: what to start in place of this binary
@@ -54,7 +54,7 @@ type Processes struct {
 	last    *module.Module // that was asked for
 	starter chan func()
 	closed  bool
-	faults  []error // of perago's own, beside the bodies; Close tells the first few
+	faults  []error // of the work in the background; Close returns the first few
 }
 
 // spare is a child that waits.
@@ -129,8 +129,8 @@ func (p *Processes) Warm(ctx context.Context, m *module.Module) error {
 	return nil
 }
 
-// Ahead starts the child of the next body, which will be one of m, beside
-// whatever comes before it.
+// Ahead starts the child of the next body, which will be one of m, while the
+// attempt does what comes before its body.
 func (p *Processes) Ahead(m *module.Module) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -219,8 +219,8 @@ func (p *Processes) refillAfterBody(m *module.Module, over <-chan struct{}) {
 	})
 }
 
-// inBackground does something beside the bodies, which Close waits for; false when it
-// is too late for that.
+// inBackground does something that Close waits for; false when the processes are
+// closed already.
 func (p *Processes) inBackground(do func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -231,8 +231,8 @@ func (p *Processes) inBackground(do func()) bool {
 	return true
 }
 
-// failed keeps a fault of what was done beside the bodies: no attempt is worse
-// for it, since a body that finds no child starts one.
+// failed keeps an error of the work in the background. No attempt suffers from
+// it: a body that finds no child starts one.
 func (p *Processes) failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -241,9 +241,9 @@ func (p *Processes) failed(err error) {
 	}
 }
 
-// refill starts spares after a body of m was asked for. When one of m was asked
-// for before that too, they load m ahead; else they take any module. One that
-// waits for another module gives way when nothing else suits m.
+// refill starts spares after a body of m was asked for. When the request before
+// it was for m too, they load m; else they wait without a module. The oldest
+// spare is dropped when all of them have loaded other modules.
 func (p *Processes) refill(m *module.Module) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -333,7 +333,7 @@ func (p *process) alive() bool {
 	}
 }
 
-// Layers starts one child and says what holds a body in on this machine.
+// Layers starts one child and reports which layers of isolation this machine has.
 func Layers(ctx context.Context) ([]Layer, error) {
 	p := New(Options{Spares: -1})
 	defer p.Close()

@@ -29,12 +29,12 @@ const (
 	maxStderr = 16 << 10
 )
 
-// LimitMemory bounds the memory of this process, where the system can: past what it has
-// now, memory bytes and half of them again it dies. The processes that it starts
-// for bodies have fences of their own.
+// LimitMemory bounds the memory of this process, where the system can: the
+// process dies when it asks for more than it has now and 1.5 times memory, in
+// bytes. The processes that it starts for bodies have limits of their own.
 func LimitMemory(memory int64) error { return limitMemory(os.Getpid(), memory, adjustable) }
 
-// limitMode says whether a fence may be moved out again.
+// limitMode says whether a limit may be raised again.
 type limitMode bool
 
 const (

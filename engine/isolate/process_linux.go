@@ -39,9 +39,9 @@ func newNoteFile() (*os.File, error) {
 // was replaced or removed since.
 func executable() (string, error) { return "/proc/self/exe", nil }
 
-// limitMemory bounds the memory that a child can ask the kernel for: what it has now,
-// its limit, and room beside it for garbage and for one large value that is
-// refused a moment later. Past the fence the Go runtime gives up, with "out of
+// limitMemory bounds the memory that a child can ask the kernel for: what it has
+// now, its limit, and room beside it for garbage and for one large value that is
+// refused a moment later. Past this limit the Go runtime gives up, with "out of
 // memory", and only this child dies.
 func limitMemory(pid int, memory int64, mode limitMode) error {
 	var limit unix.Rlimit

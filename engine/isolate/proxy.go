@@ -122,8 +122,8 @@ func (p *proxy) forget(id uint64, ch chan reply) {
 	}
 }
 
-// do is a change of the tree, whose answer is only an error. What was asked for
-// ahead at the paths that it names is no longer what is there.
+// do requests a change of the tree, which is answered by an error or nothing.
+// Files that were requested ahead at its paths are stale from then on.
 func (p *proxy) do(ctx context.Context, m callMessage) error {
 	p.ahead.changed(p, string(m.Path))
 	if m.Other != "" {

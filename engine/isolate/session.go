@@ -30,7 +30,7 @@ type session struct {
 	module *module.Module
 	call   engine.Call
 	grace  time.Duration
-	drafts int // that may be open; 0 is maxDrafts
+	drafts int // files that may be open for writing; 0 is maxDrafts
 	files  *server
 
 	records  int
@@ -38,7 +38,7 @@ type session struct {
 	progress int
 	started  time.Time
 
-	threads atomic.Int64 // of a child that was killed for their number, else 0
+	threads atomic.Int64 // that the child had when it was killed for having too many; else 0
 
 	mu     sync.Mutex
 	passed *engine.LimitError // the first limit that ended the body, as far as it is known
@@ -62,7 +62,7 @@ func (p *Processes) Run(ctx context.Context, m *module.Module, call engine.Call)
 	s := &session{child: child, module: m, call: call, grace: p.grace, drafts: p.drafts, limit: make(chan struct{})}
 	done, err := s.run(ctx)
 	if err != nil {
-		child.reap() // what the system says of its end is wanted
+		child.reap() // explain needs the state that the system gives it
 		err = s.explain(ctx, err)
 		usage := done.Usage
 		usage.PeakBytes = readNote(child.note).Peak
@@ -72,9 +72,9 @@ func (p *Processes) Run(ctx context.Context, m *module.Module, call engine.Call)
 	return s.outcome(ctx, done)
 }
 
-// release ends the child of a run. One that was handed files is gone when part
-// returns, so that nothing writes to what is published next; for any other one
-// nobody needs to wait, but Close.
+// release ends the child of a run. A child that was handed files is gone when
+// release returns, so that nothing writes to what is published next. Any other
+// child is reaped in the background, and only Close waits for it.
 func (p *Processes) release(child *process, files bool) {
 	child.proc.Kill()
 	end := func() {
@@ -139,7 +139,7 @@ func (s *session) faulted() error {
 	return s.fault
 }
 
-// listen takes what the child says until it is done.
+// listen handles the messages of the child until it reports that it is done.
 func (s *session) listen() (done doneMessage, err error) {
 	var result json.RawMessage
 	counted := s.module.Coverage() == nil
@@ -298,7 +298,7 @@ func (s *session) record(payload []byte) error {
 }
 
 // progressed passes on a report of progress. The builtin is limited to a few a
-// second; a child that sends many more is not ours.
+// second; a child that sends many more was taken over.
 func (s *session) progressed(payload []byte) error {
 	s.progress++
 	if float64(s.progress) > 1000+100*time.Since(s.started).Seconds() {
@@ -314,7 +314,7 @@ func (s *session) progressed(payload []byte) error {
 	return nil
 }
 
-// outcome checks what a body that came to an end has said.
+// outcome checks what the child has reported of a body that ended.
 func (s *session) outcome(ctx context.Context, done doneMessage) (json.RawMessage, engine.Usage, error) {
 	usage := done.Usage
 	usage.PeakBytes = max(0, usage.PeakBytes)
@@ -352,8 +352,8 @@ func (s *session) protocolBroken(what string) error {
 	return s.failure("P4012", "the body's process broke the protocol", what, readNote(s.child.note))
 }
 
-// explain says what became of a body that did not come to an end. The process
-// is gone.
+// explain is the error of a body whose process ended before the body did. The
+// process is gone.
 func (s *session) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -423,7 +423,8 @@ func (s *session) limitFailure(e *engine.LimitError, last lastState) error {
 	return err
 }
 
-// failure puts what is known of the end of a body where the body was last seen.
+// failure is an error with what is known of the end of a body, at the place where
+// the body was last seen.
 func (s *session) failure(code diag.Code, message, found string, last lastState) *engine.BodyError {
 	d := &diag.Diagnostic{Code: code, Severity: diag.Error, Message: message, Found: found}
 	at := last.Stuck
@@ -450,7 +451,7 @@ func (s *session) failure(code diag.Code, message, found string, last lastState)
 	return &engine.BodyError{Diagnostics: diag.List{d}}
 }
 
-// locate puts d at a place of the module; false when that is not one.
+// locate gives d a place in the module; false when the module has no such place.
 func (s *session) locate(d *diag.Diagnostic, at starlib.Position) bool {
 	source, known := s.module.Sources[at.File]
 	if !known || at.Line <= 0 || at.Line > bytes.Count(source, []byte("\n"))+1 {

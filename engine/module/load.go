@@ -232,9 +232,9 @@ func (l *loader) compile(tree *syntax.File, name string, text []byte) (*starlark
 	return starlark.FileProgram(bounded, l.bounded.Has)
 }
 
-// known tells the resolver which names there are. It spells every name that is
-// not known against all that are, which takes minutes for a large file of
-// nonsense: after some hundred such names it is told that it knows them all. By
+// known tells the resolver which names exist. To suggest a spelling, the resolver
+// compares each unknown name with all known ones, which takes minutes for a large
+// file of nonsense. So after maxUnknown such names every name counts as known: by
 // then the file has its errors, and is not run.
 func (l *loader) known() func(string) bool {
 	unknown := 0
@@ -280,7 +280,7 @@ func (l *loader) follow(u *unit, stmt *syntax.LoadStmt) {
 	l.symbols(v, stmt)
 }
 
-// cycle tells a load cycle as the chain of its files.
+// cycle is the complaint about a load cycle, with the chain of its files.
 func cycle(from, to *unit, name string) *diag.Problem {
 	chain := []string{}
 	for _, f := range from.asked {
@@ -293,7 +293,7 @@ func cycle(from, to *unit, name string) *diag.Problem {
 		Hint: "move what both need into a third file"}
 }
 
-// symbols holds the names that a load statement wants against what the file defines.
+// symbols checks that a file defines the names that a load statement wants of it.
 func (l *loader) symbols(v *unit, stmt *syntax.LoadStmt) {
 	if v.tree == nil {
 		return
@@ -366,7 +366,8 @@ func loadName(from, root, asked string) (string, *diag.Problem) {
 	return path.Join(path.Dir(from), asked), nil
 }
 
-// hiddenName says whether a part of a path starts with a dot and is no step.
+// hiddenName says whether a part of a path starts with a dot and is neither . nor
+// .. itself.
 func hiddenName(part string) bool {
 	return strings.HasPrefix(part, ".") && part != "." && part != ".."
 }

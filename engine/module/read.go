@@ -108,7 +108,7 @@ func (d *disk) read(name, asked string) ([]byte, *diag.Problem) {
 	f, err := d.below.OpenFile(rel, flags, 0)
 	if err != nil {
 		if _, statErr := os.Stat(abs); statErr == nil && !errors.Is(err, fs.ErrPermission) {
-			return nil, outside(asked, d.root) // it is there, and yet not below the root
+			return nil, outside(asked, d.root) // it exists, but not below the root
 		}
 		return nil, d.unopened(name, asked, err)
 	}
@@ -199,7 +199,8 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// unopened explains a file that could not be opened, by the nearest one there is.
+// unopened explains a file that could not be opened, and proposes the nearest one
+// that exists.
 func (d *disk) unopened(name, asked string, err error) *diag.Problem {
 	if asked == "" {
 		p := &diag.Problem{Code: "P1301", Message: "this cannot be read: " + cause(err)}

@@ -97,9 +97,9 @@ type ran struct {
 	panic   any
 }
 
-// run waits for init, which is to run on the thread. It gives up on one that is
-// stuck in one operation: the goroutine of it is left behind, and a process
-// whose file cannot be loaded ends.
+// run runs init on the thread and waits for it. When init is stuck in one
+// operation, run gives up on it and leaves its goroutine behind: a process whose
+// file cannot be loaded ends anyway.
 func (t *topLevel) run(init func() (starlark.StringDict, error)) (starlark.StringDict, error) {
 	t.thread.SetMaxExecutionSteps(loadSteps)
 	t.thread.OnMaxSteps = func(thread *starlark.Thread) { thread.Cancel("too many steps") }

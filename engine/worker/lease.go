@@ -92,7 +92,7 @@ func (k *lease) settled() time.Time {
 // doubtful says whether an extension of a stopped lease may still be at work.
 func (k *lease) doubtful() bool {
 	if !k.extends() {
-		return false // what was never extended is written over by nothing
+		return false // there is no extension that could overwrite the report
 	}
 	select {
 	case <-k.over:

@@ -18,7 +18,7 @@ const (
 	troubleMax    = 30 * time.Second       // longest pause after polls that failed
 	restMin       = 10 * time.Millisecond  // first pause after a turn that brought nothing
 	restMax       = 200 * time.Millisecond // longest, unless PollIntervalMax says otherwise
-	fewTasks      = 4                      // up to which each is polled in each turn; of more, the queues are looked at
+	fewTasks      = 4                      // up to which each is polled in each turn; of more, the queues are asked for their sizes
 )
 
 // source is a task as the poll loop sees it, or the look at all queues.
@@ -45,12 +45,12 @@ type poller struct {
 // are free slots, so that a task with a long queue takes the slots once a turn
 // and no oftener. It starts a goroutine in l.group for each attempt.
 //
-// A server that is asked for the attempts of fifty tasks one after another takes
-// its time, and most of it is for empty queues. So with more than fewTasks one
-// request tells which queues have something, and these are polled. As a
-// queue may hold what nobody may have yet, and a look may be wrong, fewTasks at
-// most are polled in a turn of those whose queue holds something back, and one
-// at least, whatever the look says.
+// To poll fifty tasks one after another takes long, and most of that time goes to
+// empty queues. So with more than fewTasks tasks one request asks which queues
+// have something, and these are polled. A queue may hold tasks that are not due
+// yet, and the answer may be out of date: so of the tasks whose queue has
+// something and whose last poll brought nothing, at most fewTasks are polled in a
+// turn; and one task at least is polled whatever the answer is.
 //
 // After a turn that brought nothing is a pause that doubles up to
 // PollIntervalMax. A slot that gets free ends it, because what follows the
@@ -81,7 +81,8 @@ func (l *loop) pollUntilDrain() {
 	}
 }
 
-// round polls whom it is worth to poll now, and reports whether anything came.
+// round polls the tasks that are worth a poll now, and reports whether anything
+// came.
 func (p *poller) round(wait time.Duration) (any bool) {
 	for _, s := range p.choose() {
 		if !p.slots.await(p.poll) {
@@ -168,13 +169,14 @@ func (l *loop) ask(s *source, wait time.Duration) bool {
 	return s.fruitful
 }
 
-// givenUp tells of a fault of perago's own around an attempt. What is left of
-// the attempt is its lease, which runs out.
+// givenUp logs a fault of perago's own outside of the attempt itself, whose lease
+// then runs out.
 func (l *loop) givenUp(a queue.Attempt) func(error) {
 	return func(err error) { l.log.Error("attempt given up", append(a.LogAttrs(), "error", err.Error())...) }
 }
 
-// note keeps what is to be known of the last poll, and logs it when it is news.
+// note remembers the outcome of a poll, and logs it when it differs from the last
+// one.
 func (l *loop) note(s *source, err error) {
 	if err == nil {
 		if s.trouble != "" {

@@ -42,7 +42,8 @@ func (w *storeWatch) back() {
 	w.gone, w.failed = false, 0
 }
 
-// noteStore keeps what an attempt of a task with a workspace says of the store.
+// noteStore records whether an attempt of a task with a workspace could reach the
+// store.
 func (l *loop) noteStore(res engine.Result) {
 	w := &l.store
 	w.mu.Lock()

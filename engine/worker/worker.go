@@ -22,9 +22,9 @@ import (
 	"perago/starlib"
 )
 
-// This file holds the Worker: its parts, its life from the first poll to the
-// last report, and one attempt on one slot. The poll loop is in poll.go, the
-// delivery of results in report.go, the lease in lease.go.
+// This file holds the Worker, its run from the first poll to the last report, and
+// one attempt on one slot. The poll loop is in poll.go, the delivery of results
+// in report.go, the lease in lease.go.
 
 // Worker polls a queue for the tasks of its modules and runs what it gets, on
 // slots that all modules share. Its fields are set before Run and not changed.
