@@ -10,7 +10,7 @@ import (
 	"perago/starlib/diag"
 )
 
-// Codes of the library's own errors; diag/codes.go has the story of each.
+// Codes of the library's own errors; diag/codes.go explains each.
 const (
 	codeType      diag.Code = "P2008" // an argument of the wrong type
 	codeValue     diag.Code = "P2009" // an argument of the right type and a wrong value
@@ -35,8 +35,8 @@ const (
 	codeFail      diag.Code = "P4130" // fail at load time; diag knows those of a body
 )
 
-// argument names an argument for a Problem: its index from "0" when it was given
-// by position, else its keyword.
+// argument is how a Problem names an argument: by its index, from "0", when it
+// was given by position, else by its keyword.
 func (c *call) argument(name string) string {
 	for i := range c.given {
 		if c.builtin.Params[i].Name == name {
@@ -170,8 +170,9 @@ const (
 	// whether the run was cancelled.
 	checkEvery = 4096
 
-	// loadItems bounds one call of a builtin at load time, when there is no
-	// attempt that could be cancelled; ten times as many, one loop over a range.
+	// loadItems bounds the items that one call of a builtin may take at load
+	// time, when there is no attempt that could be cancelled. A loop over a range
+	// may take ten times as many.
 	loadItems = 1_000_000
 
 	// maxItems bounds what one builtin may put into one value; the interpreter
@@ -208,8 +209,9 @@ func (m *itemCounter) check() error {
 	return c.run.cancelled()
 }
 
-// each calls f for every item of it. It returns the error of f, that of a
-// cancelled run, or that which a stream such as path.lines() stopped at.
+// each calls f for every item of it, of which there may be at most maxItems. It
+// returns the error of f, the cause of a cancelled run, or the error that ended a
+// stream such as path.lines().
 func (c *call) each(it starlark.Iterable, f func(starlark.Value) error) error {
 	if n := starlark.Len(it); n > maxItems {
 		p := c.problem(codeTooMuch, "the %s is too long", it.Type())
@@ -219,7 +221,8 @@ func (c *call) each(it starlark.Iterable, f func(starlark.Value) error) error {
 	return c.iterate(it, f)
 }
 
-// iterate is each for a caller that may stop early, or keeps nothing.
+// iterate is each without the bound: for a caller that may stop early, or that
+// keeps nothing of the items.
 func (c *call) iterate(it starlark.Iterable, f func(starlark.Value) error) error {
 	iter := it.Iterate()
 	defer iter.Done()
@@ -236,7 +239,8 @@ func (c *call) iterate(it starlark.Iterable, f func(starlark.Value) error) error
 	return c.streamError()
 }
 
-// streamError is what a stream that the call walked over stopped at.
+// streamError is the error that ended a stream which the call has read, nil when
+// there was none.
 func (c *call) streamError() error {
 	if c.run == nil {
 		return nil

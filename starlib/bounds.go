@@ -27,10 +27,10 @@ import (
 //	a.join(b)      (bounds & a).join(b)
 //
 // bounds is a value with operators of its own. For a number, and for any type
-// that cannot grow at once, `bounds + a` is a itself, so arithmetic pays a few
-// nanoseconds and nothing else; for a string, a list and the like it is an
-// operand, which looks at both sides before the interpreter's operator runs. The
-// % of a string is ours altogether (format.go).
+// that cannot become large in one step, `bounds + a` is a itself, so arithmetic
+// costs a few nanoseconds more. For a string, a list and the like it is an operand,
+// which checks both sides before the interpreter's operator runs. The operator % of
+// a string is implemented here in full (format.go).
 
 const (
 	codeTooLarge diag.Code = "P4006" // one value would be larger than one may be
@@ -46,7 +46,7 @@ const (
 	maxBits = 1 << 20
 )
 
-// Bounds keeps what one operation makes within a size. It belongs to one module.
+// Bounds limits the size of what one operation may make. Each module has its own.
 type Bounds struct {
 	most    atomic.Int64 // bytes; 0 is maxValue
 	largest atomic.Int64
@@ -81,7 +81,7 @@ func (b *Bounds) Freeze()               {}
 func (b *Bounds) Truth() starlark.Bool  { return true }
 func (b *Bounds) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s", boundsName) }
 
-// Binary is what rewritten expressions begin with.
+// Binary is called first in every rewritten expression.
 func (b *Bounds) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	if op == syntax.AMP {
 		return withMethods(y, b), nil
@@ -123,7 +123,7 @@ type operand struct {
 	bounds *Bounds
 }
 
-// Binary holds the operation against the bounds, then lets the interpreter do it.
+// Binary checks the operation against the bounds, then lets the interpreter run it.
 func (o *operand) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
 	x := o.Value
 	if other, ok := y.(*operand); ok {
@@ -202,22 +202,22 @@ func sameKind(x, y starlark.Value) bool {
 	return a == b
 }
 
-// precheck is `in place + x` in `x += ((in place + x) + y)`: it holds the operation
-// that is about to run against the bounds, and is then y.
+// precheck is the value of `in place + x` in `x += ((in place + x) + y)`. Added to
+// y, it checks `x + y` against the bounds and gives y.
 type precheck struct {
 	starlark.Value
 	bounds *Bounds
 }
 
-// Binary is never asked with a precheck on the right side.
+// Binary is never called with a precheck on the right side.
 func (p *precheck) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	return y, p.bounds.check(op, p.Value, y)
 }
 
-// inPlace is the value that augmented assignments begin with.
+// inPlace is the first operand in a rewritten augmented assignment.
 type inPlace struct{ *Bounds }
 
-// Binary is a precheck where something may grow.
+// Binary is a precheck where x may become large in one step.
 func (b inPlace) Binary(op syntax.Token, x starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	switch x.(type) {
 	case starlark.String, starlark.Bytes, *starlark.List, starlark.Tuple:
@@ -230,7 +230,7 @@ func (b inPlace) Binary(op syntax.Token, x starlark.Value, _ starlark.Side) (sta
 	return noCheck{}, nil
 }
 
-// noCheck is the precheck of what cannot grow.
+// noCheck takes the place of a precheck for a value that cannot become large.
 type noCheck struct{}
 
 func (noCheck) String() string        { return boundsName }
@@ -239,19 +239,19 @@ func (noCheck) Freeze()               {}
 func (noCheck) Truth() starlark.Bool  { return true }
 func (noCheck) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s", boundsName) }
 
-// Binary is the right side as it is.
+// Binary gives the right side unchanged.
 func (noCheck) Binary(_ syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	return y, nil
 }
 
-// boundValue is a value of the language itself just before one of its methods
-// is taken.
+// boundValue stands for a string, list, dict or set while a method of it is looked
+// up.
 type boundValue struct {
 	starlark.HasAttrs
 	bounds *Bounds
 }
 
-// AttrNames are the value's own, and those that it has of us.
+// AttrNames are the methods of the interpreter and those of this package.
 func (v *boundValue) AttrNames() []string { return methodNames(v.HasAttrs) }
 
 // canGrow says whether a method of that name can make something much larger
@@ -264,7 +264,8 @@ func canGrow(name string) bool {
 	return false
 }
 
-// Attr gives our methods, and the value's own, held against the bounds.
+// Attr gives the methods of this package, and those of the interpreter; those that
+// can make something large check the bounds first.
 func (v *boundValue) Attr(name string) (starlark.Value, error) {
 	if row := ownMethods()[v.Type()].rows[name]; row != nil {
 		return row.value(v.HasAttrs), nil
@@ -277,7 +278,7 @@ func (v *boundValue) Attr(name string) (starlark.Value, error) {
 	return own, err
 }
 
-// boundMethod is a method of a string that looks at what it would make first.
+// boundMethod is a method of a string that checks the size of its result first.
 type boundMethod struct {
 	*starlark.Builtin
 	text   string
@@ -304,8 +305,8 @@ func (m *boundMethod) CallInternal(thread *starlark.Thread, args starlark.Tuple,
 	return m.Builtin.CallInternal(thread, c.args, c.kwargs)
 }
 
-// boundCall is one call of such a method. Where its arguments are wrong it looks
-// away: the method itself complains.
+// boundCall is one call of such a method. It does not report wrong arguments: the
+// method itself does.
 type boundCall struct {
 	thread *starlark.Thread
 	bounds *Bounds
@@ -315,7 +316,7 @@ type boundCall struct {
 	kwargs []starlark.Tuple
 }
 
-// join collects what it is to join, so that a stream is read only once.
+// join collects the items of a stream, so that it is read only once.
 func (c *boundCall) join() error {
 	if len(c.args) != 1 || len(c.kwargs) > 0 {
 		return nil
@@ -342,7 +343,7 @@ func (c *boundCall) join() error {
 	return c.bounds.allow("string", size)
 }
 
-// take reads what is to be joined until it is too much.
+// take reads the items to be joined, until they are too large.
 func (c *boundCall) take(items starlark.Iterable, size *int64) (starlark.Tuple, error) {
 	var taken starlark.Tuple
 	m := itemCounter{call: &call{thread: c.thread, builtin: &Builtin{Name: "join"}, run: runOf(c.thread)}}
@@ -374,7 +375,8 @@ func (c *boundCall) replace() error {
 	return c.bounds.allow("string", int64(len(c.s))+int64(found)*int64(len(to)-len(from)))
 }
 
-// split makes a list of strings: each takes two words of its own and two in the list.
+// split bounds the list that a split makes: a string takes two words of memory, and
+// two more in the list.
 func (c *boundCall) split() error {
 	const item = 32
 	if int64(len(c.s)+1)*item <= c.bounds.Most()/2 {
@@ -407,8 +409,8 @@ func (c *boundCall) format() (starlark.Value, error) {
 	return (&formatter{bounds: c.bounds, tick: m.tick}).format(c.s, c.args, c.kwargs)
 }
 
-// Rewrite puts the bounds into a tree that was parsed and not yet resolved, and
-// has run note where it returns. Positions stay those of the source.
+// Rewrite adds the checks to a tree that was parsed and is not yet resolved, and
+// makes run note where it returns. Positions stay those of the source.
 func (b *Bounds) Rewrite(tree *syntax.File) {
 	tree.Stmts = rewriteAll(tree.Stmts)
 	for _, stmt := range tree.Stmts {
@@ -516,8 +518,8 @@ func rewriteAssign(stmt *syntax.AssignStmt) (before []syntax.Stmt) {
 	return before
 }
 
-// evaluatedBefore takes what is computed in a target out of it, into assignments
-// to names that cannot be written, each the only one of its statement.
+// evaluatedBefore moves what a target computes into assignments before it, to names
+// that cannot be written in a task file.
 func evaluatedBefore(target syntax.Expr) (before []syntax.Stmt) {
 	take := func(e syntax.Expr) syntax.Expr {
 		switch e.(type) {
@@ -539,8 +541,8 @@ func evaluatedBefore(target syntax.Expr) (before []syntax.Stmt) {
 	return before
 }
 
-// copyOf is an expression that is evaluated once more without anybody noticing:
-// a name, or an item or field of one. nil for any other.
+// copyOf copies an expression that has no effect, so that it can be evaluated
+// twice: a name, or an item or a field of one. It is nil for any other.
 func copyOf(e syntax.Expr) syntax.Expr {
 	switch e := e.(type) {
 	case *syntax.Ident:
@@ -562,19 +564,19 @@ func copyOf(e syntax.Expr) syntax.Expr {
 
 func ident(s string, at syntax.Position) *syntax.Ident { return &syntax.Ident{NamePos: at, Name: s} }
 
-// bounded is an operand with the bounds before it.
+// bounded is `bounds op e`.
 func bounded(op syntax.Token, e syntax.Expr, at syntax.Position) syntax.Expr {
 	return &syntax.BinaryExpr{X: ident(boundsName, at), OpPos: at, Op: op, Y: e}
 }
 
-// isNumber says whether e is a number as it stands.
+// isNumber says whether e is the literal of a number.
 func isNumber(e syntax.Expr) bool {
 	l, ok := e.(*syntax.Literal)
 	return ok && (l.Token == syntax.INT || l.Token == syntax.FLOAT)
 }
 
-// isLiteral says whether e stands in the source whole. The compiler adds up two
-// such sides by itself, before the bounds could see the first.
+// isLiteral says whether e is a literal. The compiler adds two of them itself, so
+// no check could come between.
 func isLiteral(e syntax.Expr) bool {
 	switch e := e.(type) {
 	case *syntax.ParenExpr:
@@ -590,7 +592,7 @@ func isFloat(e syntax.Expr) bool {
 	return ok && l.Token == syntax.FLOAT
 }
 
-// rewrite is e with the bounds in it.
+// rewrite is e with the checks in it.
 func rewrite(e syntax.Expr) syntax.Expr {
 	switch e := e.(type) {
 	case nil:
@@ -658,8 +660,8 @@ func rewriteArguments(args []syntax.Expr) {
 	}
 }
 
-// rewriteBinary puts the bounds before the sides that may grow. Beside a number
-// the other side of + is one too, or the interpreter complains.
+// rewriteBinary adds the checks to the sides that may be large. Where one side of +
+// is a number, so is the other, or the interpreter reports it.
 func rewriteBinary(e *syntax.BinaryExpr) syntax.Expr {
 	x, y := e.X, e.Y
 	e.X, e.Y = rewrite(x), rewrite(y)
@@ -687,10 +689,9 @@ func rewriteBinary(e *syntax.BinaryExpr) syntax.Expr {
 	return e
 }
 
-// What is wrong with a result is found when run has returned, and by then the
-// interpreter no longer knows where. So the tree that is compiled notes it:
-// `return x` of run is `return (return)(x)`, a call at the place of the
-// statement, which costs a quarter of a microsecond.
+// A result is checked when run has returned, and by then the interpreter no longer
+// knows where. So `return x` of run is compiled as `return (return)(x)`: the call has
+// the position of the statement, and costs a quarter of a microsecond.
 
 const returnName = "(return)" // cannot be written in a task file
 
@@ -714,8 +715,8 @@ func noteReturns(stmts []syntax.Stmt) {
 	}
 }
 
-// returned notes where the body returns, and gives what it returns. A run that
-// another function called is not the body.
+// returned notes where the body returns, and gives its argument back. It notes
+// nothing when another function has called run.
 func returned(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	if run := runOf(thread); run != nil && thread.CallStackDepth() == 2 {
 		run.Returned = callerPosition(thread)
@@ -734,7 +735,7 @@ const (
 // CheckFreezable says whether the interpreter can freeze the globals of a file.
 // It marks what it has frozen in lists, dicts and sets, and not in tuples and
 // functions: a tuple that holds another one twice, and so on for sixty levels,
-// would be frozen until the end of time. It returns the name of the global at fault.
+// would take for ever to freeze. It returns the name of the global at fault.
 func CheckFreezable(globals starlark.StringDict) (name string, problem *diag.Problem) {
 	f := freezing{known: map[any]int64{}}
 	for _, name := range globals.Keys() {

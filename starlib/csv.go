@@ -221,11 +221,11 @@ func newCSVRecords(c *call, from origin, in *bufio.Reader, delimiter string) *cs
 }
 
 // next is the next record, valid until the next call; io.EOF after the last.
-// Errors that are not of reading are *diag.Problem.
+// An error is a *diag.Problem unless reading the file failed.
 func (r *csvRecords) next() ([]string, error) {
 	r.text = ""
 	for r.text == "" {
-		r.size = 0 // blank lines are of no record
+		r.size = 0 // blank lines belong to no record
 		if err := r.readLine(); err != nil {
 			return nil, err
 		}
@@ -332,7 +332,7 @@ func (r *csvRecords) quoted() (field string, last bool, err error) {
 	}
 }
 
-// here is a complaint of an offset in the present line.
+// here is a complaint of an offset in the line that is being read.
 func (r *csvRecords) here(offset int, what string) *diag.Problem {
 	return r.there(r.text, r.lines.line, offset, what)
 }

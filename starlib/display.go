@@ -13,7 +13,7 @@ import (
 	"perago/starlib/jsontext"
 )
 
-// errFull ends a writing that has reached its size.
+// errFull ends the writing of a value whose text has reached its bound.
 var errFull = errors.New("full")
 
 // displayDepth bounds the nesting of what is shown as text. The interpreter
@@ -21,8 +21,9 @@ var errFull = errors.New("full")
 // take minutes, or the whole process.
 const displayDepth = 1000
 
-// writer shows values as text, as they would be written in a task file. Its
-// recursion is its own: a list in a struct in that list has an end.
+// writer writes values as text, as they would be written in a task file. It does
+// not use the String of containers, so that a list in a struct in that same list
+// ends.
 type writer struct {
 	out   strings.Builder
 	most  int              // bytes after which it stops with errFull; 0 is no bound
@@ -116,7 +117,8 @@ func (w *writer) write(v starlark.Value) error {
 	return w.text(shut)
 }
 
-// floatText is a float as it is written everywhere: see appendFloat; nan, +inf, -inf.
+// floatText is a float as it is written everywhere (jsontext.AppendFloat), or nan,
+// +inf, -inf.
 func floatText(v starlark.Float) string {
 	if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
 		return string(jsontext.AppendFloat(nil, f))

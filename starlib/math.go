@@ -108,8 +108,8 @@ func mathWhole(name string, f func(float64) float64, doc string) Builtin {
 		}}
 }
 
-// defined is the result of a function, an error when it has none for what it
-// was given: Python says so too, and a NaN would travel far before it is seen.
+// defined is the result of a function, or an error where the function is not
+// defined: Python reports that too, and a NaN would be noticed only much later.
 func (c *call) defined(result float64, given ...float64) (starlark.Value, error) {
 	for _, x := range given {
 		if math.IsNaN(x) {

@@ -201,7 +201,8 @@ func patternBuiltins() []Builtin {
 	return rows
 }
 
-// matching are the rows that the module and a pattern share; the names are bare.
+// matching are the rows that the module and a compiled pattern share, their names
+// without a module or type.
 func matching() []Builtin {
 	text := Param{Name: "text", Type: "string"}
 	return []Builtin{
@@ -428,7 +429,7 @@ func (c *call) compiled(text string, flags int) (*pattern, error) {
 	return p, nil
 }
 
-// subject is the pattern and the text of a call.
+// subject is the pattern and the text that a call is about.
 func (c *call) subject() (*pattern, string, error) {
 	p, err := c.regex()
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"perago/starlib/jsonschema"
 )
 
-// Run is what one run of a body has in its hands. It exists from just before
+// Run is the environment of one run of a body. It exists from just before
 // the body is called until just after; builtins that act find it on their
 // thread and refuse to act where there is none (at load time).
 type Run struct {
@@ -24,7 +24,7 @@ type Run struct {
 	Progress func(Progress)
 	Now      func() time.Time
 
-	// Bounds are those of one value, the module's; nil is the default.
+	// Bounds limit the size of one value; nil is the default bound.
 	Bounds *Bounds
 
 	// Enter, when set, is told of every builtin just before it does its work, so
@@ -40,7 +40,7 @@ type Run struct {
 	open          []closer                      // in the order of opening: what the body has not closed
 	ended         bool                          // End was called
 	progressAt    time.Time                     // when the last progress was passed on
-	progressEnded bool                          // that it was the end of something
+	progressEnded bool                          // whether it was of a total that was reached
 	patterns      map[string]*pattern           // compiled by re.search and its like, by flags and text
 	schemas       map[string]*jsonschema.Schema // compiled by jsonschema.errors and validate, by flags and text
 }
@@ -155,7 +155,7 @@ func (r *Run) allow(what string, bytes int64) error {
 	return r.Bounds.allow(what, bytes)
 }
 
-// track remembers c until release, so that End closes it.
+// track remembers c until untrack, so that End can close it.
 func (r *Run) track(c closer) error {
 	if r.ended {
 		return &diag.Problem{Code: codeHandle, Message: "the attempt has ended, so nothing can be opened"}
@@ -193,7 +193,7 @@ func (e *FailError) Error() string { return e.Message }
 // sent on.
 const reasonMax = 64 << 10
 
-// outcomeBuiltins end the body, or keep it going.
+// outcomeBuiltins end the body (fail, fail_terminal) or keep it from ending (catch).
 func outcomeBuiltins() []Builtin {
 	message := []Param{{Name: "message", Type: "string", Doc: "why, for the person who looks at the failed task; another value is shown as `str` does"}}
 	return []Builtin{
@@ -249,8 +249,8 @@ func outcomeCatch(c *call) (starlark.Value, error) {
 	return newStruct("ok", starlark.False, "value", starlark.None, "error", starlark.String(diag.ShortenBytes(messageOf(err), reasonMax))), nil
 }
 
-// messageOf is what the author sees of an error: the text of our own, without
-// the interpreter's words around it.
+// messageOf is the message of an error for the author of a task file, without what
+// the interpreter puts around it.
 func messageOf(err error) string {
 	var own *diag.Problem
 	if errors.As(err, &own) {

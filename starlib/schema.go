@@ -130,8 +130,8 @@ func (c *call) constraints(f *schema.Field) error {
 	return nil
 }
 
-// fits refuses a constraint that means nothing for the type. An optional type
-// takes those of what is inside it.
+// fits refuses a constraint that has no meaning for the type. An optional type takes
+// the constraints of the type inside it.
 func (c *call) fits(f *schema.Field, name string) error {
 	kind := f.Type.Kind
 	var want string

@@ -12,7 +12,8 @@ import (
 	"perago/starlib/exact"
 )
 
-// The module stats: what Python's statistics and NumPy call by the same names.
+// The module stats: functions that have the same names and results in Python's
+// statistics or in NumPy.
 // mean, variance, stdev and correlation add up in one pass without rounding
 // (package exact), so that they give the float nearest to the true value, in any
 // order of the items, and keep nothing of a stream. The others collect.

@@ -11,7 +11,7 @@ import (
 )
 
 // structure is what struct(...) makes: named values that cannot be assigned to.
-// It is not the interpreter's own, which has no end when it is shown and a list
+// The interpreter's own struct would recurse without end when it is shown and a list
 // in it holds it.
 type structure struct {
 	names  []string // in the order of the call

@@ -13,10 +13,10 @@ import (
 	"perago/starlib/diag"
 )
 
-// The functions of the language itself. Those that walk over
-// their argument are written anew, since the interpreter's own do not look at a
-// cancel before they are done: max(range(1 << 62)) would never end. The others
-// are rows of the reference only.
+// The functions of the language itself. Those that iterate over
+// their argument are implemented here, since those of the interpreter do not notice
+// a cancel before they are done: max(range(1 << 62)) would never end. The others are
+// rows of the reference only.
 
 func universeBuiltins() []Builtin {
 	rows := []Builtin{
@@ -32,8 +32,8 @@ func universeBuiltins() []Builtin {
 	return rows
 }
 
-// interpreterBuiltins are the interpreter's own, as they are, but for those that look
-// at the members of a value: dir, getattr and hasattr.
+// interpreterBuiltins are functions of the interpreter, unchanged except for dir,
+// getattr and hasattr, which know the methods of this package too.
 func interpreterBuiltins() []Builtin {
 	x := func(typ, doc string) []Param { return []Param{{Name: "x", Type: typ, Kind: Positional, Doc: doc}} }
 	member := []Param{{Name: "x", Type: "any", Kind: Positional}, {Name: "name", Type: "string", Kind: Positional}}
@@ -61,7 +61,7 @@ func interpreterBuiltins() []Builtin {
 	}
 }
 
-// iterationBuiltins walk over their arguments.
+// iterationBuiltins iterate over their arguments.
 func iterationBuiltins() []Builtin {
 	over := func(doc string) []Param {
 		return []Param{{Name: "x", Type: "iterable", Kind: Positional, Doc: doc}}
@@ -339,7 +339,7 @@ func universeAny(c *call) (starlark.Value, error) { return c.search(true) }
 // errFound ends a search early.
 var errFound = errors.New("found")
 
-// search says whether some item's truth is wanted.
+// search says whether the truth of some item is the wanted one.
 func (c *call) search(wanted starlark.Bool) (starlark.Bool, error) {
 	it, err := c.iterable("x")
 	if err != nil {
@@ -362,7 +362,7 @@ func (c *call) search(wanted starlark.Bool) (starlark.Bool, error) {
 func universeMax(c *call) (starlark.Value, error) { return c.extreme(syntax.GT) }
 func universeMin(c *call) (starlark.Value, error) { return c.extreme(syntax.LT) }
 
-// extreme is the first item that beats all others.
+// extreme is the item that comes first in the order, of equals the first one.
 func (c *call) extreme(beats syntax.Token) (starlark.Value, error) {
 	key, err := c.function("key")
 	if err != nil {
@@ -458,7 +458,7 @@ func (c *call) sort(rows []keyed, reverse bool) error {
 	var failed error
 	less := func(x, y starlark.Value) bool {
 		if failed != nil {
-			return false // whatever: the sort ends soon
+			return false // of no effect: the sort is given up
 		}
 		var is bool
 		if failed = m.tick(); failed == nil {
@@ -636,7 +636,8 @@ func (it *rangeIterator) Next(x *starlark.Value) bool {
 	return it.Iterator.Next(x)
 }
 
-// goOn stops the thread too, so that nothing is made of a range that was cut.
+// goOn says whether the loop goes on. When it does not, the thread is cancelled, so
+// that nothing uses a range that was cut short.
 func (it *rangeIterator) goOn() bool {
 	run := runOf(it.thread)
 	if run == nil {
@@ -666,4 +667,135 @@ func universeRange(c *call) (starlark.Value, error) {
 		return nil, c.problem(codeValue, "%s", strings.TrimPrefix(err.Error(), "range: "))
 	}
 	return rangeValue{v.(ints), c.thread}, nil
+}
+
+// Grouping and counting of items, which Python has in collections and itertools.
+
+func groupingBuiltins() []Builtin {
+	key := Param{Name: "key", Type: "function", Doc: "called with each item"}
+	optional := key
+	optional.Default, optional.Doc = "None", "called with each item; what it returns is counted. Left out: the items are"
+	items := Param{Name: "x", Type: "iterable", Kind: Positional}
+	rows := []Builtin{
+		{Name: "group_by", Params: []Param{items, key}, Returns: "dict", call: groupBy,
+			Doc:     "A dict of what key returns to the list of the items for which it does. Groups and items keep the order in which they come.",
+			Example: `group_by([1, 2, 3], key = lambda n: n % 2) == {1: [1, 3], 0: [2]}`},
+		{Name: "counter", Params: []Param{items, optional}, Returns: "dict", call: counterOf,
+			Doc:     "A dict of each item to how often it is there, the most frequent first, and of equals the one that came first.",
+			Example: `counter(["a", "b", "b"]) == {"b": 2, "a": 1}`},
+	}
+	rows = append(rows, Builtin{Name: "map_values", Params: []Param{{Name: "d", Type: "dict", Kind: Positional},
+		{Name: "f", Type: "function", Kind: Positional, Doc: "called with each value"}}, Returns: "dict", call: mapValues,
+		Doc:     "A new dict of the same keys, with what f makes of their values.",
+		Example: `map_values(group_by([1, 2, 3], key = lambda n: n % 2), len) == {1: 2, 0: 1}`})
+	for i := range rows {
+		rows[i].Phase = Pure
+	}
+	return rows
+}
+
+// eachKeyed calls f for every item with what the argument key makes of it.
+func (c *call) eachKeyed(f func(key, item starlark.Value) error) error {
+	keyOf, err := c.function("key")
+	if err != nil {
+		return err
+	}
+	it, err := c.iterable("x")
+	if err != nil {
+		return err
+	}
+	return c.each(it, func(item starlark.Value) error {
+		key := item
+		if keyOf != nil {
+			if key, err = starlark.Call(c.thread, keyOf, starlark.Tuple{item}, nil); err != nil {
+				return err
+			}
+		}
+		return f(key, item)
+	})
+}
+
+// unhashable says in words that a value cannot be a key.
+func (c *call) unhashable(v starlark.Value) error {
+	p := c.problem(codeType, "a %s cannot be a key of a dict", v.Type())
+	p.Hint = "a tuple of strings and numbers can: key = lambda row: (row[\"a\"], row[\"b\"])"
+	return p
+}
+
+func groupBy(c *call) (starlark.Value, error) {
+	groups := new(starlark.Dict)
+	err := c.eachKeyed(func(key, item starlark.Value) error {
+		group, found, err := groups.Get(key)
+		if err != nil {
+			return c.unhashable(key)
+		}
+		if found {
+			return group.(*starlark.List).Append(item)
+		}
+		return groups.SetKey(key, starlark.NewList([]starlark.Value{item}))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return groups, nil
+}
+
+// countOne counts one more of v.
+func (c *call) countOne(counts *starlark.Dict, v starlark.Value) error {
+	n, found, err := counts.Get(v)
+	if err != nil {
+		return c.unhashable(v)
+	}
+	if !found {
+		n = starlark.MakeInt(0)
+	}
+	more, err := starlark.Binary(syntax.PLUS, n, starlark.MakeInt(1))
+	if err != nil {
+		return err
+	}
+	return counts.SetKey(v, more)
+}
+
+func counterOf(c *call) (starlark.Value, error) {
+	counts := new(starlark.Dict)
+	if err := c.eachKeyed(func(key, _ starlark.Value) error { return c.countOne(counts, key) }); err != nil {
+		return nil, err
+	}
+	rows := make([]keyed, 0, counts.Len())
+	for v, n := range counts.Entries() {
+		rows = append(rows, keyed{key: n, item: v})
+	}
+	if err := c.sort(rows, true); err != nil {
+		return nil, err
+	}
+	ordered := starlark.NewDict(len(rows))
+	for _, row := range rows {
+		if err := ordered.SetKey(row.item, row.key); err != nil {
+			return nil, err
+		}
+	}
+	return ordered, nil
+}
+
+func mapValues(c *call) (starlark.Value, error) {
+	d, ok := c.arg("d").(*starlark.Dict)
+	if !ok {
+		return nil, c.wrongType("d", c.arg("d"))
+	}
+	f, err := c.function("f")
+	if err != nil {
+		return nil, err
+	}
+	made := starlark.NewDict(d.Len())
+	err = c.each(d, func(k starlark.Value) error {
+		v, _, err := d.Get(k)
+		if err != nil {
+			return err
+		}
+		if v, err = starlark.Call(c.thread, f, starlark.Tuple{v}, nil); err != nil {
+			return err
+		}
+		return made.SetKey(k, v)
+	})
+	return made, err
 }

@@ -12,9 +12,9 @@ import (
 	"perago/starlib/diag"
 )
 
-// The methods of strings, lists, dicts and sets that Python has
-// and the interpreter has not, or has otherwise. The loader gets to them by the
-// way of the bounds: `xs.sort` is compiled as `((bounds) & xs).sort` (bounds.go).
+// The methods of strings, lists, dicts and sets that Python has and the interpreter
+// does not have, or has with other results. The bounds look them up: `xs.sort` is
+// compiled as `((bounds) & xs).sort` (bounds.go).
 
 func valueMethods() []Builtin {
 	width := Param{Name: "width", Type: "int", Doc: "characters"}
@@ -254,8 +254,8 @@ func listCount(c *call) (starlark.Value, error) {
 	return starlark.MakeInt(found), err
 }
 
-// changeable says whether a list may be changed: it is not frozen, and no loop
-// goes over it.
+// changeable says whether a list may be changed: it is not frozen, and no loop is
+// iterating over it.
 func changeable(l *starlark.List) error {
 	if l.Len() == 0 {
 		return l.Clear()

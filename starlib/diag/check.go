@@ -18,9 +18,9 @@ const (
 	deepBytes = 16 << 10
 )
 
-// CheckSource refuses a text that the parser would misread, or that would cost
-// it its stack: bytes that are no UTF-8, a NUL, which the parser takes for the
-// end of the file, endless chains and endless names. nil when there is nothing to refuse.
+// CheckSource refuses a text that the parser would misread, or that would overflow
+// its stack: bytes that are not UTF-8, a NUL, which the parser takes for the end of
+// the file, very long chains and very long names. It is nil for any other text.
 // The text must be in s under the name of the file.
 func (s *Sources) CheckSource(file string) *Diagnostic {
 	src := string(s.Text[file])
@@ -70,7 +70,7 @@ func (s *Sources) atOffset(name string, offset int, code Code, message string) *
 // branch counts the elifs of one column.
 type branch struct{ column, count int }
 
-// tooLongChain finds the token at which a chain becomes too long.
+// tooLongChain is the position at which a chain becomes too long.
 func tooLongChain(tokens []token) (position, bool) {
 	counts := []int{0} // tokens since the last separator, by bracket depth
 	var branches []branch
@@ -100,7 +100,7 @@ func tooLongChain(tokens []token) (position, bool) {
 	return position{}, false
 }
 
-// branching takes the first word of a line into account.
+// branching counts the elifs of each column, given the first word of a line.
 func branching(branches []branch, t token) ([]branch, bool) {
 	for len(branches) > 0 && branches[len(branches)-1].column > t.at.column {
 		branches = branches[:len(branches)-1]

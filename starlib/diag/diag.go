@@ -45,9 +45,9 @@ type Diagnostic struct {
 	Stack    []Frame  `json:"stack,omitempty"`  // outermost call first, as Starlark prints it
 }
 
-// Problem is a Diagnostic that has no place yet: what a builtin returns. Who
-// knows the place (the caller's position, the keyword's) makes a Diagnostic of
-// it. It wraps Cause when there is one.
+// Problem is a Diagnostic without a position: the error of a builtin. FromError
+// makes a Diagnostic of it, at the position of the call or of the argument. It wraps
+// Cause when there is one.
 type Problem struct {
 	Code    Code
 	Message string

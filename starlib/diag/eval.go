@@ -48,7 +48,7 @@ func FromError(err error, s *Sources) List {
 	return List{{Code: "P4200", Severity: Error, Message: err.Error()}}
 }
 
-// shortenAll cuts what a name of a thousand letters would blow up.
+// shortenAll shortens the texts of diagnostics, in which names of any length may be.
 func shortenAll(list List) List {
 	for _, d := range list {
 		for _, field := range []*string{&d.Message, &d.Found, &d.Wanted, &d.Hint} {
@@ -70,8 +70,8 @@ func (s *Sources) At(pos syntax.Position, p *Problem) *Diagnostic {
 	return d
 }
 
-// innermost is the error that has the whole stack: a builtin that calls back
-// and wraps what it got hides it in its own.
+// innermost is the error with the whole stack: a builtin that calls a function back
+// wraps its error in one with a shorter stack.
 func innermost(e *starlark.EvalError) *starlark.EvalError {
 	for {
 		var inner *starlark.EvalError
@@ -82,7 +82,8 @@ func innermost(e *starlark.EvalError) *starlark.EvalError {
 	}
 }
 
-// fromEval places an error of a running program where its author can mend it.
+// fromEval is an error of a running program, at the position where its author can
+// mend it.
 func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 	stack := slices.Clone(e.CallStack)
 	builtin, depth := "", 0
@@ -111,7 +112,7 @@ func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 		s.setPosition(d, pos)
 	} else {
 		d = s.at(pos, "P4200", messageOf(err, e))
-		if errors.Unwrap(e.Unwrap()) == nil { // else it is of a server or a disk, and says what it is
+		if errors.Unwrap(e.Unwrap()) == nil { // an error of a server or a disk stays as it is
 			argument = s.reword(d, builtin)
 		}
 		d.Found = oneLine(d.Found, 80)
@@ -123,7 +124,7 @@ func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 	case depth == 0:
 		skipSign(d)
 	case depth > 1:
-		s.pointAt(d, pos, builtin, "") // the argument is of a call that no file shows
+		s.pointAt(d, pos, builtin, "") // the call is in no file, and so is its argument
 	default:
 		s.pointAt(d, pos, builtin, argument)
 	}
@@ -191,8 +192,8 @@ func calleePosition(call *syntax.CallExpr) syntax.Position {
 	return syntax.Start(call.Fn)
 }
 
-// frames are the calls of a stack that have a place in a file. A module's top
-// level alone is no stack.
+// frames are the calls of a stack that have a position in a file. They are empty
+// when there is only the top level of a module.
 func frames(stack starlark.CallStack) []Frame {
 	var out []Frame
 	for _, f := range stack {

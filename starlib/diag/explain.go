@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// explain sharpens the parser's own error by what stands around token i.
+// explain makes the parser's own error more exact by the tokens around token i.
 func explain(d *Diagnostic, tokens []token, i int, msg string) {
 	t := tokens[i]
 	got, want, _ := gotWant(msg)

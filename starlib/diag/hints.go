@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// hints.go holds what to write instead of a name or a module that only Python has.
+// What to write instead of a name or a module that only Python has.
 
 // importHint says what stands in for the first module of an import line.
 func importHint(line []token) string {

@@ -2,8 +2,8 @@ package diag
 
 import "slices"
 
-// methods.go knows the methods of the built-in types, and what to write instead
-// of those that only Python has.
+// The methods of the built-in types, and what to write instead of those that only
+// Python has.
 
 func methodsOf(kind string) []string {
 	switch kind {

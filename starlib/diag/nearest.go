@@ -23,7 +23,7 @@ func Nearest(name string, candidates []string) string {
 		}
 		have := fold(c)
 		if len(have) > len(want)+limit || len(want) > len(have)+limit {
-			continue // each rune more or less is one of distance
+			continue // the distance is at least the difference in length
 		}
 		if d := distance(want, have); d <= limit && d < len(want) && c != name {
 			if d < limit || best == "" {

@@ -79,8 +79,8 @@ func (p *pythonFinder) starts(i int) bool {
 	return before == ";" || before == ":" && p.opensSuite(i-1)
 }
 
-// farthest bounds how many tokens of one line are looked at for one finding: a
-// line of a million would be looked at a million times.
+// farthest bounds how many tokens of one line are examined for one finding, since a
+// line may have a million of them.
 const farthest = 500
 
 // opensSuite says whether the colon at i ends the head of a compound statement.

@@ -15,7 +15,7 @@ type TextOptions struct {
 	Color bool // with ANSI colours, for a terminal
 }
 
-// sourceWidth is the most columns of a source line that are shown.
+// sourceWidth is how many columns of a source line are shown at most.
 const sourceWidth = 120
 
 // WriteText writes each Diagnostic for a person:

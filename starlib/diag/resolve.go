@@ -129,7 +129,7 @@ func reassigned(d *Diagnostic, rest string) {
 	d.Hint = "a top-level name is bound once: choose another name, or do the work in a function"
 }
 
-// treeWord is what people call a kind of node.
+// treeWord is the word for a kind of node.
 func treeWord(node string) string {
 	switch node {
 	case "callexpr":

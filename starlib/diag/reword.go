@@ -8,15 +8,15 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// reword.go says in the author's words what the interpreter says in its own,
-// and what to do about it. The interpreter's errors are text only, so this is
-// the one place that reads text; what it does not know it leaves as it is.
+// Errors of the interpreter in words for the author of a task file, with what to do
+// about them. They are plain text, so this is the one place that parses text; a
+// message that it does not know stays as it is.
 
 const cancelled = "Starlark computation cancelled: "
 
-// reword says a message of the interpreter anew. builtin is what was called, ""
-// when an operator or a statement failed. It returns the argument at fault, as
-// Problem.Argument has it, where the message tells.
+// reword rewrites a message of the interpreter. builtin is the function that was
+// called, "" when an operator or a statement failed. It returns the argument at
+// fault, as Problem.Argument, where the message names it.
 func (s *Sources) reword(d *Diagnostic, builtin string) (argument string) {
 	msg := d.Message
 	rest, ok := strings.CutPrefix(msg, builtin+": ")
@@ -29,7 +29,8 @@ func (s *Sources) reword(d *Diagnostic, builtin string) (argument string) {
 }
 
 // Reworded is a message of the interpreter in the author's words: code, message,
-// found, wanted and hint. For those who know before it runs what it will say.
+// found, wanted and hint. It is for the linter, which knows the error before the
+// body runs.
 func Reworded(msg string) *Diagnostic {
 	d := &Diagnostic{Message: msg}
 	new(Sources).reword(d, "")

@@ -9,11 +9,11 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// mostPerFile bounds what one file can complain about: beyond it nobody reads.
+// mostPerFile bounds the diagnostics of one file.
 const mostPerFile = 100
 
-// fromSyntax turns the parser's one error into what it means, together with all
-// that is certainly wrong behind it.
+// fromSyntax explains the parser's one error, and adds everything behind it that is
+// certainly wrong.
 func (s *Sources) fromSyntax(e syntax.Error) List {
 	file := e.Pos.Filename()
 	source, ok := s.Text[file]
@@ -183,7 +183,7 @@ func (s *Sources) fromResolve(errs resolve.ErrorList) List {
 	})
 	var list List
 	seen := map[resolveKey]bool{}
-	headless := map[int]bool{} // lines with a top-level if or for: what they say of __name__ is no news
+	headless := map[int]bool{} // lines with a top-level if or for, which is reported already
 	for _, e := range errs {
 		if len(list) == mostPerFile {
 			return append(list, s.at(e.Pos, "P1000", "and more errors from here on"))

@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// token.go reads a source the way the scanner of the language does, but stops
-// at nothing: it is for finding out what stands where a parse failed, in text
-// that may be Python, or no program at all.
+// A scanner that reads a source as the scanner of the language does, but never
+// fails: it is for a text that did not parse, which may be Python, or no program at
+// all.
 
 type kind uint8
 

@@ -37,7 +37,7 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("the decoded value takes more than %d MiB of memory", e.Most>>20)
 }
 
-// checker is one check of one value.
+// checker checks one value.
 type checker struct {
 	root   *Field // what the value must be
 	closed bool   // unknown keys of objects are refused, else let through
@@ -79,15 +79,15 @@ func (v *checker) tick() error {
 	return v.err
 }
 
-// over says that enough was found.
+// over says whether the check can end: enough was found, or a limit was passed.
 func (v *checker) over() bool { return v.err != nil || v.found >= maxKept }
 
 // shortText is how long a text is, in bytes, that a pattern is held against in
 // one go.
 const shortText = 1 << 10
 
-// matches says whether there is a match in a text. A pattern may have ten
-// thousands of states, and to bring a long text past them takes hours.
+// matches says whether there is a match in a text. A pattern may have tens of
+// thousands of states, and matching a long text against them may take hours.
 func (v *checker) matches(pattern *regexp.Regexp, text string) bool {
 	if len(text) <= shortText || v.limits.Context == nil {
 		return pattern.MatchString(text)
@@ -151,7 +151,7 @@ func (p *location) steps() []string {
 	return steps
 }
 
-// fault is what is wrong with one value.
+// fault describes what is wrong with one value.
 type fault struct {
 	field  *Field
 	word   string // the keyword of JSON Schema that does not hold; "": several do not

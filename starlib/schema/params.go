@@ -74,7 +74,7 @@ func pieces(s string) iter.Seq[string] {
 	}
 }
 
-// runeStart is at, or where the character begins that s[at] is in the middle of.
+// runeStart is the start of the character that s[at] belongs to.
 func runeStart(s string, at int) int {
 	for i := at; i > at-utf8.UTFMax; i-- {
 		if utf8.RuneStart(s[i]) {
@@ -243,7 +243,7 @@ func (v *checker) choose(t *Type, tree jsonValue) (value starlark.Value, dropped
 			break
 		}
 	}
-	if value == nil { // a bound was passed, and nobody looks at it
+	if value == nil { // a limit was passed: the value is not used
 		value = starlark.None
 	}
 	return value, dropped

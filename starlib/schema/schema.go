@@ -1,6 +1,6 @@
-// Package schema is the shapes that a task declares of its params and its result:
-// what they are made of, the same as JSON Schema, and whether a JSON value has
-// one; then the value that a body gets of it.
+// Package schema holds the shapes that a task declares for its params and its result:
+// types and fields, the same as JSON Schema, the check of a JSON value against them,
+// and the value that a body gets of it.
 package schema
 
 import (
@@ -137,7 +137,7 @@ func NewType(t Type) (*Type, error) {
 	return &t, t.size.check()
 }
 
-// Plain is the type of a kind that has nothing to say but its name.
+// Plain is the type of a kind that has no parts.
 func Plain(kind Kind) *Type { return &Type{Kind: kind, size: size{parts: 1, depth: 1}} }
 
 // asField is the schema as what a value must be.
@@ -231,7 +231,7 @@ type Constraints struct {
 	GE, GT, LE, LT, MultipleOf json.Number
 	MinLength, MaxLength       *int // in characters
 	MinItems, MaxItems         *int
-	Pattern                    *regexp.Regexp // a match anywhere in the text will do
+	Pattern                    *regexp.Regexp // it may match anywhere in the text
 	UniqueItems                bool
 }
 
@@ -322,7 +322,7 @@ func (f *Field) SetDefault(raw json.RawMessage) diag.List {
 	return problems
 }
 
-// rational is a JSON number as it was written. the decoder of JSON bounds its cost.
+// rational is the exact value of a JSON number. The decoder has bounded its cost.
 func rational(n json.Number) *big.Rat {
 	r, _ := new(big.Rat).SetString(string(n))
 	return r
