@@ -17,7 +17,7 @@ import (
 // where it was; a panic of perago's own is an error, too.
 func CallTest(ctx context.Context, m *module.Module, fn *starlark.Function, call Call, dedicated *Dedicated, t func(context.Context) starlark.Value) error {
 	thread := &starlark.Thread{Name: fn.Name()}
-	lim, ctx, release := limit(ctx, thread, m, fn, call, dedicated)
+	lim, ctx, release := limit(ctx, thread, m, placeOf(fn), call, dedicated)
 	defer release()
 	run := &starlib.Run{Context: ctx, Now: call.clock(), Log: lim.record, Progress: call.Progress, Bounds: m.Bounds()}
 	run.Attach(thread)

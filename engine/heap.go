@@ -25,6 +25,9 @@ type Dedicated struct {
 	Stuck func(at starlib.Position)
 	// Peak is told of every new maximum of live memory, in bytes.
 	Peak func(bytes int64)
+	// Since is what the process held before the first of several calls that share
+	// their limit of memory; nil: each call begins anew.
+	Since *heap.Size
 }
 
 // heapWatch is how often the heap is looked at. A string that is copied grows by
@@ -81,7 +84,11 @@ func (l *limiter) boundHeap(done <-chan struct{}, most int64) {
 	}
 	reader := heap.NewReader()
 	base := reader.Read()
-	warned, warnedValue := false, false
+	if l.dedicated.Since != nil {
+		base = *l.dedicated.Since
+	}
+	together := l.dedicated.Since != nil // what is used of the limit is not this call's alone
+	warned, warnedValue := together, false
 	tick := time.NewTicker(heapWatch)
 	defer tick.Stop()
 	for {

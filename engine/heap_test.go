@@ -67,7 +67,7 @@ func TestStuckIsNoted(t *testing.T) {
 	m := loadSource(t, "task(name = \"t\")\n\ndef run(params):\n    return {}\n")
 	thread := &starlark.Thread{}
 	at := make(chan starlib.Position, 1)
-	lim, ctx, release := limit(t.Context(), thread, m, m.Body, Call{Limits: Limits{Wall: time.Millisecond}, Log: func(starlib.Record) {}},
+	lim, ctx, release := limit(t.Context(), thread, m, placeOf(m.Body), Call{Limits: Limits{Wall: time.Millisecond}, Log: func(starlib.Record) {}},
 		&Dedicated{Enter: func(string, starlib.Position) {}, Passed: func(*LimitError) {}, Peak: func(int64) {},
 			Stuck: func(p starlib.Position) { at <- p }})
 	hang := starlark.NewBuiltin("hang", func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {

@@ -24,7 +24,7 @@ type InProcess struct {
 // Run implements Body.
 func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.RawMessage, Usage, error) {
 	thread := &starlark.Thread{Name: m.Task.Name}
-	lim, ctx, release := limit(ctx, thread, m, m.Body, call, b.Dedicated)
+	lim, ctx, release := limit(ctx, thread, m, placeOf(m.Body), call, b.Dedicated)
 	defer release()
 	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: call.clock(), Bounds: m.Bounds()}
 	if b.Dedicated != nil {

@@ -74,15 +74,20 @@ type limiter struct {
 	bytes   int64
 }
 
-// limit puts the limits of a call on the thread that will run its body. The
+// placeOf is where a function is defined.
+func placeOf(fn *starlark.Function) starlib.Position {
+	pos := fn.Position()
+	return starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)}
+}
+
+// limit puts the limits of a call on the thread that will run its body, which is
+// defined at a place. The
 // context it returns ends, with the *LimitError or the cause of ctx, when the
 // body has to stop; release must be called when the body has returned, and
 // waits for what limit started.
-func limit(ctx context.Context, thread *starlark.Thread, m *module.Module, body *starlark.Function, call Call, dedicated *Dedicated) (*limiter, context.Context, func()) {
+func limit(ctx context.Context, thread *starlark.Thread, m *module.Module, at starlib.Position, call Call, dedicated *Dedicated) (*limiter, context.Context, func()) {
 	inner, cancel := context.WithCancelCause(ctx)
-	pos := body.Position()
-	lim := &limiter{thread: thread, limits: call.Limits, dedicated: dedicated, bounds: m.Bounds(), cancel: cancel, log: call.Log,
-		at: starlib.Position{File: pos.Filename(), Line: int(pos.Line), Column: int(pos.Col)}}
+	lim := &limiter{thread: thread, limits: call.Limits, dedicated: dedicated, bounds: m.Bounds(), cancel: cancel, log: call.Log, at: at}
 	lim.boundSteps()
 	done := make(chan struct{})
 	var watching sync.WaitGroup

@@ -88,6 +88,13 @@ func (r *Run) Attach(thread *starlark.Thread) {
 	thread.SetLocal(runKey, r)
 }
 
+// Again readies r for one more call, on another thread and until ctx is done. What
+// is open stays open.
+func (r *Run) Again(ctx context.Context, thread *starlark.Thread) {
+	r.Context, r.streamErr, r.Returned = ctx, nil, Position{}
+	r.Attach(thread)
+}
+
 // Workspace is the root path, the first argument of a body that has Files.
 func (r *Run) Workspace() starlark.Value { return path("") }
 

@@ -34,6 +34,7 @@ server, a locked folder); 130 interrupted.`,
 			a.initCommand(),
 			a.checkCommand(),
 			a.runCommand(),
+			a.replCommand(),
 			a.extractCommand(),
 			a.testCommand(),
 			a.fmtCommand(),
@@ -361,7 +362,7 @@ func flagGroups(command string) []flagGroup {
 		return nil
 	}
 	return []flagGroup{
-		{"what the attempt gets", []string{"params", "workspace", "input", "root", "env-file"}},
+		{"what the attempt gets", []string{"params", "p", "workspace", "input", "root", "env-file"}},
 		{"what becomes of its files", []string{"out", "apply", "keep", "publish"}},
 		{"what is told", []string{"diff", "format", "watch"}},
 	}

@@ -20,6 +20,7 @@ import (
 // runOptions are the flags of `run`.
 type runOptions struct {
 	params    string // JSON, @FILE or @- for stdin
+	set       paramsFlag
 	workspace string // DIR
 	input     string // FILE or - for stdin
 	root      string
@@ -41,6 +42,7 @@ func (a *app) runCommand() *ffcli.Command {
 	flags := newFlagSet("run")
 	o := &runOptions{}
 	flags.StringVar(&o.params, "params", "{}", "the parameters: `JSON`, @FILE, or @- for stdin")
+	flags.Var(&o.set, "p", "one parameter, `NAME=VALUE`, over those of --params; can be repeated")
 	flags.StringVar(&o.workspace, "workspace", "", "the `DIR` that the task sees as its workspace")
 	flags.BoolVar(&o.apply, "apply", false, "make the workspace folder match, as a whole or not at all")
 	flags.BoolVar(&o.diff, "diff", false, "show what is in each changed file: texts line by line, CSV row by row, others by size and checksum")
@@ -90,8 +92,8 @@ func (o *runOptions) check(args []string) error {
 	switch {
 	case len(args) != 1:
 		return usageError("", "run wants one task file, got %d", len(args))
-	case o.given["input"] && (o.given["params"] || o.given["workspace"]):
-		return usageError("", "--input is the whole input: --params and --workspace do not go with it")
+	case o.given["input"] && (o.given["params"] || o.given["p"] || o.given["workspace"]):
+		return usageError("", "--input is the whole input: --params, -p and --workspace do not go with it")
 	case o.apply && !o.given["workspace"]:
 		return usageError("", "--apply changes the folder of --workspace, and there is none")
 	case (o.diff || o.given["out"] || o.given["keep"]) && !o.given["workspace"] && !o.given["input"]:
@@ -142,7 +144,7 @@ func (a *app) runTask(ctx context.Context, file string, o *runOptions) error {
 	if err != nil {
 		return err
 	}
-	attempt, complaints, err := a.runAttempt(o)
+	attempt, complaints, err := a.runAttempt(m, o)
 	if err != nil {
 		return err
 	}

@@ -76,15 +76,24 @@ func (b *bench) sweep(ctx context.Context, root *attempts.Root, cfg *config) {
 	root.Sweep(ctx, o)
 }
 
+// openWorkspaceFolder opens the folder of --workspace.
+func openWorkspaceFolder(dir string) (*folder.Store, error) {
+	store, err := folder.Open(dir)
+	if err == nil {
+		return store, nil
+	}
+	hint := ""
+	if errors.Is(err, fs.ErrNotExist) {
+		hint = "make it first: `mkdir -p " + dir + "`"
+	}
+	return nil, environmentError(hint, "%w", err)
+}
+
 // openFolder makes a plain folder the workspace.
 func (b *bench) openFolder(o *runOptions, shown *progressView) error {
-	store, err := folder.Open(o.workspace)
+	store, err := openWorkspaceFolder(o.workspace)
 	if err != nil {
-		hint := ""
-		if errors.Is(err, fs.ErrNotExist) {
-			hint = "make it first: `mkdir -p " + o.workspace + "`"
-		}
-		return environmentError(hint, "%w", err)
+		return err
 	}
 	b.closers = append(b.closers, store.Close)
 	b.runner.Store = meteredFolder{store, shown}

@@ -36,6 +36,7 @@ const (
 	running                       // run
 	registering                   // register
 	fencing                       // fence
+	prompting                     // repl
 )
 
 // credentialGroups are variables that are given together or not at all.
@@ -63,7 +64,7 @@ func settings() []setting {
 			set: func(c *config, v string) error { c.LakeFS.Secret = secret.New(v); return nil }},
 		{name: "PERAGO_OBJECT_STORE_HOSTS", flag: "object-store-hosts", on: serving | running | fencing, rule: hostsRule,
 			set: func(c *config, v string) error { return setHosts(&c.LakeFS.ObjectHosts, v) }},
-		{name: "PERAGO_WORKSPACE_ROOT", flag: "workspace-root", on: serving | running, rule: "a folder, made when missing",
+		{name: "PERAGO_WORKSPACE_ROOT", flag: "workspace-root", on: serving | running | prompting, rule: "a folder, made when missing",
 			set: func(c *config, v string) error { return setFolder(&c.WorkspaceRoot, v) }},
 		{name: "PERAGO_LOG_ROOT", flag: "log-root", on: serving, rule: "a folder, made when missing",
 			set: func(c *config, v string) error { return setFolder(&c.LogRoot, v) }},
@@ -91,9 +92,9 @@ func settings() []setting {
 			set: func(c *config, v string) error {
 				return setWord(&c.Isolation, v, isolationRequired, isolationBestEffort)
 			}},
-		{name: "PERAGO_MEMORY_MAX", flag: "memory-max", on: serving | running, usual: "2GB", rule: sizeRule,
+		{name: "PERAGO_MEMORY_MAX", flag: "memory-max", on: serving | running | prompting, usual: "2GB", rule: sizeRule,
 			set: func(c *config, v string) error { return setSize(&c.MemoryMax, v) }},
-		{name: "PERAGO_BODY_SECONDS_MAX", flag: "body-seconds-max", on: serving | running, usual: "0", rule: "whole seconds, 0 for no ceiling",
+		{name: "PERAGO_BODY_SECONDS_MAX", flag: "body-seconds-max", on: serving | running | prompting, usual: "0", rule: "whole seconds, 0 for no ceiling",
 			set: func(c *config, v string) error { return setInt(&c.BodySecondsMax, v, 0) }},
 		{name: "PERAGO_WORKSPACE_GC_TTL", flag: "workspace-gc-ttl", on: serving, usual: "24h", rule: durationRule,
 			set: func(c *config, v string) error { return setDuration(&c.GCTTL, v, 0) }},
