@@ -29,6 +29,9 @@ import (
 type Files interface {
 	// Stat of a file or a folder. fs.ErrNotExist.
 	Stat(ctx context.Context, path string) (workspace.Info, error)
+	// Find is Stat without the size and the checksum: whether something is there, and
+	// whether it is a folder. An attempt that asks no more depends on no content.
+	Find(ctx context.Context, path string) (workspace.Info, error)
 	// ReadDir lists the files and folders directly in a folder, sorted by bytes.
 	ReadDir(ctx context.Context, path string) ([]workspace.Info, error)
 	// Glob returns the files under dir that match pattern (which is relative to

@@ -233,13 +233,13 @@ func (c *call) filesAndPath() (Files, path, error) {
 	return c.run.Files, c.recv.(path), nil
 }
 
-// stat is the Info of a path; found is false when nothing is there.
-func (c *call) stat() (info workspace.Info, found bool, err error) {
+// find says what is at a path; found is false when nothing is there.
+func (c *call) find() (info workspace.Info, found bool, err error) {
 	files, p, err := c.filesAndPath()
 	if err != nil {
 		return info, false, err
 	}
-	info, err = files.Stat(c.run.Context, string(p))
+	info, err = files.Find(c.run.Context, string(p))
 	switch {
 	case err == nil:
 		return info, true, nil
@@ -250,17 +250,17 @@ func (c *call) stat() (info workspace.Info, found bool, err error) {
 }
 
 func pathExists(c *call) (starlark.Value, error) {
-	_, found, err := c.stat()
+	_, found, err := c.find()
 	return starlark.Bool(found), err
 }
 
 func pathIsFile(c *call) (starlark.Value, error) {
-	info, found, err := c.stat()
+	info, found, err := c.find()
 	return starlark.Bool(found && !info.Folder), err
 }
 
 func pathIsDir(c *call) (starlark.Value, error) {
-	info, found, err := c.stat()
+	info, found, err := c.find()
 	return starlark.Bool(found && info.Folder), err
 }
 

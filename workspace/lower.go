@@ -138,6 +138,8 @@ func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
 			return fact{}, err
 		case p.File && p.Object.Odd != "":
 			return fact{}, &oddError{p.Object.Odd}
+		case p.File && p.Below != "" && l.shown(p.Below): // as a listing says it, whether path is there or not
+			return fact{}, &oddError{listing.ReasonBoth}
 		case p.File && file == "":
 			file = folder
 		case !p.File && p.Below == "" && !local:
@@ -348,6 +350,8 @@ func (l *lower) read(ctx context.Context, folder string) (*listing.Listing, erro
 			return nil, err
 		case p.File && p.Object.Odd != "":
 			b.Exclude(l.root+f, p.Object.Odd)
+		case p.File && f != folder && p.Below != "" && l.shown(p.Below):
+			b.Exclude(l.root+f, listing.ReasonBoth)
 		case p.File:
 			over = append(over, l.root+f)
 			self = f == folder

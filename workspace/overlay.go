@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"perago/workspace/listing"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
+	"perago/workspace/trace"
 )
 
 // This file holds the view that one attempt has of a commit, and what it
@@ -41,6 +43,7 @@ type Overlay struct {
 	ahead readAhead
 	turn  chan struct{} // holds one token: who has it changes the upper layer
 	room  int           // bytes of one answer
+	trace *trace.Recorder
 
 	mu     sync.RWMutex // guards what follows; never held while a store is asked that is not on this machine
 	upper  upper
@@ -59,6 +62,7 @@ func NewOverlay(store storage.Reader, ref Ref, o OverlayOptions) *Overlay {
 		lower: newLower(store, ref, o.Spec.Prefix, o.Cache),
 		turn:  make(chan struct{}, 1),
 		room:  maxAnswer,
+		trace: trace.NewRecorder(o.Spec.Prefix),
 	}
 	v.ahead.start(v)
 	return v
@@ -93,6 +97,15 @@ type state struct {
 
 func (s state) file() bool { return s.entry != nil || s.lower != nil }
 
+// content is the object of the input commit that a file has its content of; nil
+// when there is none.
+func (s state) content() *listing.Object {
+	if s.entry != nil {
+		return s.entry.from
+	}
+	return s.lower
+}
+
 // look says what is at a path. Its errors are not wrapped yet.
 func (o *Overlay) look(ctx context.Context, path string) (state, error) {
 	if path == "" {
@@ -104,7 +117,7 @@ func (o *Overlay) look(ctx context.Context, path string) (state, error) {
 	if s, known := o.lookUpper(path); known {
 		return s, nil
 	}
-	f, err := o.lower.fact(ctx, path)
+	f, err := o.fact(ctx, path)
 	if err != nil {
 		return state{}, err
 	}
@@ -114,6 +127,7 @@ func (o *Overlay) look(ctx context.Context, path string) (state, error) {
 		if err != nil {
 			return state{}, err
 		}
+		o.noteTree(path, ls)
 		s = o.whatIsLeft(path, ls)
 	}
 	return s, nil
@@ -178,7 +192,21 @@ func (o *Overlay) Stat(ctx context.Context, path string) (Info, error) {
 	if err != nil {
 		return Info{}, pathError("stat", path, err)
 	}
+	o.noteContent(s.content())
 	return s.info(path), nil
+}
+
+// Find says what is at a path, as Stat does, without the size and the checksum of
+// a file: an attempt that only asks whether something is there does not depend on these.
+func (o *Overlay) Find(ctx context.Context, path string) (Info, error) {
+	s, err := o.look(ctx, path)
+	if err == nil && !s.file() && !s.folder {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return Info{}, pathError("look for", path, err)
+	}
+	return Info{Path: path, Folder: s.folder}, nil
 }
 
 // ReadDir lists the files and folders directly in a folder, sorted by bytes.
@@ -240,16 +268,21 @@ func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string
 	}
 	prefix := o.lower.root + paths.Prefix(path)
 	start, end := ls.Range(paths.TrimSlash(prefix))
+	var names trace.Digest
 	for next := start; next < end && err == nil; {
 		for i, e := range ls.Entries(next, end) {
 			next = i + 1
 			name, _, deeper := strings.Cut(e.Path[len(prefix):], "/")
+			names.Add(e.Path[len(prefix) : len(prefix)+len(name)+slash(deeper)])
 			n := dir.children[name]
 			if n == nil {
 				n = &node{}
 			}
 			if deeper { // go on behind the folder
 				folder := e.Path[:len(prefix)+len(name)]
+				if n.gone > 0 && n.live == 0 { // it is there if something is left of it
+					o.noteTree(folder[len(o.lower.root):], ls)
+				}
 				if next = ls.Index(folder + "0"); n.live == 0 && next-i > n.gone {
 					add(Info{Path: text.keep(folder[len(o.lower.root):]), Folder: true})
 				}
@@ -264,6 +297,9 @@ func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string
 			}
 		}
 	}
+	if err == nil {
+		o.trace.Folder(o.inRepository(path), names.Names())
+	}
 	for name, n := range dir.children {
 		if err == nil && n.live > 0 {
 			add(state{entry: n.entry}.info(paths.Join(path, name)))
@@ -274,6 +310,14 @@ func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string
 	}
 	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.Path, b.Path) })
 	return infos, nil
+}
+
+// slash is the length of the slash behind a name of a folder.
+func slash(folder bool) int {
+	if folder {
+		return 1
+	}
+	return 0
 }
 
 // texts keeps the paths of an answer, many in one piece of memory. What a listing
@@ -351,6 +395,9 @@ func (o *Overlay) glob(ctx context.Context, dir string, p *glob.Pattern) (found 
 	if err != nil {
 		return nil, of, pathError("glob", paths.Join(dir, p.String()), err)
 	}
+	if _, err := o.isFile(ctx, paths.Join(dir, p.LiteralPrefix())); err != nil && !errors.Is(err, storage.ErrUnnameable) {
+		return nil, of, pathError("glob", paths.Join(dir, p.String()), err)
+	}
 	if reason, out := ls.Excluded(o.lower.root + paths.Join(dir, p.LiteralPrefix())); out {
 		return nil, of, pathError("glob", paths.Join(dir, p.LiteralPrefix()), &oddError{reason})
 	}
@@ -375,14 +422,17 @@ func (o *Overlay) matches(ctx context.Context, ls *listing.Listing, dir string, 
 	start, end := ls.Range(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
 	hides := o.upper.find(folder) != nil
 	look := stride{ctx: ctx, work: len(p.String())}
+	var names trace.Digest
 	for _, e := range ls.Entries(start, end) {
 		path := e.Path[len(o.lower.root):]
 		if err := look.at(path); err != nil {
 			return nil, of, err
 		}
-		if !p.Match(path[len(paths.Prefix(dir)):]) {
+		relative := path[len(paths.Prefix(dir)):]
+		if !p.Match(relative) {
 			continue
 		}
+		names.Add(relative)
 		if hides {
 			if n := o.upper.find(path); n != nil && (n.deleted || n.live > 0) {
 				continue
@@ -390,6 +440,7 @@ func (o *Overlay) matches(ctx context.Context, ls *listing.Listing, dir string, 
 		}
 		add(path)
 	}
+	o.trace.Pattern(trace.Pattern{Folder: o.inRepository(dir), Glob: p.String()}, names.Names())
 	lower := len(found)
 	o.upper.walk(folder, func(path string, n *node) bool {
 		if n.entry != nil && paths.Under(path, folder) && p.Match(path[len(paths.Prefix(dir)):]) {

@@ -18,6 +18,15 @@ type fileBelow struct {
 	over  *listing.Object // the lower file of this path; nil when there is none
 }
 
+// from is the object of the input commit that the file has its content of; nil
+// when there is none.
+func (f fileBelow) from() *listing.Object {
+	if f.entry != nil {
+		return f.entry.from
+	}
+	return f.over
+}
+
 // content is what a copy of the file is made of.
 func (f fileBelow) content() *entry {
 	if f.entry == nil {
@@ -157,6 +166,7 @@ func (o *Overlay) transferFile(ctx context.Context, from, to string, move bool) 
 	if n := o.upper.find(from); n != nil {
 		f.entry = n.entry
 	}
+	o.noteContent(f.from())
 	o.upper.put(to, f.content(), over)
 	if move {
 		o.upper.remove(from, source)
@@ -178,6 +188,7 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.hasBelow(there, to) {
+		o.noteTree(to, there)
 		return fs.ErrExist
 	}
 	files, err := o.filesBelow(ctx, ls, from)
@@ -204,7 +215,10 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 			over[i] = &c
 		}
 	}
+	o.noteTree(from, ls)
+	o.noteTree(to, there)
 	for i, f := range files {
+		o.noteContent(f.from())
 		o.upper.put(to+f.path[len(from):], f.content(), over[i])
 		if move {
 			o.upper.remove(f.path, f.over)

@@ -95,6 +95,7 @@ func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File
 		if err != nil {
 			return nil, nil, pathError("open", path, err)
 		}
+		o.noteContent(c) // also of one that is fetched ahead: who has the file may read it
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.reads.count(*c, hit)

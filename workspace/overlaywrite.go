@@ -12,6 +12,7 @@ import (
 	"perago/workspace/localfile"
 	"perago/workspace/paths"
 	"perago/workspace/storage"
+	"perago/workspace/trace"
 )
 
 // This file holds what changes the upper layer. One operation runs at a time:
@@ -214,7 +215,7 @@ func (o *Overlay) fits(path string, size int64) error {
 
 // lowerFile is the file that the input commit has at path, nil for none.
 func (o *Overlay) lowerFile(ctx context.Context, path string) (*listing.Object, error) {
-	f, err := o.lower.fact(ctx, path)
+	f, err := o.fact(ctx, path)
 	return f.file, err
 }
 
@@ -241,15 +242,33 @@ func (o *Overlay) target(ctx context.Context, path string) (state, error) {
 		return s, err
 	}
 	for folder := range paths.Ancestors(path) {
-		above, err := o.look(ctx, folder)
+		is, err := o.isFile(ctx, folder)
 		if err != nil {
 			return state{}, pathError("", folder, err)
 		}
-		if above.file() {
+		if is {
 			return state{}, pathError("", folder, storage.ErrNotFolder)
 		}
 	}
 	return state{}, nil
+}
+
+// isFile says whether a folder that something is looked for or written in is a
+// file. That it is none is all that an attempt depends on.
+func (o *Overlay) isFile(ctx context.Context, folder string) (bool, error) {
+	if folder == "" {
+		return false, nil
+	}
+	if s, known := o.lookUpper(folder); known {
+		return s.file(), nil
+	}
+	f, err := o.lower.fact(ctx, folder)
+	if k, known := kindOf(f, err); known && (k == trace.Nothing || k == trace.Folder) {
+		o.trace.Kind(o.inRepository(folder), trace.NotFile)
+		return false, nil
+	}
+	s, err := o.look(ctx, folder)
+	return s.file(), err
 }
 
 // Remove deletes a file.
@@ -331,6 +350,7 @@ func (o *Overlay) removeTree(ctx context.Context, path string) error {
 	if err := o.measureAll(ctx, files); err != nil {
 		return err
 	}
+	o.noteTree(path, ls)
 	for _, f := range files {
 		o.upper.remove(f.path, f.over)
 	}

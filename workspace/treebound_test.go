@@ -92,6 +92,7 @@ func TestTreeBounded(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			o := openOverlay(t, &shelf{files: map[string]string{"raw/a.csv": "a"}}, Spec{})
 			o.upper.most = most
+			o.trace = nil // it has a bound of its own
 			if got := fill(t, o, c.do(t, o)); got > most*5/4 {
 				t.Errorf("%d bytes of heap, want at most %d", got, most*5/4)
 			}

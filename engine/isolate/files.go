@@ -125,7 +125,7 @@ func (s *server) check(m callMessage) error {
 		return fmt.Errorf("%w: a file request without a workspace", errProtocol)
 	}
 	switch m.Op {
-	case opStat, opReadDir, opGlob, opRemoveTree:
+	case opStat, opFind, opReadDir, opGlob, opRemoveTree:
 		return rootOr(m.Path)
 	case opAhead:
 		if len(m.Paths) > aheadWindow || len(m.Used) > maxEarly {
@@ -205,8 +205,12 @@ func (s *server) answer(m callMessage) error {
 	switch m.Op {
 	case opHost:
 		return s.callHost(m)
-	case opStat:
-		info, err := s.files.Stat(s.ctx, path)
+	case opStat, opFind:
+		ask := s.files.Stat
+		if m.Op == opFind {
+			ask = s.files.Find
+		}
+		info, err := ask(s.ctx, path)
 		return s.reply(replyMessage{ID: m.ID, Infos: []infoMessage{encodeInfo(info)}}, err)
 	case opReadDir:
 		return s.readDir(m)

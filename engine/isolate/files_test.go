@@ -24,6 +24,7 @@ func TestServerChecksEveryName(t *testing.T) {
 	for _, bad := range []text{"../x", "a/../../x", "/etc/passwd", "a//b", "a/", ".", "a\x00b", ".."} {
 		for name, m := range map[string]callMessage{
 			"stat":            {Op: opStat, Path: bad},
+			"find":            {Op: opFind, Path: bad},
 			"list":            {Op: opReadDir, Path: bad},
 			"glob":            {Op: opGlob, Path: bad, Other: "*"},
 			"open":            {Op: opOpen, Path: bad},

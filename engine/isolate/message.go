@@ -70,6 +70,7 @@ type loadedMessage struct{ Problems diag.List }
 // a draft, and functions of the program.
 const (
 	opStat       = "stat"
+	opFind       = "find"
 	opReadDir    = "readdir"
 	opGlob       = "glob"
 	opOpen       = "open"
@@ -103,7 +104,7 @@ type callMessage struct {
 type replyMessage struct {
 	ID    uint64
 	Error *fileError      `json:",omitempty"`
-	Infos []infoMessage   `json:",omitempty"` // of stat and readdir
+	Infos []infoMessage   `json:",omitempty"` // of stat, find and readdir
 	Paths []text          `json:",omitempty"` // of glob
 	Size  int64           `json:",omitempty"` // of commit
 	More  bool            `json:",omitempty"`

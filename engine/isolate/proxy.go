@@ -144,8 +144,17 @@ func (p *proxy) host(name string) starlib.HostFunc {
 }
 
 // Stat implements starlib.Files.
-func (p *proxy) Stat(ctx context.Context, path string) (info workspace.Info, err error) {
-	err = p.call(ctx, callMessage{Op: opStat, Path: text(path)}, func(a reply) {
+func (p *proxy) Stat(ctx context.Context, path string) (workspace.Info, error) {
+	return p.info(ctx, opStat, path)
+}
+
+// Find implements starlib.Files.
+func (p *proxy) Find(ctx context.Context, path string) (workspace.Info, error) {
+	return p.info(ctx, opFind, path)
+}
+
+func (p *proxy) info(ctx context.Context, op, path string) (info workspace.Info, err error) {
+	err = p.call(ctx, callMessage{Op: op, Path: text(path)}, func(a reply) {
 		a.close()
 		for _, i := range a.Infos {
 			info = i.info()

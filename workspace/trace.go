@@ -1,0 +1,205 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"perago/workspace/glob"
+	"perago/workspace/listing"
+	"perago/workspace/paths"
+	"perago/workspace/storage"
+	"perago/workspace/trace"
+)
+
+// This file holds what the attempt asked of its input commit, and the same
+// questions put to another commit.
+
+// Trace is what was asked so far, and what was written. It may be called again later.
+func (o *Overlay) Trace(ctx context.Context) (*trace.Trace, error) {
+	var all trace.Names
+	if o.trace.Full() {
+		var err error
+		if all, err = o.lower.all(ctx); err != nil {
+			return nil, err
+		}
+	}
+	t := o.trace.Trace(all)
+	t.Wrote, t.Removed = map[string]trace.Content{}, map[string]bool{}
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	o.upper.walk("", func(path string, n *node) bool {
+		switch {
+		case n.entry != nil:
+			t.Wrote[o.inRepository(path)] = trace.Content{Size: n.entry.size}
+		case n.deleted:
+			t.Removed[o.inRepository(path)] = true
+		}
+		return true
+	})
+	return t, nil
+}
+
+// At answers the questions of a trace of this attempt at another commit of its
+// repository.
+func (o *Overlay) At(commit string) trace.View {
+	ref := o.ref
+	ref.Commit = commit
+	if commit == o.ref.Commit {
+		return view{o.lower}
+	}
+	return view{newLower(o.store, ref, o.opts.Spec.Prefix, o.opts.Cache)}
+}
+
+// inRepository is a path of the workspace as one of the repository.
+func (o *Overlay) inRepository(path string) string { return paths.TrimSlash(o.lower.root + path) }
+
+// fact is what the input commit has at a path, with a note that it was asked.
+func (o *Overlay) fact(ctx context.Context, path string) (fact, error) {
+	f, err := o.lower.fact(ctx, path)
+	if k, known := kindOf(f, err); known && path != "" && !paths.Reserved(o.inRepository(path)) {
+		o.trace.Kind(o.inRepository(path), k)
+	}
+	return f, err
+}
+
+// kindOf is a fact as a trace has it; known is false for an error of the store.
+func kindOf(f fact, err error) (k trace.Kind, known bool) {
+	switch {
+	case errors.Is(err, storage.ErrUnnameable):
+		return trace.Unnameable, true
+	case err != nil:
+		return "", false
+	case f.file != nil && f.below:
+		return trace.Unnameable, true
+	case f.file != nil:
+		return trace.File, true
+	case f.below:
+		return trace.Folder, true
+	}
+	return trace.Nothing, true
+}
+
+// noteContent notes that the content or the size of an object was asked for; nil
+// is none.
+func (o *Overlay) noteContent(c *listing.Object) {
+	if c != nil {
+		o.trace.Content(c.Path, trace.Content{Size: c.Size, Checksum: c.Checksum})
+	}
+}
+
+// noteTree notes that all that the input commit has below a folder was asked for.
+func (o *Overlay) noteTree(folder string, ls *listing.Listing) {
+	o.trace.Pattern(trace.Pattern{Folder: o.inRepository(folder), Glob: "**"}, o.lower.tree(folder, ls))
+}
+
+// tree are the names of all files below a folder, relative to it.
+func (l *lower) tree(folder string, ls *listing.Listing) trace.Names {
+	var names trace.Digest
+	prefix := l.root + paths.Prefix(folder)
+	start, end := ls.Range(paths.TrimSlash(prefix))
+	for _, e := range ls.Entries(start, end) {
+		names.Add(e.Path[len(prefix):])
+	}
+	return names.Names()
+}
+
+// all are the names and contents of all files of the workspace.
+func (l *lower) all(ctx context.Context) (trace.Names, error) {
+	ls, err := l.list(ctx, "")
+	if err != nil {
+		return trace.Names{}, err
+	}
+	var names trace.Digest
+	start, end := ls.Range(paths.TrimSlash(l.root))
+	for _, e := range ls.Entries(start, end) {
+		c := e.Object(e.Path)
+		names.Add(e.Path + "\x00" + c.Checksum)
+	}
+	return names.Names(), nil
+}
+
+// view answers the questions of a trace; its paths are those of the repository.
+type view struct{ lower *lower }
+
+// own is a path of the repository as one of the workspace.
+func (v view) own(path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, paths.TrimSlash(v.lower.root)), "/")
+}
+
+func (v view) Kind(ctx context.Context, path string) (trace.Kind, error) {
+	f, err := v.lower.fact(ctx, v.own(path))
+	if k, known := kindOf(f, err); known {
+		return k, nil
+	}
+	return "", err
+}
+
+func (v view) Content(ctx context.Context, path string) (c trace.Content, is bool, err error) {
+	f, err := v.lower.fact(ctx, v.own(path))
+	if k, known := kindOf(f, err); !known || k != trace.File {
+		if known {
+			err = nil
+		}
+		return trace.Content{}, false, err
+	}
+	return trace.Content{Size: f.file.Size, Checksum: f.file.Checksum}, true, nil
+}
+
+func (v view) Folder(ctx context.Context, path string) (trace.Names, error) {
+	folder := v.own(path)
+	ls, err := v.lower.list(ctx, folder)
+	if err != nil {
+		return trace.Names{}, err
+	}
+	var names trace.Digest
+	prefix := v.lower.root + paths.Prefix(folder)
+	start, end := ls.Range(paths.TrimSlash(prefix))
+	for next := start; next < end; {
+		for i, e := range ls.Entries(next, end) {
+			next = i + 1
+			name, _, deeper := strings.Cut(e.Path[len(prefix):], "/")
+			names.Add(e.Path[len(prefix) : len(prefix)+len(name)+slash(deeper)])
+			if deeper { // go on behind the folder
+				next = ls.Index(e.Path[:len(prefix)+len(name)] + "0")
+				break
+			}
+		}
+	}
+	return names.Names(), nil
+}
+
+func (v view) Pattern(ctx context.Context, p trace.Pattern) (trace.Names, error) {
+	g, err := glob.Compile(p.Glob)
+	if err != nil {
+		return trace.Names{}, err
+	}
+	dir := v.own(p.Folder)
+	ls, err := v.lower.list(ctx, paths.Join(dir, g.LiteralPrefix()))
+	if err != nil {
+		return trace.Names{}, err
+	}
+	var names trace.Digest
+	look := stride{ctx: ctx, work: len(p.Glob)}
+	prefix := v.lower.root + paths.Prefix(dir)
+	start, end := ls.Range(paths.TrimSlash(v.lower.root + paths.Prefix(paths.Join(dir, g.LiteralPrefix()))))
+	for _, e := range ls.Entries(start, end) {
+		if err := look.at(e.Path); err != nil {
+			return trace.Names{}, err
+		}
+		if g.Match(e.Path[len(prefix):]) {
+			names.Add(e.Path[len(prefix):])
+		}
+	}
+	return names.Names(), nil
+}
+
+func (v view) All(ctx context.Context, _ string) (trace.Names, error) { return v.lower.all(ctx) }
+
+func (v view) Below(ctx context.Context, path string) (bool, error) {
+	f, err := v.lower.fact(ctx, v.own(path))
+	if k, known := kindOf(f, err); known {
+		return k == trace.Folder || k == trace.Unnameable, nil
+	}
+	return false, err
+}
