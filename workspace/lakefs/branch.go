@@ -164,6 +164,65 @@ func (s *Store) FirstParents(ctx context.Context, repo, commit string) iter.Seq2
 	}
 }
 
+// Diff yields the paths in which two commits differ, a page at a time.
+func (s *Store) Diff(ctx context.Context, repo, from, to string) iter.Seq2[storage.Difference, error] {
+	return func(yield func(storage.Difference, error) bool) {
+		// The usual kind of comparison, of three, starts at a common ancestor.
+		amount, kind, right := apigen.PaginationAmount(pageSize), "two_dot", true
+		for after := ""; ; {
+			start := apigen.PaginationAfter(after)
+			a, err := s.call(ctx, request{what: fmt.Sprintf("compare %s with %s", from, to), repeat: true, long: true,
+				send: func(ctx context.Context) (*http.Response, error) {
+					return s.api.DiffRefs(ctx, repo, from, to, &apigen.DiffRefsParams{
+						After: &start, Amount: &amount, Type: &kind, IncludeRightStats: &right})
+				}})
+			if status(err) == http.StatusNotFound {
+				err = s.missing(ctx, repo, fmt.Errorf("commit %s or %s of %s: %w", from, to, repo, storage.ErrUnknownCommit))
+			}
+			var page apigen.DiffList
+			if err == nil {
+				page, err = decode[apigen.DiffList](a)
+			}
+			if err == nil && page.Pagination.HasMore && page.Pagination.NextOffset <= after {
+				err = fmt.Errorf("compare %s with %s: %w (the next page is not further on)", from, to, ErrNotLakeFS)
+			}
+			if err != nil {
+				yield(storage.Difference{}, err)
+				return
+			}
+			for _, d := range page.Results {
+				if !yield(differenceOf(d), nil) {
+					return
+				}
+			}
+			if !page.Pagination.HasMore {
+				return
+			}
+			after = page.Pagination.NextOffset
+		}
+	}
+}
+
+func differenceOf(d apigen.Diff) storage.Difference {
+	out := storage.Difference{Path: d.Path}
+	switch d.Type {
+	case "added":
+		out.Op = storage.Added
+	case "removed":
+		out.Op = storage.Deleted
+		return out
+	default:
+		out.Op = storage.Modified
+	}
+	if d.SizeBytes != nil {
+		out.Size = *d.SizeBytes
+	}
+	if d.Right != nil {
+		out.Checksum = d.Right.Checksum
+	}
+	return out
+}
+
 // Uncommitted names what is uncommitted on a branch.
 func (s *Store) Uncommitted(ctx context.Context, repo, branch string, max int) ([]string, error) {
 	amount := apigen.PaginationAmount(min(max, pageSize))

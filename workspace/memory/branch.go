@@ -169,3 +169,48 @@ func (s *Store) CommitBranch(ctx context.Context, repo, name, message string, me
 	b.token++
 	return c.Commit, nil
 }
+
+// Diff yields the paths in which two commits differ.
+func (s *Store) Diff(ctx context.Context, repo, from, to string) iter.Seq2[storage.Difference, error] {
+	return func(yield func(storage.Difference, error) bool) {
+		found, err := s.diff(ctx, repo, from, to)
+		if err != nil {
+			yield(storage.Difference{}, err)
+			return
+		}
+		for _, d := range found {
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) diff(ctx context.Context, repo, from, to string) (found []storage.Difference, err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	older, err := s.commit(repo, from)
+	if err != nil {
+		return nil, err
+	}
+	newer, err := s.commit(repo, to)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range slices.Sorted(maps.Keys(union(older.tree, newer.tree))) {
+		was, is := older.tree[path], newer.tree[path]
+		switch {
+		case same(was, is):
+		case is == nil:
+			found = append(found, storage.Difference{Path: path, Op: storage.Deleted})
+		case was == nil:
+			found = append(found, storage.Difference{Path: path, Op: storage.Added, Size: is.Size, Checksum: is.Checksum})
+		default:
+			found = append(found, storage.Difference{Path: path, Op: storage.Modified, Size: is.Size, Checksum: is.Checksum})
+		}
+	}
+	return found, nil
+}

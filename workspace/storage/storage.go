@@ -134,12 +134,23 @@ type Committer interface {
 	// FirstParents yields a commit, its first parent, that one's first parent
 	// and so on, to the first commit of the repository. It stops at the first error.
 	FirstParents(ctx context.Context, repo, commit string) iter.Seq2[Commit, error]
+	// Diff yields the paths in which two commits differ, sorted by bytes. It stops
+	// at the first error. ErrUnknownRepository, ErrUnknownCommit, or the store's.
+	Diff(ctx context.Context, repo, from, to string) iter.Seq2[Difference, error]
 	// Uncommitted returns at most max paths that are uncommitted on branch.
 	Uncommitted(ctx context.Context, repo, branch string, max int) ([]string, error)
 	// CommitBranch commits what is uncommitted on branch. ErrNoChanges,
 	// *RefusedError, ErrUnknownBranch, ErrProtected; any other error means that
 	// the answer is not known.
 	CommitBranch(ctx context.Context, repo, branch, message string, metadata map[string]string) (Commit, error)
+}
+
+// Difference is one path in which two commits differ.
+type Difference struct {
+	Path     string
+	Op       Op
+	Size     int64  // bytes of the newer content; 0 for Deleted
+	Checksum string // of the newer content; "" for Deleted, and where the store does not say
 }
 
 // Mover merges one branch into another.

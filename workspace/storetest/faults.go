@@ -214,6 +214,11 @@ func (f *Faulty) Lookup(ctx context.Context, repo, commit string) (storage.Commi
 	return ask(ctx, f, "Lookup", func(ctx context.Context) (storage.Commit, error) { return f.Store.Lookup(ctx, repo, commit) })
 }
 
+// Diff is one call, as FirstParents is.
+func (f *Faulty) Diff(ctx context.Context, repo, from, to string) iter.Seq2[storage.Difference, error] {
+	return walk(ctx, f, "Diff", f.Store.Diff(ctx, repo, from, to))
+}
+
 // FirstParents gives at most 100 commits, which is more than any case makes.
 func (f *Faulty) FirstParents(ctx context.Context, repo, commit string) iter.Seq2[storage.Commit, error] {
 	return walk(ctx, f, "FirstParents", first(100, f.Store.FirstParents(ctx, repo, commit)))

@@ -38,6 +38,55 @@ func testFirstParents(t *testing.T, r repo) {
 	}
 }
 
+func testDiff(t *testing.T, r repo) {
+	first := r.head("main")
+	many := map[string]string{"a/changed": "1", "a/gone": "1", "a/same": "1"}
+	for i := range 1100 { // more than a page of a server
+		many[fmt.Sprintf("many/%04d", i)] = "x"
+	}
+	older := r.seed("main", many)
+	r.branch("side", older.ID) // what a common ancestor has must not matter
+	r.seed("side", map[string]string{"b": "2"})
+	r.must(r.Store.Remove(t.Context(), r.name, "main", []string{"a/gone"}))
+	newer := r.seed("main", map[string]string{"a/changed": "22", "a/same": "1", "z/new": "333"})
+	diff := func(from, to string) (got []string) {
+		for d, err := range r.Store.Diff(t.Context(), r.name, from, to) {
+			r.must(err)
+			got = append(got, fmt.Sprintf("%s %s %d", d.Op, d.Path, d.Size))
+			if stat := r.checksum(to, d.Path); d.Checksum != stat {
+				t.Errorf("%s has checksum %q, the listing says %q", d.Path, d.Checksum, stat)
+			}
+		}
+		return got
+	}
+	for _, c := range []struct {
+		what, from, to string
+		want           []string
+	}{
+		{"on", older.ID, newer.ID, []string{"M a/changed 2", "D a/gone 0", "A z/new 3"}},
+		{"back", newer.ID, older.ID, []string{"M a/changed 1", "A a/gone 1", "D z/new 0"}},
+		{"aside", r.head("side"), newer.ID, []string{"M a/changed 2", "D a/gone 0", "D b 0", "A z/new 3"}},
+		{"nowhere", newer.ID, newer.ID, nil},
+	} {
+		if got := diff(c.from, c.to); !slices.Equal(got, c.want) {
+			t.Errorf("%s: the difference is %v, want %v", c.what, got, c.want)
+		}
+	}
+	n := 0
+	for d, err := range r.Store.Diff(t.Context(), r.name, first, older.ID) {
+		r.must(err)
+		if n++; d.Op != storage.Added {
+			t.Errorf("%s of an empty commit's successor is %s", d.Path, d.Op)
+		}
+	}
+	if n != len(many) {
+		t.Errorf("%d paths differ, want %d", n, len(many))
+	}
+	for _, err := range r.Store.Diff(t.Context(), r.name, first, noCommit) {
+		r.wants("difference from no commit", err, storage.ErrUnknownCommit)
+	}
+}
+
 func testMerge(t *testing.T, r repo) {
 	a := r.seed("main", map[string]string{"a": "1"})
 	r.branch("s", a.ID)

@@ -106,6 +106,18 @@ func (r repo) list(commit, prefix string) []string {
 	return paths
 }
 
+// checksum is what a commit says of one object; "" when it has none there.
+func (r repo) checksum(commit, path string) string {
+	r.t.Helper()
+	for o, err := range r.Store.List(r.t.Context(), r.name, commit, path) {
+		r.must(err)
+		if o.Path == path {
+			return o.Checksum
+		}
+	}
+	return ""
+}
+
 func (r repo) read(commit, path string) string {
 	r.t.Helper()
 	f, err := r.Store.Open(r.t.Context(), r.name, commit, path)
