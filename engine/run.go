@@ -202,7 +202,7 @@ func (x *execution) publishes() bool {
 
 // publication is what a Publisher has to know; its Result is nil before the body.
 func (x *execution) publication() publish.Publication {
-	return publish.Publication{Ref: x.ref, Task: x.key(), Overlay: x.overlay, Dir: x.dir,
+	return publish.Publication{Ref: x.ref, Task: x.key(), Rebase: x.module.Task.Workspace.Rebase, Overlay: x.overlay, Dir: x.dir,
 		Result: x.returned, Current: x.hooks.Current}
 }
 

@@ -417,6 +417,9 @@ func workspaceRows() []Builtin {
 			guards("pre", "before the body", "the attempt fails for good"),
 			guards("post", "after the body, over what it has written", "the attempt fails and publishes nothing"),
 			{Name: "read_only", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "whether writing is an error, at the line that writes; then nothing is published"},
+			{Name: "on_moved", Type: "string", Default: `"fail"`, Kind: KeywordOnly, Doc: "what a branch means that is no longer at the input commit: with `\"fail\"` the " +
+				"attempt fails for good; with `\"rebase\"` it publishes all the same, on top of what the others did, where they changed nothing that it asked for or wrote. " +
+				"So attempts that work on different files can share a branch"},
 		}, Doc: "The files a task works on: a folder of a commit, seen as a private folder. What the body writes there is published as one commit when it is done.",
 			Example: `workspace_spec(
     pre = [require_glob("raw/**/*.csv", min_count = 1)],
@@ -533,7 +536,11 @@ func makeSpec(c *call) (starlark.Value, error) {
 	if spec.Post, spec.postAt, err = c.guards("post"); err != nil {
 		return nil, err
 	}
-	spec.ReadOnly, err = c.boolean("read_only", false)
+	if spec.ReadOnly, err = c.boolean("read_only", false); err != nil {
+		return nil, err
+	}
+	onMoved, err := c.choice("on_moved", []string{"fail", "rebase"})
+	spec.Rebase = onMoved == "rebase"
 	return &declared[*locatedSpec]{kind: "workspace_spec", value: spec}, err
 }
 

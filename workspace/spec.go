@@ -5,6 +5,7 @@ type Spec struct {
 	Prefix    string // folder of the repository that the task sees as its root, "a/b"; "" is the whole repository
 	Pre, Post []Guard
 	ReadOnly  bool // writing is an error, nothing is published
+	Rebase    bool // publish on a branch that moved, where that changes nothing for the attempt
 }
 
 // Ref pins what an attempt reads and names where it publishes.

@@ -18,9 +18,14 @@ func (s *session) advance(ctx context.Context) (Published, error) {
 	pause := pauses()
 	sent := false // a merge request went out, and may yet land
 	for try := 0; ; try++ {
+		expect := s.expect
 		done, err := s.tryMerge(ctx, try == repeats, &sent)
 		if err == nil || !errors.Is(err, errRepeat) {
 			return s.conclude(ctx, done, err, sent)
+		}
+		if s.expect != expect { // someone else got through: no try of this merge is used up
+			try = -1
+			pause.Reset()
 		}
 		if cancelled := wait(ctx, pause.NextBackOff()); cancelled != nil {
 			return s.conclude(ctx, Published{}, cancelled, sent)
@@ -56,8 +61,12 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 	if err == nil {
 		*sent = false
 		m, lookErr := s.Store.Lookup(ctx, s.Ref.Repository, id)
+		same := false
+		if lookErr == nil {
+			same, lookErr = s.holds(ctx, m)
+		}
 		switch {
-		case lookErr == nil && sound(m, s.staged, s.Ref.Commit):
+		case same:
 			return s.published(id), nil
 		case lookErr == nil:
 			return Published{}, s.raceLost(m)
@@ -77,16 +86,33 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 		// The target is there, so it is S that is not.
 		return Published{}, fmt.Errorf("%w: its staging branch is gone, a later attempt has taken over", ErrNotCurrent)
 	}
-	switch decide(v.seen, a, v.head == s.Ref.Commit, !last) {
+	switch decide(v.seen, a, v.head == s.expect, s.fenced && s.mayFollow(v), !last) {
 	case adopt, lost:
 		*sent = false
 		return s.settle(ctx, v)
 	case moved:
 		return Published{}, s.movedTo(ctx, v)
+	case rebase:
+		if err := s.follow(ctx, v); err != nil {
+			return Published{}, err
+		}
+		return Published{}, errRepeat
 	case repeat:
 		return Published{}, errRepeat
 	}
 	return Published{}, s.explain(ctx, err)
+}
+
+// holds says whether a merge is what was asked for: on the head that was expected,
+// with what was staged and nothing else.
+func (s *session) holds(ctx context.Context, m storage.Commit) (bool, error) {
+	if !sound(m, s.staged, s.expect, s.Ref.Commit) {
+		return false, nil
+	}
+	if s.expect == s.Ref.Commit {
+		return true, nil
+	}
+	return s.sameChange(ctx, m, s.staged)
 }
 
 // merge is the request. It can be sent any number of times: with the fence a
@@ -95,7 +121,7 @@ func (s *session) merge() storage.Merge {
 	metadata := marks(s.Task, s.Ref.Commit, s.branch)
 	metadata[keyCommit] = s.staged.ID
 	if s.fenced {
-		metadata[keyExpect] = s.Ref.Commit
+		metadata[keyExpect] = s.expect
 	}
 	return storage.Merge{Source: s.branch, Target: s.Ref.Branch, Message: s.title(), Metadata: metadata}
 }

@@ -48,22 +48,31 @@ const (
 	astray                    // the task's publication, on something else: a race lost without the fence
 )
 
-// sight looks at one commit.
+// sight looks at one commit. Where it says so in perago.expect, it was to stand on
+// that commit, else on the input.
 //
-//	perago.task, perago.input   first parent   second parent    sighting
-//	not ours                    any            any              unrelated
-//	ours                        input          perago.commit    landed
-//	ours                        another        any              astray
-//	ours                        input          another, none    astray
-//	ours, no perago.commit      any            any              unrelated
+//	perago.task, perago.input   first parent     second parent    sighting
+//	not ours                    any              any              unrelated
+//	ours                        as it was to be  perago.commit    landed
+//	ours                        another          any              astray
+//	ours                        as it was to be  another, none    astray
+//	ours, no perago.commit      any              any              unrelated
 func sight(c storage.Commit, task, input string) sighting {
 	if c.Metadata[keyTask] != task || c.Metadata[keyInput] != input || c.Metadata[keyCommit] == "" {
 		return unrelated
 	}
-	if len(c.Parents) == 2 && c.Parents[0] == input && c.Parents[1] == c.Metadata[keyCommit] {
+	if len(c.Parents) == 2 && c.Parents[0] == onto(c, input) && c.Parents[1] == c.Metadata[keyCommit] {
 		return landed
 	}
 	return astray
+}
+
+// onto is the commit that a publication was to stand on.
+func onto(c storage.Commit, input string) string {
+	if expect := c.Metadata[keyExpect]; expect != "" {
+		return expect
+	}
+	return input
 }
 
 // vouch says why c is not the staged commit that this protocol makes before m,
@@ -94,7 +103,7 @@ func vouch(m, c storage.Commit, k attempts.TaskKey, input string) string {
 	if path := c.Metadata[keyObject]; path != "" && path != resultPath(k) {
 		return "its result is not where one of this task is kept"
 	}
-	if len(m.Parents) > 0 && m.Parents[0] == input && !sound(m, c, input) {
+	if len(m.Parents) > 0 && m.Parents[0] == input && !sound(m, c, input, input) {
 		return "it does not hold what was staged"
 	}
 	return ""
@@ -150,23 +159,27 @@ const (
 	adopt  move = iota // it is published: by us, or by a twin
 	lost               // it is on the branch, on top of something else
 	moved              // it is not on the branch, and the branch is elsewhere
-	repeat             // it is not on the branch, which is still at the input
+	repeat             // it is not on the branch, which is still where the merge wants it
+	rebase             // the same as moved, where the branch may have moved
 	fail               // nothing more to try: the answer is the reason
 )
 
 // decide says what to do after a merge request whose answer was not "merged",
 // and after a look at the branch that followed it. "merged" is never assumed,
 // nor is anything from any other answer: only what the branch shows counts.
+// asExpected: the head is the one that the request was to stand on. mayMove: the
+// task can do with a branch that moved (on_moved = "rebase").
 //
-//	sighting   answer    head      tries left   move
-//	landed     any       any       any          adopt
-//	astray     any       any       any          lost
-//	unrelated  foreign   any       any          fail
-//	unrelated  final     any       any          fail
-//	unrelated  unsure    elsewhere any          moved
-//	unrelated  unsure    input     yes          repeat
-//	unrelated  unsure    input     no           fail
-func decide(seen sighting, a answer, atInput, triesLeft bool) move {
+//	sighting   answer    head       may move   tries left   move
+//	landed     any       any        any        any          adopt
+//	astray     any       any        any        any          lost
+//	unrelated  foreign   any        any        any          fail
+//	unrelated  final     any        any        any          fail
+//	unrelated  unsure    elsewhere  no         any          moved
+//	unrelated  unsure    elsewhere  yes        any          rebase
+//	unrelated  unsure    expected   any        yes          repeat
+//	unrelated  unsure    expected   any        no           fail
+func decide(seen sighting, a answer, asExpected, mayMove, triesLeft bool) move {
 	switch {
 	case seen == landed:
 		return adopt
@@ -174,7 +187,9 @@ func decide(seen sighting, a answer, atInput, triesLeft bool) move {
 		return lost
 	case a == foreign, a == final:
 		return fail
-	case !atInput:
+	case !asExpected && mayMove:
+		return rebase
+	case !asExpected:
 		return moved
 	case triesLeft:
 		return repeat
@@ -183,7 +198,9 @@ func decide(seen sighting, a answer, atInput, triesLeft bool) move {
 }
 
 // sound says whether a merge commit is what the fence promises: it stands on
-// the input commit, it holds the staged commit, and nothing else came in.
-func sound(m, staged storage.Commit, input string) bool {
-	return len(m.Parents) == 2 && m.Parents[0] == input && m.Parents[1] == staged.ID && m.Tree == staged.Tree
+// the commit it was to stand on and on the staged one. What it holds is the
+// staged commit where that is the input; else it has to be compared (sameChange).
+func sound(m, staged storage.Commit, expect, input string) bool {
+	return len(m.Parents) == 2 && m.Parents[0] == expect && m.Parents[1] == staged.ID &&
+		(expect != input || m.Tree == staged.Tree)
 }

@@ -148,24 +148,28 @@ func TestDecide(t *testing.T) {
 	for _, c := range []struct {
 		seen    []sighting
 		answers []answer
-		atInput []bool
+		there   []bool // the head is the one that was expected
+		mayMove []bool
 		left    []bool
 		want    move
 	}{
-		{[]sighting{landed}, []answer{unsure, foreign, final}, both, both, adopt},
-		{[]sighting{astray}, []answer{unsure, foreign, final}, both, both, lost},
-		{[]sighting{unrelated}, []answer{foreign}, both, both, fail},
-		{[]sighting{unrelated}, []answer{final}, both, both, fail},
-		{[]sighting{unrelated}, []answer{unsure}, []bool{false}, both, moved},
-		{[]sighting{unrelated}, []answer{unsure}, []bool{true}, []bool{true}, repeat},
-		{[]sighting{unrelated}, []answer{unsure}, []bool{true}, []bool{false}, fail},
+		{[]sighting{landed}, []answer{unsure, foreign, final}, both, both, both, adopt},
+		{[]sighting{astray}, []answer{unsure, foreign, final}, both, both, both, lost},
+		{[]sighting{unrelated}, []answer{foreign}, both, both, both, fail},
+		{[]sighting{unrelated}, []answer{final}, both, both, both, fail},
+		{[]sighting{unrelated}, []answer{unsure}, []bool{false}, []bool{false}, both, moved},
+		{[]sighting{unrelated}, []answer{unsure}, []bool{false}, []bool{true}, both, rebase},
+		{[]sighting{unrelated}, []answer{unsure}, []bool{true}, both, []bool{true}, repeat},
+		{[]sighting{unrelated}, []answer{unsure}, []bool{true}, both, []bool{false}, fail},
 	} {
 		for _, seen := range c.seen {
 			for _, a := range c.answers {
-				for _, at := range c.atInput {
-					for _, left := range c.left {
-						if got := decide(seen, a, at, left); got != c.want {
-							t.Errorf("decide(%d, %d, at input %t, tries left %t) = %d, want %d", seen, a, at, left, got, c.want)
+				for _, there := range c.there {
+					for _, may := range c.mayMove {
+						for _, left := range c.left {
+							if got := decide(seen, a, there, may, left); got != c.want {
+								t.Errorf("decide(%d, %d, as expected %t, may move %t, tries left %t) = %d, want %d", seen, a, there, may, left, got, c.want)
+							}
 						}
 					}
 				}
@@ -187,7 +191,7 @@ func TestSound(t *testing.T) {
 		{storage.Commit{Parents: []string{"A"}, Tree: "tree"}, false},
 		{storage.Commit{Parents: []string{"A", "C"}, Tree: "other"}, false},
 	} {
-		if got := sound(c.m, staged, "A"); got != c.want {
+		if got := sound(c.m, staged, "A", "A"); got != c.want {
 			t.Errorf("sound(%v, %q) = %t, want %t", c.m.Parents, c.m.Tree, got, c.want)
 		}
 	}

@@ -13,6 +13,7 @@ type Publication struct {
 	Ref      workspace.Ref
 	Task     attempts.TaskKey
 	ReadOnly bool
+	Rebase   bool // the branch may have moved, if what changed there is nothing that the attempt asked for or wrote
 	Overlay  *workspace.Overlay
 	Dir      *attempts.Dir   // records the staging branch before it is made
 	Result   json.RawMessage // the checked result of the body; nil in Prepare

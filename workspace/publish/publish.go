@@ -15,11 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"perago/workspace"
 	"perago/workspace/attempts"
 	"perago/workspace/storage"
+	"perago/workspace/trace"
 )
 
 // FenceLevel says how the head of the target branch is guarded.
@@ -69,6 +71,7 @@ const (
 	EventPublished EventKind = "published" // M is on the branch
 	EventAdopted   EventKind = "adopted"   // an earlier attempt, or a twin, had published
 	EventUnfenced  EventKind = "unfenced"  // a warning: the server does not run the hook
+	EventRebased   EventKind = "rebased"   // the branch moved; the merge may stand on Commit, where the attempt would have been the same
 	EventLost      EventKind = "race lost" // an error: M is on the branch, on top of something else
 	EventLeft      EventKind = "left"      // a warning: a branch could not be removed; the sweep will
 )
@@ -88,12 +91,22 @@ type MovedError struct {
 	Branch string
 	Input  string // the input commit
 	Head   string // where the branch is
-	Forged string // says which commit there has the keys of this task and was not made by it, and how that is known; "" is none
+	// Clashes are what the attempt asked for or wrote and what changed there; none
+	// for a task that wants the branch where it was (at most five).
+	Clashes []trace.Clash
+	Forged  string // says which commit there has the keys of this task and was not made by it, and how that is known; "" is none
 }
 
 func (e *MovedError) Error() string {
-	text := fmt.Sprintf("branch %s moved: it is at %s, the input is %s; nothing was published; "+
-		"the workflow has to pass a newer ref, a retry gets the same", e.Branch, e.Head, e.Input)
+	text := fmt.Sprintf("branch %s moved: it is at %s, the input is %s; ", e.Branch, e.Head, e.Input)
+	if len(e.Clashes) > 0 {
+		var clashes []string
+		for _, c := range e.Clashes {
+			clashes = append(clashes, c.String())
+		}
+		text += "what changed there touches this attempt: " + strings.Join(clashes, "; ") + "; "
+	}
+	text += "nothing was published; the workflow has to pass a newer ref, a retry gets the same"
 	if e.Forged != "" {
 		text += "; " + e.Forged
 	}
@@ -182,7 +195,7 @@ func (p *Publisher) Prepare(ctx context.Context, pub Publication) (*Published, e
 			return nil, err
 		}
 		return &done, nil
-	case v.head != pub.Ref.Commit:
+	case v.head != pub.Ref.Commit && !s.mayFollow(v):
 		return nil, s.movedTo(ctx, v)
 	}
 	return nil, nil
@@ -224,6 +237,8 @@ type session struct {
 	*Publisher
 	Publication
 
+	expect   string         // H: the head that the merge is to stand on; the input at first
+	seen     *trace.Trace   // what the branch is held against when it moved; nil until it did
 	fenced   bool           // the merge carries perago.expect
 	branch   string         // S; "" until it is made
 	doubtful []string       // branches that a request still on its way may make
@@ -231,7 +246,7 @@ type session struct {
 }
 
 func (p *Publisher) session(pub Publication) *session {
-	return &session{Publisher: p, Publication: pub}
+	return &session{Publisher: p, Publication: pub, expect: pub.Ref.Commit}
 }
 
 // tell reports one step.
@@ -267,7 +282,7 @@ func (s *session) current(ctx context.Context) error {
 }
 
 // confirm completes an attempt that has nothing to publish, while the branch is
-// still at its input.
+// still at its input, or at a commit that would have given the same attempt.
 func (s *session) confirm(ctx context.Context, unchanged Published) (Published, error) {
 	v, err := s.look(ctx)
 	switch {
@@ -275,15 +290,19 @@ func (s *session) confirm(ctx context.Context, unchanged Published) (Published, 
 		return Published{}, err
 	case v.seen != unrelated:
 		return s.settle(ctx, v)
-	case v.head != s.Ref.Commit:
+	case v.head == s.Ref.Commit:
+		return unchanged, nil
+	case !s.mayFollow(v):
 		return Published{}, s.movedTo(ctx, v)
 	}
-	return unchanged, nil
+	err = s.follow(ctx, v)
+	return Published{Commit: v.head}, err
 }
 
 // view is what the target branch showed at one moment.
 type view struct {
 	head   string
+	onLine bool // the input commit is the head, or on its line of first parents
 	seen   sighting
 	commit storage.Commit // the one that was seen; zero when unrelated
 	staged storage.Commit // what it merged; zero when unrelated
@@ -305,8 +324,8 @@ func (s *session) look(ctx context.Context) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	v := view{head: head}
-	if head == s.Ref.Commit {
+	v := view{head: head, onLine: head == s.Ref.Commit}
+	if v.onLine {
 		return v, nil
 	}
 	var claims []storage.Commit // to be a publication of this task; newest first
@@ -316,9 +335,9 @@ func (s *session) look(ctx context.Context) (view, error) {
 			return view{}, err
 		}
 		if n++; c.ID == s.Ref.Commit || n > historyMax {
+			v.onLine = c.ID == s.Ref.Commit
 			break
 		}
-		// The one that landed is the last: it stands on the input commit.
 		switch seen := sight(c, s.Task.Key(), s.Ref.Commit); {
 		case seen == landed:
 			claims = append([]storage.Commit{c}, claims...)
@@ -344,7 +363,17 @@ func (s *session) examine(ctx context.Context, v *view, c storage.Commit) error 
 			return err
 		}
 	}
-	if why := vouch(c, staged, s.Task, s.Ref.Commit); why != "" {
+	why := vouch(c, staged, s.Task, s.Ref.Commit)
+	if seen := sight(c, s.Task.Key(), s.Ref.Commit); why == "" && seen == landed && onto(c, s.Ref.Commit) != s.Ref.Commit {
+		same, err := s.sameChange(ctx, c, staged)
+		if err != nil {
+			return err
+		}
+		if !same {
+			why = "it does not hold what was staged"
+		}
+	}
+	if why != "" {
 		v.forged = fmt.Sprintf("commit %s there has the keys of this task and was not made by it: %s", c.ID, why)
 		return nil
 	}
@@ -375,7 +404,7 @@ func (s *session) published(commit string) Published {
 
 // raceLost is the alarm: the fence did not run, or there is none.
 func (s *session) raceLost(m storage.Commit) error {
-	err := &LostRaceError{Branch: s.Ref.Branch, Commit: m.ID, Input: s.Ref.Commit}
+	err := &LostRaceError{Branch: s.Ref.Branch, Commit: m.ID, Input: onto(m, s.Ref.Commit)}
 	if len(m.Parents) > 0 {
 		err.Onto = m.Parents[0]
 	}

@@ -42,7 +42,7 @@ func TestPublication(t *testing.T, s Subject) {
 		{"of many publishers from one commit one wins", testManyPublishers},
 		{"the hook is installed, told and removed by hand", testFenceByHand},
 	}
-	for _, c := range slices.Concat(cases, doubtCases(), faultCases()) {
+	for _, c := range slices.Concat(cases, rebaseCases(), doubtCases(), faultCases()) {
 		t.Run(c.name, func(t *testing.T) {
 			if s.Bubble == nil {
 				t.Parallel()

@@ -47,17 +47,23 @@ func faultCases() []publicationCase {
 	for _, fault := range []Fault{Lost, Dropped, Late} {
 		add(fault.String()+" from there on", faultAt{fault: fault})
 	}
+	for _, fault := range []Fault{Lost, Dropped, Late, Doubled, CrashFirst, CrashAfter} {
+		add(fault.String()+", on a branch that moves", faultAt{fault: fault, once: true, moving: true})
+	}
 	return cases
 }
 
 // eachCall runs f at each call of an attempt without a fault.
 func eachCall(t *testing.T, w world, f faultAt) {
-	healthy := f.open(t, func(int, string) Fault { return None })
+	w.rebase = f.moving
+	healthy := f.open(t, w.moving(func(int, string) Fault { return None }))
 	_, err := w.attempt(healthy, "count", 0).run(t.Context())
 	w.must(err)
 	calls := healthy.Calls()
 	for f.n, f.call = range calls {
-		f.check(newWorld(t, w.Subject))
+		each := newWorld(t, w.Subject)
+		each.rebase = f.moving
+		f.check(each)
 	}
 	t.Logf("%s at each of %d calls: one commit each, all reports agree", f.fault, len(calls))
 }
@@ -68,18 +74,20 @@ type faultAt struct {
 	call  string
 	fault Fault
 	once  bool // that call alone; else that one and all after it
-	open  func(t *testing.T, plan func(n int, name string) Fault) Link
+
+	moving bool // others commit to the branch meanwhile
+	open   func(t *testing.T, plan func(n int, name string) Fault) Link
 }
 
 func (f faultAt) check(w world) {
 	w.t.Helper()
 	where := fmt.Sprintf("%s at call %d, %s", f.fault, f.n, f.call)
-	faulty := f.open(w.t, func(n int, _ string) Fault {
+	faulty := f.open(w.t, w.moving(func(n int, _ string) Fault {
 		if n == f.n || !f.once && n > f.n {
 			return f.fault
 		}
 		return None
-	})
+	}))
 	first := outcomeOf(w.attempt(faulty, "one", 0).run(w.t.Context()))
 	if f.once && !faulty.Crashed() {
 		w.agrees(first, where)

@@ -27,6 +27,8 @@ type world struct {
 	input string // A
 	root  *attempts.Root
 	dir   string // of the root
+
+	rebase bool // the attempts may follow a branch that moves, and it does
 }
 
 // seedFiles is what every input commit holds.
@@ -84,7 +86,7 @@ func (w world) ref() workspace.Ref {
 }
 
 func (a *attempt) publication() publish.Publication {
-	return publish.Publication{Ref: a.ref(), Task: a.task, Overlay: a.over, Dir: a.dir,
+	return publish.Publication{Ref: a.ref(), Task: a.task, Rebase: a.rebase, Overlay: a.over, Dir: a.dir,
 		Result: json.RawMessage(a.result), Current: a.current}
 }
 
@@ -222,10 +224,17 @@ func (w world) onePublication(outcomes ...outcome) storage.Commit {
 		w.t.Fatalf("main has %d commits of the task, want 1", len(ours))
 	}
 	m := ours[0]
-	if m.Parents[0] != w.input {
-		w.t.Errorf("the publication stands on %.8s, want the input %.8s", m.Parents[0], w.input)
+	on, files := w.input, maps.Clone(outFiles)
+	if w.rebase {
+		on = m.Metadata["perago.expect"]
+		for _, path := range w.list(on, elsewhere) {
+			files[path] = "someone's"
+		}
 	}
-	w.sameFiles(m.ID, outFiles)
+	if m.Parents[0] != on {
+		w.t.Errorf("the publication stands on %.8s, want %.8s", m.Parents[0], on)
+	}
+	w.sameFiles(m.ID, files)
 	for i, o := range outcomes {
 		if o.err == nil && o.done.Commit != m.ID {
 			w.t.Errorf("attempt %d reports commit %.8s, main has %.8s", i, o.done.Commit, m.ID)
