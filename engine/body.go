@@ -17,11 +17,11 @@ import (
 // Body runs the body of a module once. Two implementations: InProcess, and the
 // child process of engine/isolate.
 type Body interface {
-	// Run calls run(workspace, params), or run(params) when call.Files is nil,
-	// and returns the returned value as JSON, held against the schema of the
-	// result within the limits of the call. The error is a *BodyError, or context.Cause(ctx) when the body
-	// was ended from outside. Usage is filled in as far as it is known, whatever
-	// the outcome.
+	// Run calls run(workspace, params), or run(params) when call.Files is nil, and
+	// returns the returned value as JSON, checked against the schema of the result
+	// within the limits of the call. The error is a *BodyError, or
+	// context.Cause(ctx) when the body was ended from outside. Usage is filled in
+	// as far as it is known, whatever the outcome.
 	Run(ctx context.Context, m *module.Module, call Call) (result json.RawMessage, usage Usage, err error)
 }
 

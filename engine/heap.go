@@ -16,14 +16,15 @@ import (
 // engine/isolate. Its heap is then the body's, and can be held to a limit. All
 // of its functions are required.
 type Dedicated struct {
-	// Enter is told of every builtin just before it does its work.
+	// Enter is called with every builtin just before it does its work.
 	Enter func(builtin string, at starlib.Position)
-	// Passed is told, once, that a limit was passed and the body was asked to stop.
+	// Passed is called once, when a limit was passed and the body was asked to
+	// stop.
 	Passed func(*LimitError)
-	// Stuck is told where a body is that was asked to stop and has not: its
-	// process is about to be killed.
+	// Stuck is called with the place of a body that was asked to stop and has not:
+	// its process is about to be killed.
 	Stuck func(at starlib.Position)
-	// Peak is told of every new maximum of live memory, in bytes.
+	// Peak is called with every new maximum of live memory, in bytes.
 	Peak func(bytes int64)
 	// Since is what the process held before the first of several calls that share
 	// their limit of memory; nil: each call begins anew.

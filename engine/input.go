@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -85,7 +86,7 @@ func decodeInput(task *starlib.Task, raw json.RawMessage, fixed *workspace.Ref, 
 	}
 	if envelope["params"] == nil {
 		hint := `send {} when the task takes no parameters`
-		if near := diag.Nearest("params", sortedKeys(envelope)); near != "" {
+		if near := diag.Nearest("params", slices.Sorted(maps.Keys(envelope))); near != "" {
 			hint = fmt.Sprintf("is it what is called `%s`?", diag.Shorten(near))
 		}
 		found = append(found, complaint("/params", "nothing", "an object", hint))
@@ -128,7 +129,7 @@ func decodeRef(raw json.RawMessage) (workspace.Ref, diag.List) {
 		}
 		values[key] = value
 	}
-	for _, key := range sortedKeys(fields) {
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if len(found) < 100 && !slices.Contains(refKeys, key) {
 			hint := ""
 			if near := diag.Nearest(key, refKeys); near != "" {
@@ -227,13 +228,4 @@ func nesting(raw []byte) int {
 
 func complaint(at, found, wanted, hint string) *diag.Diagnostic {
 	return &diag.Diagnostic{Code: "P3003", Severity: diag.Error, Message: at, Found: found, Wanted: wanted, Hint: hint}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -126,7 +126,7 @@ type execution struct {
 	ref       workspace.Ref      // the same; zero for a task without a workspace
 	dir       *attempts.Dir      // from open on; nil: there is none
 	overlay   *workspace.Overlay // the same
-	returned  json.RawMessage    // what the body returned, held against the schema
+	returned  json.RawMessage    // what the body returned, checked against the schema
 	published *publish.Published // nil: nothing is published yet
 }
 
@@ -212,12 +212,12 @@ func (x *execution) key() attempts.TaskKey {
 		Iteration: a.Iteration, TaskID: a.TaskID, Retry: a.Retry}
 }
 
-// preGuards holds the guards of the declaration against the commit.
+// preGuards checks the guards before the body, on the commit of the input.
 func (x *execution) preGuards(ctx context.Context) error {
 	return x.guards(ctx, "pre", "P3301", x.module.Task.Workspace.Pre, x.module.Task.PreAt)
 }
 
-// postGuards holds those of the other side against what the body left.
+// postGuards checks the guards after the body, on what it left.
 func (x *execution) postGuards(ctx context.Context) error {
 	return x.guards(ctx, "post", "P3302", x.module.Task.Workspace.Post, x.module.Task.PostAt)
 }
@@ -318,9 +318,9 @@ func (x *execution) complete(ctx context.Context) error {
 	return nil
 }
 
-// checkAdopted holds the result of an earlier publication to what holds for one
-// of the body: the file may be another by now, and whoever may merge can make
-// what looks like a publication.
+// checkAdopted checks the result of an earlier publication as one of the body is
+// checked: the file may be another by now, and whoever may merge can make what
+// looks like a publication.
 func (x *execution) checkAdopted(ctx context.Context, published publish.Published) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, inputWall, errors.New("the adopted result took too long to check"))
 	defer cancel()

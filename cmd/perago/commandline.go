@@ -85,14 +85,10 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 	if err != nil {
 		return withHelpHint(cmd, err)
 	}
-	return withHelpHint(cmd, parseAndRun(ctx, cmd, ordered))
-}
-
-func parseAndRun(ctx context.Context, cmd *ffcli.Command, args []string) error {
-	if err := cmd.Parse(args); err != nil {
-		return usageError("", "%s", flagSentence(err))
+	if err := cmd.Parse(ordered); err != nil {
+		return withHelpHint(cmd, usageError("", "%s", flagSentence(err)))
 	}
-	return cmd.Run(ctx)
+	return withHelpHint(cmd, cmd.Run(ctx))
 }
 
 // flagSentence is the flag package's sentence about a bad value, without what ff

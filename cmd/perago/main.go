@@ -32,8 +32,8 @@ func process() int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
-	// With somebody listening, a write to a pipe that nobody reads is an error
-	// we see, not a death without clean-up.
+	// With SIGPIPE handled, a write to a pipe that nobody reads is an error, and
+	// the process can still clean up.
 	pipe := make(chan os.Signal, 1)
 	signal.Notify(pipe, syscall.SIGPIPE)
 	defer signal.Stop(pipe)
@@ -98,6 +98,21 @@ func (a *app) interruptible(exec func(context.Context, []string) error) func(con
 }
 
 func (a *app) cancelOnSignal(cancel context.CancelCauseFunc) (stop func()) {
+	release := a.onSignal(func(count int, _ os.Signal) {
+		if count == 1 {
+			os.Exit(exitInterrupted)
+		}
+		cancel(errInterrupted)
+	})
+	return func() {
+		release()
+		cancel(nil)
+	}
+}
+
+// onSignal calls do for every signal until release is called; count is how many
+// came before it.
+func (a *app) onSignal(do func(count int, sig os.Signal)) (release func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -105,18 +120,14 @@ func (a *app) cancelOnSignal(cancel context.CancelCauseFunc) (stop func()) {
 			select {
 			case <-done:
 				return
-			case <-a.signals:
+			case sig := <-a.signals:
+				do(count, sig)
 			}
-			if count == 1 {
-				os.Exit(exitInterrupted)
-			}
-			cancel(errInterrupted)
 		}
 	}()
 	return func() {
 		close(done)
 		<-ended
-		cancel(nil)
 	}
 }
 

@@ -283,30 +283,19 @@ func (a *app) stopping(ctx context.Context) *stopping {
 	var endDrain, endForce context.CancelCauseFunc
 	s.drain, endDrain = context.WithCancelCause(ctx)
 	s.force, endForce = context.WithCancelCause(ctx)
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for count := 0; ; count++ {
-			var sig os.Signal
-			select {
-			case <-done:
-				return
-			case sig = <-a.signals:
-			}
-			switch count {
-			case 0:
-				endDrain(errInterrupted)
-			case 1:
-				s.mu.Lock()
-				s.second = sig
-				s.mu.Unlock()
-				endForce(queue.ErrForced)
-			}
+	release := a.onSignal(func(count int, sig os.Signal) {
+		switch count {
+		case 0:
+			endDrain(errInterrupted)
+		case 1:
+			s.mu.Lock()
+			s.second = sig
+			s.mu.Unlock()
+			endForce(queue.ErrForced)
 		}
-	}()
+	})
 	s.release = func() {
-		close(done)
-		<-ended
+		release()
 		endDrain(nil)
 		endForce(nil)
 	}

@@ -56,7 +56,7 @@ type server struct {
 	ctx   context.Context
 	files starlib.Files // nil for a task without a workspace
 	conn  *conn
-	fault func(error) // told of a fault of perago's own in an answer
+	fault func(error) // called with a panic of perago's own in a request
 	slots chan struct{}
 	most  int // drafts
 	busy  sync.WaitGroup

@@ -16,7 +16,7 @@ import (
 	"perago/starlib"
 )
 
-// protocolVersion is told by the child before anything else. Both ends are the
+// protocolVersion is what the child sends before anything else. Both ends are the
 // same binary, unless it was replaced on disk where the running one cannot be
 // named.
 const protocolVersion = 2

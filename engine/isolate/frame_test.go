@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"reflect"
+	"strings"
 	"testing"
 
 	"perago/workspace/glob"
@@ -179,11 +181,12 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 	}
 }
 
-func TestJSONDepth(t *testing.T) {
-	cases := map[string]int{`1`: 0, `{}`: 1, `[[],[[]]]`: 3, `{"a":"[[[["}`: 1, `"\"[["`: 0, `[[[`: int(^uint(0) >> 1)}
-	for raw, want := range cases {
-		if got := jsonDepth([]byte(raw)); got != want {
-			t.Errorf("%s: got %d, want %d", raw, got, want)
+// A field that says it is JSON is a value only where it can be one.
+func TestFieldsOfJSON(t *testing.T) {
+	deep := strings.Repeat("[", 201) + strings.Repeat("]", 201)
+	for text, want := range map[string]any{`[1,"[["]`: []any{1.0, "[["}, `{"a":[]}`: map[string]any{"a": []any{}}, `[[[`: `[[[`, deep: deep} {
+		if got := (fieldMessage{Kind: "json", Text: text}).value().Any(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%.20s: got %v, want %v", text, got, want)
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"perago/engine/module"
 	"perago/starlib"
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 	"perago/workspace"
 	"perago/workspace/glob"
 	"perago/workspace/paths"
@@ -374,7 +374,7 @@ func (f fieldMessage) value() slog.Value {
 		}
 	case "json":
 		var v any
-		if jsonDepth([]byte(f.Text)) <= maxDepth && json.Unmarshal([]byte(f.Text), &v) == nil {
+		if jsontext.Check(f.Text) == nil && json.Unmarshal([]byte(f.Text), &v) == nil {
 			return slog.AnyValue(v)
 		}
 	}
@@ -397,31 +397,4 @@ func jsonValues(raw []byte) int {
 		}
 	}
 	return n
-}
-
-// maxDepth is how deep a result or a field of a record may nest.
-const maxDepth = 200
-
-// jsonDepth is how deep brackets nest in a JSON text; math.MaxInt when it is
-// not JSON.
-func jsonDepth(raw []byte) int {
-	if !json.Valid(raw) {
-		return math.MaxInt
-	}
-	depth, deepest, quoted := 0, 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '[', c == '{':
-			depth++
-			deepest = max(deepest, depth)
-		case c == ']', c == '}':
-			depth--
-		}
-	}
-	return deepest
 }

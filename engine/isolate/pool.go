@@ -160,7 +160,7 @@ func (p *Processes) take(ctx context.Context, m *module.Module) (*process, error
 		if !waited {
 			return nil, err
 		}
-		// One that waited may have been ended by anybody since: another one.
+		// A child that waited may have been killed since then: try another one.
 	}
 }
 
@@ -278,8 +278,8 @@ func (p *Processes) start(m *module.Module) (*spare, error) {
 	return &spare{process: child, wants: m}, nil
 }
 
-// spawn starts a child from the one thread that starts them all: a child is
-// told to die with the thread that started it. p.mu is held.
+// spawn starts a child from the one thread that starts them all: a child dies
+// with the thread that started it. p.mu is held.
 func (p *Processes) spawn() (child *process, err error) {
 	if p.starter == nil {
 		p.starter = make(chan func())

@@ -105,7 +105,8 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	s.started = time.Now()
 	over := make(chan struct{})
 	defer close(over)
-	// Before the child is told anything: it may not read.
+	// Watch before anything is sent: a child that does not read must not hold up
+	// the worker.
 	panics.Go(&watching, s.failed, func() { s.watch(ctx, over) })
 	panics.Go(&watching, s.failed, func() { s.watchGrowth(over) })
 	start, err := runMessage{Workspace: s.call.Files != nil, Limits: s.call.Limits, Now: s.call.Now}.frame(s.call.Params.JSON())

@@ -19,13 +19,13 @@ import (
 	"perago/starlib/diag"
 )
 
-// Options are what a log may be told beside its place.
+// Options of Open. nil is the zero value.
 type Options struct {
 	MaxSize   int64         // bytes of a file before it is set aside; 0 is 100 MB, and a 16th of TotalMax at most
 	TotalMax  int64         // bytes of all files under the root, of all workers; the oldest are removed; 0 is 2 GB
 	Retention time.Duration // age at which Sweep removes a file; 0 is 30 days
 	Level     slog.Leveler  // nil is slog.LevelInfo
-	OnLoss    func(Loss)    // told when records begin to be lost, and when that is over; nil: nobody is
+	OnLoss    func(Loss)    // called when records begin to be lost, and when that is over; nil: nothing is called
 }
 
 // FormatTime, as slog.HandlerOptions.ReplaceAttr, writes `time` as RFC 3339 at UTC+08:00,
@@ -53,13 +53,13 @@ func (l *Files) json(task string) slog.Handler {
 		&slog.HandlerOptions{Level: l.level, ReplaceAttr: FormatTime})
 }
 
-// handler is a JSON handler that moves to another file when it is told of a
-// task. To move it needs what was added to it so far.
+// handler is a JSON handler that moves to another file when a record or its
+// attributes name a task. To move it needs what was added to it so far.
 type handler struct {
 	logs  *Files
 	json  slog.Handler
 	added []func(slog.Handler) slog.Handler
-	group bool // within one, "task" is not ours
+	group bool // within one, "task" is an attribute of the caller
 	task  string
 }
 
@@ -159,7 +159,7 @@ type Files struct {
 	files  map[string]*openFile // open ones, by name
 	closed bool
 	err    error // the first that a write met
-	grown  int64 // bytes since the root was last held against its bound
+	grown  int64 // bytes since the root was last compared with its bound
 	loss   Loss
 }
 
@@ -234,7 +234,7 @@ func (l *Files) keep(err error) {
 }
 
 // append writes a line to a file. When that begins to fail, and when it works
-// again, onLoss is told, once.
+// again, onLoss is called, once.
 func (l *Files) append(name string, line []byte) (int, error) {
 	n, changed, loss, err := l.write(name, line)
 	if changed && l.onLoss != nil {
@@ -417,7 +417,7 @@ func (l *Files) list() (found []oldFile, errs []error) {
 			return nil
 		}
 		if e.IsDir() {
-			if strings.Count(name, "/") >= 1 { // no file of ours is as deep
+			if strings.Count(name, "/") >= 1 { // no log file is as deep
 				return fs.SkipDir
 			}
 			return nil

@@ -63,8 +63,9 @@ const workspaceSchema = `{"type":"object","properties":{` +
 // anyObject is the schema of a result that is not declared.
 const anyObject = `{"type":"object","additionalProperties":true}`
 
-// TaskDef is what Conductor is told of a task, as indented JSON with a newline
-// at the end. Nothing local is in it: no prefix, no guards, no limits of the body.
+// TaskDef is the definition of a task for Conductor, as indented JSON with a
+// newline at the end. Nothing local is in it: no prefix, no guards, no limits of
+// the body.
 func TaskDef(t *starlib.Task) ([]byte, error) {
 	retry, timeout, limits := t.Controls.Retry, t.Controls.Timeout, t.Controls.Limits
 	def := taskDef{

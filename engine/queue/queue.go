@@ -38,7 +38,7 @@ const (
 	FailedTerminal Status = "FAILED_WITH_TERMINAL_ERROR" // never retried
 )
 
-// Report is what a queue is told when an attempt is over.
+// Report is what a worker sends to the queue when an attempt is over.
 type Report struct {
 	Attempt Attempt
 	Status  Status
@@ -63,7 +63,7 @@ type Queue interface {
 	Report(ctx context.Context, r Report) (next *Attempt, err error)
 }
 
-// Leaser keeps an attempt ours.
+// Leaser keeps the lease on an attempt.
 type Leaser interface {
 	// Extend renews the lease of an attempt for its response time-out.
 	Extend(ctx context.Context, a Attempt) error

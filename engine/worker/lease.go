@@ -27,7 +27,8 @@ const (
 //
 // Time is measured by the monotonic clock, so a jump of the wall clock does not
 // lose a lease. A process that was stopped for longer than the lease asks the
-// server before it gives up: nobody may have taken the attempt.
+// server before it gives up, since the attempt may not have been given to another
+// worker.
 //
 // A server that is busy with an extension has read the task as running, and may
 // write it back so after it has taken the report. So an extension is never

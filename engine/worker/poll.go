@@ -41,9 +41,9 @@ type poller struct {
 	turn    int  // the source that comes first in the next turn
 }
 
-// pollUntilDrain asks for the attempts of each task in turn, as many as there
-// are free slots, so that a task with a long queue takes the slots once a turn
-// and no oftener. It starts a goroutine in l.group for each attempt.
+// pollUntilDrain asks for the attempts of each task in turn, as many as there are
+// free slots, so that a task with a long queue takes the slots at most once a
+// turn. It starts a goroutine in l.group for each attempt.
 //
 // To poll fifty tasks one after another takes long, and most of that time goes to
 // empty queues. So with more than fewTasks tasks one request asks which queues
@@ -53,9 +53,9 @@ type poller struct {
 // turn; and one task at least is polled whatever the answer is.
 //
 // After a turn that brought nothing is a pause that doubles up to
-// PollIntervalMax. A slot that gets free ends it, because what follows the
-// finished task in its workflow may be ours as well. Only the poll of a lone task
-// waits at the server: one task's empty queue would hold up the others.
+// PollIntervalMax. A slot that gets free ends it, because the task that follows
+// the finished one in its workflow may be one of this worker. Only the poll of a
+// lone task waits at the server: one task's empty queue would hold up the others.
 func (l *loop) pollUntilDrain() {
 	p := &poller{loop: l}
 	for _, m := range l.Modules {

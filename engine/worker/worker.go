@@ -73,7 +73,7 @@ type Snapshot struct {
 type Running struct {
 	Attempt  queue.Attempt
 	Since    time.Time
-	Progress starlib.Progress // the last that the body told; zero when it told none
+	Progress starlib.Progress // the last that the body reported; zero when it reported none
 }
 
 // running is a Running in the set of the worker, whose lock guards it.
@@ -166,9 +166,9 @@ const forcedReport = 10 * time.Second
 //     ErrForced. Each attempt runs on a child of it that a lost lease ends as
 //     well, with ErrLeaseLost. The lease is kept on the same child, so it is
 //     kept while draining.
-//   - report is cut off from both, since what an attempt came to has to be told
-//     even when the attempt was ended. After ErrForced it has forcedReport left,
-//     so that a server that is gone cannot hold the process.
+//   - report is independent of both, since the outcome of an attempt has to be
+//     reported even when the attempt was ended. After ErrForced it has
+//     forcedReport left, so that a server that is gone cannot hold the process.
 func (w *Worker) Run(drain, force context.Context) error {
 	if len(w.Modules) == 0 {
 		return errors.New("there is no task to serve")
@@ -217,7 +217,8 @@ func (w *Worker) Run(drain, force context.Context) error {
 	return nil
 }
 
-// finish waits for the last attempt, and ends what is left when it is told to.
+// finish waits for the last attempt, and ends those that still run when it is
+// forced to.
 func (l *loop) finish(over <-chan struct{}, force context.Context, endWork context.CancelCauseFunc, endReports func()) {
 	var grace <-chan time.Time
 	if l.Grace > 0 {
