@@ -153,7 +153,7 @@ func (c *call) bind(args starlark.Tuple, kwargs []starlark.Tuple) error {
 		c.given = next
 	}
 	for _, kw := range kwargs {
-		if err := c.bindKeyword(string(kw[0].(starlark.String)), kw); err != nil {
+		if err := c.bindKeyword(string(kw[0].(starlark.String)), kw, kwargs); err != nil {
 			return err
 		}
 	}
@@ -169,7 +169,7 @@ func (c *call) bind(args starlark.Tuple, kwargs []starlark.Tuple) error {
 	return nil
 }
 
-func (c *call) bindKeyword(name string, kw starlark.Tuple) error {
+func (c *call) bindKeyword(name string, kw starlark.Tuple, all []starlark.Tuple) error {
 	params := c.builtin.Params
 	i := slices.IndexFunc(params, func(p Param) bool {
 		return p.Name == name && (p.Kind == Either || p.Kind == KeywordOnly)
@@ -195,6 +195,12 @@ func (c *call) bindKeyword(name string, kw starlark.Tuple) error {
 		p.Hint = fmt.Sprintf("did you mean `%s`?", near)
 	} else if len(names) > 0 {
 		p.Wanted = "one of " + strings.Join(names, ", ")
+	}
+	given := func(name string) bool {
+		return slices.ContainsFunc(all, func(kw starlark.Tuple) bool { return kw[0] == starlark.String(name) })
+	}
+	if certain := diag.Certain(name, names); certain != "" && !given(certain) {
+		p.Instead = certain
 	}
 	return p
 }
@@ -387,6 +393,28 @@ func unknownMember(thing, prefix, name string, known []string) error {
 		p.Wanted = "one of " + strings.Join(known, ", ")
 	}
 	return p
+}
+
+// RenameOf is the member that does the same under another name, such as "decode"
+// for "json.loads"; "" when there is none.
+func RenameOf(member string) string {
+	switch member {
+	case "json.loads", "base64.b64decode", "base64.standard_b64decode":
+		return "decode"
+	case "json.dumps", "base64.b64encode", "base64.standard_b64encode":
+		return "encode"
+	case "csv.DictReader":
+		return "dict_reader"
+	case "log.warn":
+		return "warning"
+	case "yaml.safe_load", "toml.loads":
+		return "decode"
+	case "time.time.isocalendar":
+		return "iso_calendar"
+	case "time.time.strftime":
+		return "format"
+	}
+	return ""
 }
 
 // InsteadOf is what to write in place of a member that Python has, or that a

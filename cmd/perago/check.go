@@ -18,6 +18,8 @@ func (a *app) checkCommand() *ffcli.Command {
 	flags := newFlagSet("check")
 	format := choiceFlag(flags, "format", "how the complaints are written", []string{"text", "json", "github"})
 	strict := flags.Bool("strict", false, "take warnings for errors")
+	fix := flags.Bool("fix", false, "mend in the files what is sure to be meant, and report what was mended and what is left")
+	diff := flags.Bool("diff", false, "with --fix: print what would change, and write nothing")
 	root := rootFlag(flags)
 	readConfig := a.envFileFlag(flags)
 	return &ffcli.Command{
@@ -26,7 +28,9 @@ func (a *app) checkCommand() *ffcli.Command {
 		ShortHelp:  "Find what is wrong with task files, without running them.",
 		LongHelp: `Parses, resolves and loads every file, checks its declaration, makes its TaskDef
 and looks for what lint warns of. All complaints of all files are reported, and
-whatever is wrong with the configuration. Needs no server and writes nothing.
+whatever is wrong with the configuration. Needs no server, and writes nothing
+but with --fix: then each file that is named, or below a folder that is named,
+is replaced in one step by one without what can be mended for sure.
 A test file, *_test.star, is loaded, not run; a file that neither calls task nor
 defines run is checked as a library. Of a folder, every .star file is checked.`,
 		FlagSet: flags,
@@ -34,11 +38,21 @@ defines run is checked as a library. Of a folder, every .star file is checked.`,
 			if len(args) == 0 {
 				return usageError("", "check wants at least one task file")
 			}
+			if *diff && !*fix {
+				return usageError("", "--diff goes with --fix")
+			}
 			files, err := checkable(args)
 			if err != nil {
 				return err
 			}
-			checked := a.check(ctx, files, *root)
+			var texts fixes
+			if *fix {
+				if texts, err = fixFiles(ctx, files, *root, *diff); err != nil {
+					return err
+				}
+			}
+			checked := a.check(ctx, files, *root, texts.texts())
+			checked.Fixed, checked.dry = texts, *diff
 			if *strict {
 				checked.strict()
 			}
@@ -81,6 +95,8 @@ func checkable(args []string) (files []string, err error) {
 type checked struct {
 	Tasks       []checkedTask `json:"tasks"`
 	Diagnostics diag.List     `json:"diagnostics"`
+	Fixed       fixes         `json:"fixed,omitempty"` // with --fix: what was mended
+	dry         bool          // and only shown
 	libraries   []string      // files that declare no task and are right
 }
 
@@ -112,24 +128,17 @@ func hasErrors(list diag.List) bool {
 	return false
 }
 
-func (a *app) check(ctx context.Context, files []string, root string) checked {
+// check looks at files; texts stand for what some of them hold.
+func (a *app) check(ctx context.Context, files []string, root string, texts map[string][]byte) checked {
 	c := checked{Tasks: []checkedTask{}, Diagnostics: diag.List{}}
 	for _, file := range files {
 		if ctx.Err() != nil {
 			break
 		}
-		if strings.HasSuffix(file, tasktest.Suffix) {
-			m, _, list := module.LoadTest(file, &module.Options{Root: root})
-			if m != nil {
-				list = append(list, module.Lint(m, tasktest.Rows()...)...)
-			}
-			c.add(list)
-			continue
-		}
-		m, list := checkFile(file, root)
+		m, list := checkFile(file, &module.Options{Root: root, Texts: texts})
 		c.add(list)
 		switch {
-		case m == nil || hasErrors(list):
+		case m == nil || hasErrors(list) || strings.HasSuffix(file, tasktest.Suffix):
 		case m.Task == nil:
 			c.libraries = append(c.libraries, file)
 		default:
@@ -153,8 +162,15 @@ func (c *checked) add(list diag.List) {
 }
 
 // checkFile loads one file, makes its TaskDef and lints it.
-func checkFile(file, root string) (*module.Module, diag.List) {
-	m, list := module.LoadAny(file, &module.Options{Root: root})
+func checkFile(file string, o *module.Options) (*module.Module, diag.List) {
+	if strings.HasSuffix(file, tasktest.Suffix) {
+		m, _, list := module.LoadTest(file, o)
+		if m != nil {
+			list = append(list, module.Lint(m, tasktest.Rows()...)...)
+		}
+		return m, list
+	}
+	m, list := module.LoadAny(file, o)
 	if m == nil || hasErrors(list) {
 		return nil, list
 	}
@@ -173,10 +189,23 @@ func (a *app) printChecked(c checked, format string) error {
 	switch format {
 	case "json":
 		return writeJSON(a.stdout, c)
+	case "text":
+		if err := c.Fixed.print(a, c.dry); err != nil {
+			return err
+		}
 	case "github":
 		return diag.WriteGitHub(a.stdout, c.Diagnostics)
 	}
 	diag.WriteText(a.stderr, c.Diagnostics, a.textOptions())
+	mendable := 0
+	for _, d := range c.Diagnostics {
+		if len(d.Fix) > 0 {
+			mendable++
+		}
+	}
+	if mendable > 0 && c.Fixed == nil {
+		fmt.Fprintf(a.stderr, "`perago check --fix` mends %d of these\n", mendable)
+	}
 	for _, t := range c.Tasks {
 		fmt.Fprintf(a.stdout, "ok: %s  %s\n", t.Name, diag.Printable(t.File))
 	}

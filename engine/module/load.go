@@ -42,6 +42,9 @@ type Options struct {
 	Host []starlib.Builtin
 	// Cover counts which statements run (Module.Coverage).
 	Cover bool
+	// Texts stand for what files hold, by the names that positions give them; a
+	// file must be there all the same.
+	Texts map[string][]byte
 }
 
 // Load reads a task file and all that it loads, and runs their top levels. The
@@ -56,6 +59,7 @@ func Load(file string, o *Options) (*Module, diag.List) {
 		return nil, diag.List{problem}
 	}
 	defer d.close()
+	d.texts = o.Texts
 	_, m, list := loadUnits(file, d, taskFile, Options{Root: d.root, Host: o.Host, Cover: o.Cover})
 	return m, list
 }
@@ -411,6 +415,7 @@ func loadOther(file string, as role, o *Options) (*Module, starlark.StringDict, 
 		return nil, nil, diag.List{problem}
 	}
 	defer d.close()
+	d.texts = o.Texts
 	main, m, list := loadUnits(file, d, as, Options{Root: d.root, Host: o.Host, Cover: o.Cover})
 	if m == nil {
 		return nil, nil, list

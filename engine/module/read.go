@@ -1,6 +1,7 @@
 package module
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -36,9 +37,10 @@ func (h inMemory) read(name, asked string) ([]byte, *diag.Problem) {
 // disk is a reader over the *.star files below a root. What leads out of it, by
 // `..` or by a symlink, is refused.
 type disk struct {
-	root  string   // as it stands in names
-	abs   string   // the same, absolute
-	below *os.Root // opened at the first load
+	root  string            // as it stands in names
+	abs   string            // the same, absolute
+	below *os.Root          // opened at the first load
+	texts map[string][]byte // instead of what files hold
 }
 
 // openDisk finds the root of a task file.
@@ -84,6 +86,15 @@ func (d *disk) close() {
 
 // read implements reader.
 func (d *disk) read(name, asked string) ([]byte, *diag.Problem) {
+	text, problem := d.held(name, asked)
+	if instead, ok := d.texts[name]; ok && problem == nil {
+		return bytes.TrimPrefix(instead, []byte(byteOrderMark)), nil
+	}
+	return text, problem
+}
+
+// held is what a file holds on the disk.
+func (d *disk) held(name, asked string) ([]byte, *diag.Problem) {
 	const flags = os.O_RDONLY | syscall.O_NONBLOCK // a FIFO must not hold us up
 	abs, err := filepath.Abs(filepath.FromSlash(name))
 	if asked == "" {

@@ -42,6 +42,7 @@ type Diagnostic struct {
 	Wanted   string   `json:"wanted,omitempty"`
 	Hint     string   `json:"hint,omitempty"`
 	Detail   string   `json:"detail,omitempty"` // more lines for a person: a diff, or what became of a run
+	Fix      []Edit   `json:"fix,omitempty"`    // what mends it, where that is sure
 	Stack    []Frame  `json:"stack,omitempty"`  // outermost call first, as Starlark prints it
 }
 
@@ -60,6 +61,10 @@ type Problem struct {
 	// call that is at fault; "" when it is the call as a whole. The place of the
 	// Diagnostic is then that argument's, when it can be known.
 	Argument string
+
+	// Instead is the keyword that is sure to be meant in place of Argument, "" when
+	// there is none.
+	Instead string
 
 	Cause error
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
@@ -129,6 +130,9 @@ func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 		s.pointAt(d, pos, builtin, argument)
 	}
 	d.Stack = frames(stack)
+	if problem != nil && problem.Instead != "" && strings.HasPrefix(string([]rune(d.Source)[min(max(d.Column-1, 0), utf8.RuneCountInString(d.Source)):]), problem.Argument) {
+		d.Fix = Rename(d.Line, d.Column, problem.Argument, problem.Instead)
+	}
 	return d
 }
 

@@ -84,10 +84,17 @@ func (s *Sources) undefined(d *Diagnostic, rest string) {
 	near := Nearest(name, append(candidates, s.Names...))
 	if hint := nameHint(name); hint != "" && (near == "" || !strings.EqualFold(near, name)) {
 		d.Hint = writeHint(hint)
+		switch word := strings.Trim(hint, "`"); word {
+		case "None", "True", "False", "str", "bool", "range":
+			d.Fix = Rename(d.Line, d.Column, name, word)
+		}
 		return
 	}
 	if constant := near == "None" || near == "True" || near == "False"; near != "" && (!constant || strings.EqualFold(near, name)) {
 		d.Hint = "did you mean `" + near + "`?"
+		if constant {
+			d.Fix = Rename(d.Line, d.Column, name, near)
+		}
 	}
 }
 

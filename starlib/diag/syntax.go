@@ -34,6 +34,7 @@ func (s *Sources) fromSyntax(e syntax.Error) List {
 		}
 		d := s.at(syntax.MakePosition(&file, int32(t.at.line), int32(t.at.column)), f.code, f.message)
 		d.Hint = writeHint(f.hint)
+		d.Fix = (&pythonFinder{tokens: tokens}).fix(f, func(n int) string { return s.line(file, n) })
 		list = append(list, d)
 	}
 	if first {

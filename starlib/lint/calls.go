@@ -90,7 +90,10 @@ func (f *inference) checkMember(e *syntax.DotExpr) {
 	}
 	t, name := f.of(e.X), e.Name.Name
 	if t.all(func(k kind) bool { return k.schema != nil && len(f.member(k, name)) == 0 && !hasField(k.schema, name) }) {
-		f.fail(e.Name.NamePos, "P5002", "the schema of params has no field `"+name+"`", near(name, t[0].schema))
+		d := f.fail(e.Name.NamePos, "P5002", "the schema of params has no field `"+name+"`", near(name, t[0].schema))
+		if len(t) == 1 {
+			rename(d, e.Name.NamePos, name, fieldNames(t[0].schema))
+		}
 		return
 	}
 	var near []string
@@ -107,6 +110,11 @@ func (f *inference) checkMember(e *syntax.DotExpr) {
 	d := f.says(e.Name.NamePos, "P5017", "%s has no .%s field or method", t.typeOf(), name)
 	if hint := starlib.InsteadOf(t.typeOf() + "." + name); hint != "" {
 		d.Hint = hint
+	}
+	if instead := starlib.RenameOf(t.typeOf() + "." + name); instead != "" {
+		replace(d, e.Name.NamePos, name, instead)
+	} else if len(t) == 1 && (d.Hint == "" || strings.HasPrefix(d.Hint, "did you mean")) {
+		rename(d, e.Name.NamePos, name, near)
 	}
 	if d.Hint == "" {
 		if n := diag.Nearest(name, near); n != "" {
@@ -156,7 +164,8 @@ func (f *inference) checkNothing(id *syntax.Ident, e syntax.Expr) {
 		return
 	}
 	if slices.Contains([]string{"append", "extend", "insert", "update", "add", "remove", "discard", "clear", "sort", "reverse"}, dot.Name.Name) {
-		f.warn(id.NamePos, "P5024", fmt.Sprintf("`.%s(...)` returns None, which `%s` then is", dot.Name.Name, id.Name), "write the call alone: it changes the value in place")
+		d := f.warn(id.NamePos, "P5024", fmt.Sprintf("`.%s(...)` returns None, which `%s` then is", dot.Name.Name, id.Name), "write the call alone: it changes the value in place")
+		cut(d, id.NamePos, of.NamePos)
 	}
 }
 
@@ -229,6 +238,13 @@ func argumentsOf(e *syntax.CallExpr) arguments {
 		}
 	}
 	return a
+}
+
+// without are the names that the call does not give by keyword.
+func (a arguments) without(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(a.keywords, func(kw *syntax.BinaryExpr) bool { return kw.X.(*syntax.Ident).Name == name })
+	})
 }
 
 func (f *inference) checkCall(e *syntax.CallExpr) {
@@ -306,7 +322,8 @@ func (f *inference) checkArguments(row *starlib.Builtin, e *syntax.CallExpr) {
 			if near := diag.Nearest(id.Name, names); near != "" {
 				hint = "did you mean `" + near + "`?"
 			}
-			f.fail(id.NamePos, "P5018", fmt.Sprintf("%s has no argument `%s`", row.Name, id.Name), hint)
+			d := f.fail(id.NamePos, "P5018", fmt.Sprintf("%s has no argument `%s`", row.Name, id.Name), hint)
+			rename(d, id.NamePos, id.Name, args.without(names))
 			wrong = true
 		}
 	}
@@ -408,7 +425,8 @@ func (f *inference) checkOwn(def *syntax.DefStmt, e *syntax.CallExpr) {
 			if near := diag.Nearest(id.Name, names); near != "" {
 				hint = "did you mean `" + near + "`?"
 			}
-			f.fail(id.NamePos, "P5018", fmt.Sprintf("%s has no argument `%s`", name, id.Name), hint)
+			d := f.fail(id.NamePos, "P5018", fmt.Sprintf("%s has no argument `%s`", name, id.Name), hint)
+			rename(d, id.NamePos, id.Name, args.without(names[min(len(args.positional), len(names)):]))
 			wrong = true
 		}
 		given[id.Name] = true

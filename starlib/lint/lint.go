@@ -115,6 +115,23 @@ func (l *linter) warn(pos syntax.Position, code diag.Code, message, hint string)
 	return d
 }
 
+// rename says how to mend a word, when it is sure which of some candidates was meant.
+func rename(d *diag.Diagnostic, pos syntax.Position, word string, candidates []string) {
+	if instead := diag.Certain(word, candidates); instead != "" {
+		d.Fix = diag.Rename(int(pos.Line), int(pos.Col), word, instead)
+	}
+}
+
+// replace says what to write instead of a word.
+func replace(d *diag.Diagnostic, pos syntax.Position, word, instead string) {
+	d.Fix = diag.Rename(int(pos.Line), int(pos.Col), word, instead)
+}
+
+// cut says what to delete.
+func cut(d *diag.Diagnostic, from, to syntax.Position) {
+	d.Fix = []diag.Edit{{Line: int(from.Line), Column: int(from.Col), EndLine: int(to.Line), EndColumn: int(to.Col)}}
+}
+
 // variable is what stands for the variable of an identifier: its first binding,
 // nil for a name of the language.
 func variable(id *syntax.Ident) *syntax.Ident {

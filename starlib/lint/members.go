@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
@@ -37,5 +38,10 @@ func (l *linter) member(n syntax.Node) {
 	if near := diag.Nearest(dot.Name.Name, members); hint == "" && near != "" {
 		hint = fmt.Sprintf("did you mean `%s.%s`?", id.Name, near)
 	}
-	l.fail(dot.Name.NamePos, "P5016", fmt.Sprintf("there is no `%s.%s`", id.Name, dot.Name.Name), hint)
+	d := l.fail(dot.Name.NamePos, "P5016", fmt.Sprintf("there is no `%s.%s`", id.Name, dot.Name.Name), hint)
+	if instead := starlib.RenameOf(id.Name + "." + dot.Name.Name); instead != "" {
+		replace(d, dot.Name.NamePos, dot.Name.Name, instead)
+	} else if hint == "" || strings.HasPrefix(hint, "did you mean") {
+		rename(d, dot.Name.NamePos, dot.Name.Name, members)
+	}
 }

@@ -2,10 +2,14 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
+
+	"perago/starlib/diag"
 )
 
 // unused finds variables, loaded names and top-level names that nothing reads.
@@ -13,11 +17,7 @@ func (l *linter) unused() {
 	for _, stmt := range l.Tree.Stmts {
 		switch stmt := stmt.(type) {
 		case *syntax.LoadStmt:
-			for _, to := range stmt.To {
-				if l.dead(to) {
-					l.warn(to.NamePos, "P5006", "`"+to.Name+"` is loaded and not used", "delete it")
-				}
-			}
+			l.unusedLoads(stmt)
 		case *syntax.DefStmt:
 			l.unusedGlobal(stmt.Name, "function")
 		case *syntax.AssignStmt:
@@ -34,6 +34,58 @@ func (l *linter) unused() {
 			return true
 		}
 		return true
+	})
+}
+
+// unusedLoads finds the names of a load statement that nothing reads. When it is
+// all of them, the statement goes.
+func (l *linter) unusedLoads(stmt *syntax.LoadStmt) {
+	var unused []int
+	var list diag.List
+	for i, to := range stmt.To {
+		if l.dead(to) {
+			unused = append(unused, i)
+			list = append(list, l.warn(to.NamePos, "P5006", "`"+to.Name+"` is loaded and not used", "delete it"))
+		}
+	}
+	switch start, end := stmt.Span(); {
+	case len(unused) == 0:
+	case len(unused) == len(stmt.To):
+		if start.Col == 1 && !l.commented(start, end) && !l.followed(stmt, end) {
+			cut(list[0], start, end)
+			list[0].Fix[0].EndLine, list[0].Fix[0].EndColumn = int(end.Line)+1, 1
+		}
+	default:
+		for n, i := range unused { // from the end of what stands before it, so that its comma goes too
+			before := stmt.Module.TokenPos
+			before.Col += int32(utf8.RuneCountInString(stmt.Module.Raw))
+			if i > 0 {
+				before = endOfLoaded(stmt.From[i-1])
+			}
+			if at := endOfLoaded(stmt.From[i]); !l.commented(before, at) {
+				cut(list[n], before, at)
+			}
+		}
+	}
+}
+
+// endOfLoaded is behind the text of an argument of load; the position of the name
+// is behind its opening quote.
+func endOfLoaded(id *syntax.Ident) syntax.Position {
+	at := id.NamePos
+	at.Col += int32(utf8.RuneCountInString(id.Name)) + 1
+	return at
+}
+
+// commented says whether a comment stands on the lines from one place to another.
+func (l *linter) commented(from, to syntax.Position) bool {
+	return slices.ContainsFunc(l.comments(), func(c comment) bool { return from.Line <= c.pos.Line && c.pos.Line <= to.Line })
+}
+
+// followed says whether another statement starts on the line where one ends.
+func (l *linter) followed(stmt syntax.Stmt, end syntax.Position) bool {
+	return slices.ContainsFunc(l.Tree.Stmts, func(other syntax.Stmt) bool {
+		return other != stmt && syntax.Start(other).Line == end.Line
 	})
 }
 
@@ -56,10 +108,11 @@ func (l *linter) unusedGlobal(id *syntax.Ident, what string) {
 // unusedLocals finds the variables of one function that are only bound. Those
 // of a tuple are left alone: there is no other way to drop a part of it.
 func (l *linter) unusedLocals(stmt syntax.Stmt) {
-	complain := func(id *syntax.Ident, hint string) {
+	complain := func(id *syntax.Ident, hint string) *diag.Diagnostic {
 		if v := variable(id); v == id && l.dead(id) && !strings.HasPrefix(id.Name, "_") {
-			l.warn(id.NamePos, "P5012", "`"+id.Name+"` is never read", hint)
+			return l.warn(id.NamePos, "P5012", "`"+id.Name+"` is never read", hint)
 		}
+		return nil
 	}
 	syntax.Walk(stmt, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -74,11 +127,23 @@ func (l *linter) unusedLocals(stmt syntax.Stmt) {
 			}
 		case *syntax.ForStmt:
 			if id, ok := n.Vars.(*syntax.Ident); ok {
-				complain(id, "write `for _ in ...`")
+				if d := complain(id, "write `for _ in ...`"); d != nil && !l.readsBlank() {
+					replace(d, id.NamePos, id.Name, "_")
+				}
 			}
 		}
 		return true
 	})
+}
+
+// readsBlank says whether something reads a variable that is called `_`.
+func (l *linter) readsBlank() bool {
+	for v, n := range l.reads {
+		if v.Name == "_" && n > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // ordinary are names of the language that are as good a name for a variable of a

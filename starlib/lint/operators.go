@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"go.starlark.net/syntax"
 )
@@ -167,17 +168,22 @@ func (f *inference) checkTypeTest(e *syntax.BinaryExpr) {
 		}
 		at := syntax.Start(sides[1])
 		if other := f.of(sides[1]); len(other) > 0 && !slices.ContainsFunc(other, func(k kind) bool { return k.name == "string" }) {
-			hint := "compare with the name of the type, as text"
+			d := f.warn(at, "P5023", "type(x) is a text, so it never equals this", "compare with the name of the type, as text")
 			if id, ok := sides[1].(*syntax.Ident); ok {
 				if name := typeNames[id.Name]; name != "" {
-					hint = fmt.Sprintf("write type(x) == %q", name)
+					d.Hint = fmt.Sprintf("write type(x) == %q", name)
+					if predeclared(id) && id.Name != "None" {
+						replace(d, at, id.Name, strconv.Quote(name))
+					}
 				}
 			}
-			f.warn(at, "P5023", "type(x) is a text, so it never equals this", hint)
 		}
 		if lit, ok := sides[1].(*syntax.Literal); ok && lit.Token == syntax.STRING {
 			if name := typeNames[lit.Value.(string)]; name != "" && name != lit.Value {
-				f.warn(at, "P5023", fmt.Sprintf("no type is called %q", lit.Value), fmt.Sprintf("write %q", name))
+				d := f.warn(at, "P5023", fmt.Sprintf("no type is called %q", lit.Value), fmt.Sprintf("write %q", name))
+				if len(lit.Raw) == len(lit.Value.(string))+2 {
+					replace(d, at, lit.Raw, strconv.Quote(name))
+				}
 			}
 		}
 	}

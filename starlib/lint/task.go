@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.starlark.net/syntax"
@@ -82,18 +83,18 @@ func (u *usage) member(e syntax.Expr) *schema.Schema {
 		u.seen[e] = true
 		return u.Task.Params
 	case *syntax.DotExpr:
-		return u.field(e.X, e.Name.Name, e.Name.NamePos)
+		return u.field(e.X, e.Name.Name, e.Name.NamePos, true)
 	case *syntax.IndexExpr:
 		lit, ok := e.Y.(*syntax.Literal)
 		if !ok || lit.Token != syntax.STRING {
 			return nil
 		}
-		return u.field(e.X, lit.Value.(string), lit.TokenPos)
+		return u.field(e.X, lit.Value.(string), lit.TokenPos, false)
 	}
 	return nil
 }
 
-func (u *usage) field(of syntax.Expr, name string, at syntax.Position) *schema.Schema {
+func (u *usage) field(of syntax.Expr, name string, at syntax.Position, dotted bool) *schema.Schema {
 	s := u.member(of)
 	if s == nil {
 		return nil
@@ -111,16 +112,23 @@ func (u *usage) field(of syntax.Expr, name string, at syntax.Position) *schema.S
 			return nil // said already: the access is part of a longer one
 		}
 	}
-	u.fail(at, "P5002", "the schema of params has no field `"+name+"`", near(name, s))
+	d := u.fail(at, "P5002", "the schema of params has no field `"+name+"`", near(name, s))
+	if dotted {
+		rename(d, at, name, fieldNames(s))
+	}
 	return nil
 }
 
-func near(name string, s *schema.Schema) string {
-	var names []string
-	for _, f := range s.Fields {
-		names = append(names, f.Name)
+func fieldNames(s *schema.Schema) []string {
+	names := make([]string, len(s.Fields))
+	for i, f := range s.Fields {
+		names[i] = f.Name
 	}
-	if n := diag.Nearest(name, names); n != "" {
+	return names
+}
+
+func near(name string, s *schema.Schema) string {
+	if n := diag.Nearest(name, fieldNames(s)); n != "" {
 		return "did you mean `" + n + "`?"
 	}
 	return ""
@@ -234,9 +242,10 @@ func (l *linter) result(ret *syntax.ReturnStmt) {
 
 // keyAt is a key of a returned object, and where it stands.
 type keyAt struct {
-	name  string
-	pos   syntax.Position
-	value syntax.Expr
+	name   string
+	pos    syntax.Position
+	value  syntax.Expr
+	quoted bool // pos is that of a quote, and the name stands behind it as it is
 }
 
 // keys holds the keys of a returned object, all of them known, against the schema.
@@ -249,7 +258,13 @@ func (l *linter) keys(ret *syntax.ReturnStmt, keys []*keyAt) {
 	for _, k := range keys {
 		has[k.name] = true
 		if !fields[k.name] {
-			l.fail(k.pos, "P5003", "the schema of the result has no field `"+k.name+"`", near(k.name, l.Task.Result))
+			d := l.fail(k.pos, "P5003", "the schema of the result has no field `"+k.name+"`", near(k.name, l.Task.Result))
+			if at := k.pos; k.quoted {
+				at.Col++
+				rename(d, at, k.name, slices.DeleteFunc(fieldNames(l.Task.Result), func(name string) bool {
+					return slices.ContainsFunc(keys, func(other *keyAt) bool { return other.name == name })
+				}))
+			}
 		}
 	}
 	var missing []string
@@ -276,7 +291,8 @@ func dictKeys(e *syntax.DictExpr) []*keyAt {
 		if !ok || lit.Token != syntax.STRING {
 			return nil
 		}
-		keys = append(keys, &keyAt{lit.Value.(string), lit.TokenPos, entry.(*syntax.DictEntry).Value})
+		name := lit.Value.(string)
+		keys = append(keys, &keyAt{name, lit.TokenPos, entry.(*syntax.DictEntry).Value, len(lit.Raw) == len(name)+2 && lit.Raw[1:len(name)+1] == name})
 	}
 	return keys
 }
@@ -294,7 +310,7 @@ func structKeys(e *syntax.CallExpr) []*keyAt {
 		if !ok || kw.Op != syntax.EQ {
 			return nil
 		}
-		keys = append(keys, &keyAt{kw.X.(*syntax.Ident).Name, syntax.Start(kw), kw.Y})
+		keys = append(keys, &keyAt{kw.X.(*syntax.Ident).Name, syntax.Start(kw), kw.Y, false})
 	}
 	return keys
 }

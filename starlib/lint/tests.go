@@ -40,7 +40,8 @@ func (l *linter) testFunctions() {
 		}
 		if !strings.HasPrefix(def.Name.Name, "test_") {
 			if v := variable(def.Name); l.dead(def.Name) && (v == nil || l.reads[v] == 0) {
-				l.warn(def.Name.NamePos, "P5027", "`"+def.Name.Name+"` is never run", "begin its name with `test_`")
+				d := l.warn(def.Name.NamePos, "P5027", "`"+def.Name.Name+"` is never run", "begin its name with `test_`")
+				l.renameTest(d, def.Name)
 			}
 			continue
 		}
@@ -63,5 +64,20 @@ func (l *linter) harness(dot *syntax.DotExpr, t *syntax.Ident, members []string)
 	if near := diag.Nearest(dot.Name.Name, members); near != "" {
 		hint = "did you mean `t." + near + "`?"
 	}
-	l.fail(dot.Name.NamePos, "P5017", fmt.Sprintf("`t` has no member `%s`", dot.Name.Name), hint)
+	d := l.fail(dot.Name.NamePos, "P5017", fmt.Sprintf("`t` has no member `%s`", dot.Name.Name), hint)
+	rename(d, dot.Name.NamePos, dot.Name.Name, members)
+}
+
+// renameTest mends `tset_rows`, unless there is a `test_rows`.
+func (l *linter) renameTest(d *diag.Diagnostic, id *syntax.Ident) {
+	head, rest, ok := strings.Cut(id.Name, "_")
+	if !ok || diag.Certain(head, []string{"test"}) == "" {
+		return
+	}
+	for _, stmt := range l.Tree.Stmts {
+		if def, ok := stmt.(*syntax.DefStmt); ok && def.Name.Name == "test_"+rest {
+			return
+		}
+	}
+	replace(d, id.NamePos, id.Name, "test_"+rest)
 }
