@@ -48,7 +48,7 @@ func (x *test) cases(thread *starlark.Thread, args starlark.Tuple, kwargs []star
 		if failed++; len(x.failed) < maxCaseErrors {
 			for _, d := range x.because(x.module.Diagnose(err)) {
 				told := *d
-				told.Message = fmt.Sprintf("case %s: %s", quoted(c.name), d.Message)
+				told.Message = fmt.Sprintf("case %s: %s", brief(starlark.String(c.name), 80), d.Message)
 				x.failed = append(x.failed, &told)
 			}
 		}
@@ -74,7 +74,7 @@ func readCases(list starlark.Iterable) ([]oneCase, error) {
 		case err != nil:
 			return nil, fmt.Errorf("case %d: %w", len(all)+1, err)
 		case seen[c.name]:
-			return nil, fmt.Errorf("case %d: the name %s is there twice", len(all)+1, quoted(c.name))
+			return nil, fmt.Errorf("case %d: the name %s is there twice", len(all)+1, brief(starlark.String(c.name), 80))
 		case len(all) == maxCases:
 			return nil, fmt.Errorf("too many cases: want at most %d", maxCases)
 		}

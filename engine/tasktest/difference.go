@@ -23,6 +23,7 @@ const (
 	maxDifferences = 10      // that are shown of one comparison
 	maxCompared    = 1 << 20 // values that are looked at to find them
 	maxShown       = 300     // characters of one value in a message
+	maxPath        = 300     // bytes of the path to one
 	maxDiff        = 40      // lines of one diff
 	maxDiffLine    = 200     // characters of each
 	wholeDiff      = 1 << 20 // bytes of two texts that are compared whole; of longer ones, the part behind the first difference
@@ -50,6 +51,9 @@ func (c *comparison) add(d difference) {
 	if len(c.list) == maxDifferences {
 		c.more++
 		return
+	}
+	if n := len(d.path) - maxPath; n > 0 { // where it is deep, its end is what tells
+		d.path = "…" + strings.ToValidUTF8(d.path[n:], "")
 	}
 	c.list = append(c.list, d)
 }

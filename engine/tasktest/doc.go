@@ -11,7 +11,13 @@
 //	    t.equal(got.result["rows"], 2)
 //	    t.equal(got.read("counts.csv"), "file,rows\nraw/a.csv,2\n")
 //
-//	tasktest.go  find the files, run their tests
-//	t.go         t: run, folder, equal, ok, contains, fails
-//	outcome.go   what t.run returns, and the files behind it
+//	tasktest.go    find the files, run their tests
+//	t.go           t: run, folder, equal, close, ok, contains, fails
+//	cases.go       t.cases
+//	golden.go      t.golden, and how goldens are written
+//	outcome.go     what t.run and t.folder return, and the files behind it
+//	difference.go  what differs in two values, for people
+//	repeat.go      what a retry would give
+//	covered.go     which statements ran
+//	members.go     all of this in the form of the table of the language, for `check`
 package tasktest

@@ -268,10 +268,13 @@ func (s *Sources) signature(callee string, at syntax.Position) (params []string,
 		return nil, ""
 	}
 	syntax.Walk(tree, func(n syntax.Node) bool {
-		if def, ok := n.(*syntax.DefStmt); ok && def.Name.Name == callee && text == "" {
-			params, text = parametersOf(def)
+		if def, ok := n.(*syntax.DefStmt); ok && def.Name.Name == callee {
+			start, end := def.Span() // functions inside others may have one name
+			if inside := start.Line <= at.Line && at.Line <= end.Line; inside || text == "" {
+				params, text = parametersOf(def)
+			}
 		}
-		return text == ""
+		return true
 	})
 	return params, text
 }
