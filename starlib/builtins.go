@@ -45,6 +45,14 @@ type Builtin struct {
 	host HostFunc // of a HostBuiltin, else nil
 }
 
+// pure are rows that may be called at the top level and in the body.
+func pure(rows []Builtin) []Builtin {
+	for i := range rows {
+		rows[i].Phase = Pure
+	}
+	return rows
+}
+
 // Param is one parameter of a Builtin.
 type Param struct {
 	Name    string

@@ -186,7 +186,7 @@ func mathLog(c *call) (starlark.Value, error) {
 
 func numberBuiltins() []Builtin {
 	x := []Param{{Name: "x", Type: "int", Kind: Positional}}
-	rows := []Builtin{
+	return pure([]Builtin{
 		{Name: "sum", Params: []Param{{Name: "x", Type: "iterable of int or float", Kind: Positional},
 			{Name: "start", Type: "int or float", Default: "0"}}, Returns: "int or float", call: sumOf,
 			Doc: "The sum of the items and of start; an int when all of them are. Floats are added with compensation, as Python does since " +
@@ -203,11 +203,7 @@ func numberBuiltins() []Builtin {
 		{Name: "hex", Params: x, Returns: "string", call: inBase(16, "0x"), Doc: "An int in base 16, with `0x` before it.", Example: `hex(255) == "0xff"`},
 		{Name: "oct", Params: x, Returns: "string", call: inBase(8, "0o"), Doc: "An int in base 8, with `0o` before it."},
 		{Name: "bin", Params: x, Returns: "string", call: inBase(2, "0b"), Doc: "An int in base 2, with `0b` before it."},
-	}
-	for i := range rows {
-		rows[i].Phase = Pure
-	}
-	return rows
+	})
 }
 
 func moreMathBuiltins() []Builtin {

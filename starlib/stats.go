@@ -24,7 +24,7 @@ func statsBuiltins() []Builtin {
 	}
 	sample := Param{Name: "sample", Type: "bool", Default: "True", Kind: KeywordOnly,
 		Doc: "True: the items are a sample, and the sum of squares is divided by n - 1. False: they are all there is, and it is divided by n"}
-	rows := []Builtin{
+	return pure([]Builtin{
 		{Name: "stats.mean", Params: []Param{over("")}, Returns: "float", call: statsMean,
 			Doc: "The arithmetic mean. None at all is an error.", Example: `stats.mean([1, 2, 4, 5]) == 3.0`},
 		{Name: "stats.median", Params: []Param{over("")}, Returns: "int or float", call: statsMedian,
@@ -52,11 +52,7 @@ func statsBuiltins() []Builtin {
 			Doc: "How many items fall into each of `bins` intervals of one width, as NumPy's histogram says: `counts`, and one more of `edges`. " +
 				"An interval holds its lower edge, and the last one its upper edge too. Items outside of low and high are not counted.",
 			Example: `stats.histogram([1, 2, 2, 4], bins = 3).counts == [1, 2, 1]`},
-	}
-	for i := range rows {
-		rows[i].Phase = Pure
-	}
-	return rows
+	})
 }
 
 func (c *call) noItem() error {

@@ -16,7 +16,7 @@ import (
 
 func textBuiltins() []Builtin {
 	s := Param{Name: "s", Type: "string", Kind: Positional}
-	rows := []Builtin{
+	return pure([]Builtin{
 		{Name: "text.escape_html", Params: []Param{s}, Returns: "string", call: escapeHTML,
 			Doc:     "The string as text of an HTML page or of an attribute in quotes: `&`, `<`, `>`, `\"` and `'` are replaced.",
 			Example: `text.escape_html("a < b") == "a &lt; b"`},
@@ -27,11 +27,7 @@ func textBuiltins() []Builtin {
 		{Name: "text.template", Params: []Param{s, {Name: "values", Type: "dict or struct"}}, Returns: "string", call: fillTemplate,
 			Doc: "The string with every `$name` and `${name}` replaced by the value of that name, as `str` shows it; `$$` is a dollar. " +
 				"A name without a value is an error.", Example: `text.template("$n rows", {"n": 3}) == "3 rows"`},
-	}
-	for i := range rows {
-		rows[i].Phase = Pure
-	}
-	return rows
+	})
 }
 
 // allow says whether a text of that many bytes may be made.

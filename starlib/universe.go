@@ -26,10 +26,7 @@ func universeBuiltins() []Builtin {
 	}
 	rows = append(rows, interpreterBuiltins()...)
 	rows = append(rows, iterationBuiltins()...)
-	for i := range rows {
-		rows[i].Phase = Pure
-	}
-	return rows
+	return pure(rows)
 }
 
 // interpreterBuiltins are functions of the interpreter, unchanged except for dir,
@@ -688,10 +685,7 @@ func groupingBuiltins() []Builtin {
 		{Name: "f", Type: "function", Kind: Positional, Doc: "called with each value"}}, Returns: "dict", call: mapValues,
 		Doc:     "A new dict of the same keys, with what f makes of their values.",
 		Example: `map_values(group_by([1, 2, 3], key = lambda n: n % 2), len) == {1: 2, 0: 1}`})
-	for i := range rows {
-		rows[i].Phase = Pure
-	}
-	return rows
+	return pure(rows)
 }
 
 // eachKeyed calls f for every item with what the argument key makes of it.

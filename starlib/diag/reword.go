@@ -44,35 +44,35 @@ func (s *Sources) explainMessage(d *Diagnostic, msg string) bool {
 	case strings.HasPrefix(msg, cancelled):
 		d.Code, d.Message = "P4224", "stopped: "+strings.TrimPrefix(msg, cancelled)
 	case strings.HasPrefix(msg, "int: invalid literal with base"), strings.HasPrefix(msg, "invalid float literal"):
-		explainNumber(s, d, msg)
+		explainNumber(d, msg)
 	case strings.HasPrefix(msg, "unknown binary op: "):
-		explainBinary(s, d, msg)
+		explainBinary(d, msg)
 	case strings.HasPrefix(msg, "unknown unary op: "):
-		explainUnary(s, d, msg)
+		explainUnary(d, msg)
 	case strings.HasSuffix(msg, " not implemented"):
-		explainOrder(s, d, msg)
+		explainOrder(d, msg)
 	case strings.Contains(msg, " field or method"):
 		explainAttribute(s, d, msg)
 	case strings.HasPrefix(msg, "key "):
 		explainKey(s, d, msg)
 	case strings.Contains(msg, " out of range"):
-		explainRange(s, d, msg)
+		explainRange(d, msg)
 	case strings.Contains(msg, "values to unpack"), strings.HasSuffix(msg, "in sequence assignment"):
-		explainUnpack(s, d, msg)
+		explainUnpack(d, msg)
 	case strings.Contains(msg, " frozen "), strings.Contains(msg, " during iteration"):
-		explainFixed(s, d, msg)
+		explainFixed(d, msg)
 	case strings.Contains(msg, " value is not iterable"), strings.HasSuffix(msg, "want iterable"):
-		explainIterable(s, d, msg)
+		explainIterable(d, msg)
 	case strings.HasPrefix(msg, "invalid call of non-function"):
-		explainCall(s, d, msg)
+		explainCall(d, msg)
 	case strings.HasSuffix(msg, "division by zero"), strings.HasSuffix(msg, "modulo by zero"):
-		explainZero(s, d, msg)
+		explainZero(d, msg)
 	case strings.HasSuffix(msg, "referenced before assignment"):
-		explainUnassigned(s, d, msg)
+		explainUnassigned(d, msg)
 	case strings.HasSuffix(msg, "called recursively"):
-		explainRecursion(s, d, msg)
+		explainRecursion(d, msg)
 	case strings.HasPrefix(msg, "unhashable"):
-		explainUnhashable(s, d, msg)
+		explainUnhashable(d, msg)
 	case strings.HasPrefix(msg, "comparison exceeded"):
 		d.Code, d.Hint = "P4218", "compare the parts, or their json.encode(...)"
 	case strings.HasPrefix(msg, "cannot convert "):
@@ -80,11 +80,11 @@ func (s *Sources) explainMessage(d *Diagnostic, msg string) bool {
 	case strings.Contains(msg, "too large"), strings.Contains(msg, "excessive repeat"):
 		d.Code = "P4220"
 	case strings.HasSuffix(msg, "does not support item assignment"):
-		explainItem(s, d, msg)
+		explainItem(d, msg)
 	case strings.HasPrefix(msg, "can't assign to ."):
-		explainField(s, d, msg)
+		explainField(d, msg)
 	case strings.HasPrefix(msg, "unhandled index operation"), strings.Contains(msg, " index: "), strings.HasPrefix(msg, "invalid slice operand"):
-		explainIndex(s, d, msg)
+		explainIndex(d, msg)
 	case strings.HasPrefix(msg, "argument after *"):
 		d.Code, d.Hint = "P4217", "`*` spreads a list or a tuple, `**` a dict with string keys"
 	case strings.HasPrefix(msg, "keywords must be strings"):
@@ -92,11 +92,11 @@ func (s *Sources) explainMessage(d *Diagnostic, msg string) bool {
 	case strings.HasPrefix(msg, "duplicate key: "):
 		d.Code, d.Hint = "P4223", "give each key once"
 	case strings.HasPrefix(msg, "join: in list"):
-		explainJoin(s, d, msg)
+		explainJoin(d, msg)
 	case strings.HasPrefix(msg, "'in "):
-		explainIn(s, d, msg)
+		explainIn(d, msg)
 	case strings.HasSuffix(msg, " has no len"):
-		explainLen(s, d, msg)
+		explainLen(d, msg)
 	default:
 		return false
 	}
@@ -104,7 +104,7 @@ func (s *Sources) explainMessage(d *Diagnostic, msg string) bool {
 }
 
 // explainBinary explains `x op y`.
-func explainBinary(_ *Sources, d *Diagnostic, msg string) {
+func explainBinary(d *Diagnostic, msg string) {
 	d.Code = "P4201"
 	words := strings.Fields(strings.TrimPrefix(msg, "unknown binary op: "))
 	if len(words) < 3 {
@@ -131,7 +131,7 @@ func explainBinary(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func explainUnary(_ *Sources, d *Diagnostic, msg string) {
+func explainUnary(d *Diagnostic, msg string) {
 	d.Code = "P4201"
 	if sign, kind, ok := strings.Cut(strings.TrimPrefix(msg, "unknown unary op: "), " "); ok {
 		d.Message = "`" + sign + "` does not work on " + kind
@@ -139,7 +139,7 @@ func explainUnary(_ *Sources, d *Diagnostic, msg string) {
 }
 
 // explainOrder explains `x < y` of values that have no order.
-func explainOrder(_ *Sources, d *Diagnostic, msg string) {
+func explainOrder(d *Diagnostic, msg string) {
 	words := strings.Fields(msg)
 	d.Code = "P4202"
 	if len(words) < 5 {
@@ -250,7 +250,7 @@ func (s *Sources) keys(file string) []string {
 	return keys
 }
 
-func explainRange(_ *Sources, d *Diagnostic, msg string) {
+func explainRange(d *Diagnostic, msg string) {
 	if strings.Contains(msg, "range (want value in") || strings.Contains(msg, "code point") {
 		d.Code = "P4220"
 		return
@@ -264,7 +264,7 @@ func explainRange(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func explainUnpack(_ *Sources, d *Diagnostic, msg string) {
+func explainUnpack(d *Diagnostic, msg string) {
 	d.Code, d.Hint = "P4206", "the left side must have one name for each value of the right side"
 	if kind, ok := strings.CutPrefix(msg, "got "); ok {
 		kind, _, _ = strings.Cut(kind, " ")
@@ -281,7 +281,7 @@ func explainUnpack(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func explainIterable(_ *Sources, d *Diagnostic, msg string) {
+func explainIterable(d *Diagnostic, msg string) {
 	d.Code = "P4209"
 	kind := strings.TrimSuffix(msg, " value is not iterable")
 	if i := strings.LastIndex(kind, ": "); i >= 0 {
@@ -291,26 +291,17 @@ func explainIterable(_ *Sources, d *Diagnostic, msg string) {
 		kind, _, _ = strings.Cut(k, ",")
 	}
 	d.Message = "cannot loop over " + kind
-	switch kind {
-	case "string":
-		d.Hint = "write `s.elems()` for its characters, `s.split(\",\")` or `s.splitlines()` for its parts"
-	case "bytes":
-		d.Hint = "write `b.elems()`"
-	case "int":
-		d.Hint = "write `range(n)`"
-	case "NoneType":
-		d.Hint = "it is None: a function without `return` gives None"
-	case "path":
-		d.Hint = "write `p.lines()` for a file, `p.iterdir()` or `p.glob(\"*\")` for a folder"
-	case "struct":
-		d.Hint = "write `[getattr(s, n) for n in dir(s)]`"
-	}
+	d.Hint = HintFor(kind, [][2]string{
+		{"string", "write `s.elems()` for its characters, `s.split(\",\")` or `s.splitlines()` for its parts"},
+		{"bytes", "write `b.elems()`"},
+		{"int", "write `range(n)`"},
+		{"NoneType", "it is None: a function without `return` gives None"},
+		{"path", "write `p.lines()` for a file, `p.iterdir()` or `p.glob(\"*\")` for a folder"},
+		{"struct", "write `[getattr(s, n) for n in dir(s)]`"},
+	})
 }
 
-// rewordmore.go goes on with reword.go: calls, variables, formats, conversions
-// and what cannot be changed.
-
-func explainCall(_ *Sources, d *Diagnostic, msg string) {
+func explainCall(d *Diagnostic, msg string) {
 	kind := strings.Trim(strings.TrimPrefix(msg, "invalid call of non-function "), "()")
 	d.Code, d.Message = "P4210", kind+" cannot be called"
 	switch kind {
@@ -325,7 +316,7 @@ func explainCall(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func explainUnassigned(_ *Sources, d *Diagnostic, msg string) {
+func explainUnassigned(d *Diagnostic, msg string) {
 	words := strings.Fields(msg) // local variable NAME referenced before assignment
 	d.Code = "P4213"
 	if len(words) < 3 {
@@ -339,13 +330,13 @@ func explainUnassigned(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func explainRecursion(_ *Sources, d *Diagnostic, msg string) {
+func explainRecursion(d *Diagnostic, msg string) {
 	words := strings.Fields(msg)
 	d.Code, d.Message = "P4214", "`"+words[min(1, len(words)-1)]+"` calls itself"
 	d.Hint = "there is no recursion: keep what is still to be done in a list, and loop over range(n) with `break`"
 }
 
-func explainUnhashable(_ *Sources, d *Diagnostic, msg string) {
+func explainUnhashable(d *Diagnostic, msg string) {
 	words := strings.Fields(msg)
 	kind := words[len(words)-1]
 	d.Code, d.Message = "P4215", kind+" cannot be a key of a dict or an element of a set"
@@ -355,35 +346,27 @@ func explainUnhashable(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func explainItem(_ *Sources, d *Diagnostic, msg string) {
+func explainItem(d *Diagnostic, msg string) {
 	kind, _, _ := strings.Cut(msg, " ")
 	d.Code, d.Message = "P4221", "an element of "+kind+" cannot be assigned"
-	switch kind {
-	case "string":
-		d.Hint = "a string is fixed: make a new one, `s.replace(a, b)`"
-	case "tuple":
-		d.Hint = "a tuple is fixed: make a list, `list(t)`"
-	case "struct":
-		d.Hint = "a struct is fixed: make a new one, or keep a dict"
-	case "path":
-		d.Hint = "write `p.write_text(s)`"
-	}
+	d.Hint = HintFor(kind, [][2]string{
+		{"string", "a string is fixed: make a new one, `s.replace(a, b)`"},
+		{"tuple", "a tuple is fixed: make a list, `list(t)`"},
+		{"struct", "a struct is fixed: make a new one, or keep a dict"},
+		{"path", "write `p.write_text(s)`"},
+	})
 }
 
-func explainIndex(_ *Sources, d *Diagnostic, msg string) {
+func explainIndex(d *Diagnostic, msg string) {
 	d.Code = "P4222"
 	if kind, _, ok := strings.Cut(strings.TrimPrefix(msg, "unhandled index operation "), "["); ok {
 		d.Message = kind + " has no elements"
-		switch kind {
-		case "struct":
-			d.Hint = "write `x.name`"
-		case "function", "builtin_function_or_method":
-			d.Hint = "call it with parentheses"
-		case "NoneType":
-			d.Hint = "it is None: a function without `return` gives None"
-		case "set":
-			d.Hint = "a set has no order: `list(s)[0]`, or `x in s`"
-		}
+		d.Hint = HintFor(kind, [][2]string{
+			{"struct", "write `x.name`"},
+			{"function builtin_function_or_method", "call it with parentheses"},
+			{"NoneType", "it is None: a function without `return` gives None"},
+			{"set", "a set has no order: `list(s)[0]`, or `x in s`"},
+		})
 		return
 	}
 	if kind, ok := strings.CutPrefix(msg, "invalid slice operand "); ok {
@@ -423,7 +406,7 @@ func explainBuiltin(d *Diagnostic, builtin, rest string) (argument string) {
 }
 
 // explainFixed explains a change of something that cannot change, or not now.
-func explainFixed(_ *Sources, d *Diagnostic, msg string) {
+func explainFixed(d *Diagnostic, msg string) {
 	kind := "value"
 	for _, k := range [...]string{"list", "dict", "set", "hash table"} {
 		if strings.Contains(msg, " "+k) {
@@ -442,7 +425,7 @@ func explainFixed(_ *Sources, d *Diagnostic, msg string) {
 	d.Hint = "what the top level made, what was loaded, and params are fixed: work on a copy, `list(x)` or `dict(x)`"
 }
 
-func explainZero(_ *Sources, d *Diagnostic, msg string) {
+func explainZero(d *Diagnostic, msg string) {
 	d.Code, d.Message, d.Hint = "P4212", "division by zero", "test the divisor before: `x / n if n else 0`"
 	if strings.HasSuffix(msg, "modulo by zero") {
 		d.Message, d.Hint = "modulo by zero", "test the divisor before: `x % n if n else 0`"
@@ -450,7 +433,7 @@ func explainZero(_ *Sources, d *Diagnostic, msg string) {
 }
 
 // explainNumber explains int(text) and float(text).
-func explainNumber(_ *Sources, d *Diagnostic, msg string) {
+func explainNumber(d *Diagnostic, msg string) {
 	d.Code, d.Hint = "P4219", "the text must be a number and nothing else; `catch(float, text)` tells whether it is"
 	what, text, _ := strings.Cut(strings.TrimPrefix(msg, "int: "), ": ")
 	d.Message, d.Found, d.Wanted = "`float`: the text is no number", oneLine(text, 80), "a number, such as 1.5"
@@ -463,7 +446,7 @@ func explainNumber(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func explainField(_ *Sources, d *Diagnostic, msg string) {
+func explainField(d *Diagnostic, msg string) {
 	field, kind, _ := strings.Cut(strings.TrimPrefix(msg, "can't assign to ."), " field of ")
 	d.Code, d.Message = "P4221", "`."+field+"` of "+kind+" cannot be assigned"
 	switch kind {
@@ -476,7 +459,7 @@ func explainField(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func explainJoin(_ *Sources, d *Diagnostic, msg string) {
+func explainJoin(d *Diagnostic, msg string) {
 	d.Code, d.Message, d.Hint = "P4226", "`join`: an element of the list", "write `\", \".join([str(x) for x in xs])`"
 	if _, got, ok := strings.Cut(msg, ", got "); ok {
 		d.Found, d.Wanted = got, "string"
@@ -484,7 +467,7 @@ func explainJoin(_ *Sources, d *Diagnostic, msg string) {
 }
 
 // explainIn explains `x in y`.
-func explainIn(_ *Sources, d *Diagnostic, msg string) {
+func explainIn(d *Diagnostic, msg string) {
 	d.Code, d.Hint = "P4201", "the left side of `in` must be of the kind that the right side holds"
 	kind, rest, ok := strings.Cut(strings.TrimPrefix(msg, "'in "), "' requires ")
 	want, got, found := strings.Cut(rest, " as left operand, not ")
@@ -497,7 +480,7 @@ func explainIn(_ *Sources, d *Diagnostic, msg string) {
 	}
 }
 
-func explainLen(_ *Sources, d *Diagnostic, msg string) {
+func explainLen(d *Diagnostic, msg string) {
 	kind := strings.TrimSuffix(msg[strings.LastIndex(msg, "type ")+len("type "):], " has no len")
 	d.Code, d.Message = "P4217", "`len`: "+kind+" has no length"
 }

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -199,4 +200,147 @@ func (s *Sources) fromResolve(errs resolve.ErrorList) List {
 		list = append(list, d)
 	}
 	return list
+}
+
+// explain makes the parser's own error more exact by the tokens around token i.
+func explain(d *Diagnostic, tokens []token, i int, msg string) {
+	t := tokens[i]
+	got, want, _ := gotWant(msg)
+	switch {
+	case strings.Contains(msg, "does not associate with"):
+		d.Code, d.Message = "P1113", "comparisons cannot be chained"
+		d.Hint = "write `a < b and b < c`"
+	case strings.HasPrefix(msg, "unexpected newline in string"), strings.HasPrefix(msg, "unexpected EOF in string"):
+		d.Code, d.Message = "P1002", "the string has no end"
+		d.Hint = "close the quote on this line, or use three quotes for a text of several lines"
+	case strings.HasPrefix(msg, "unindent does not match"):
+		d.Code, d.Message = "P1003", "the indentation matches no block that is open"
+		d.Hint = "indent like the line that starts the block; do not mix tabs and spaces"
+	case msg == "excessive nesting":
+		d.Code, d.Message, d.Hint = "P1006", "nested too deeply", "name the inner parts by assigning them first"
+	case strings.HasPrefix(msg, "unexpected input character"):
+		d.Code, d.Message = "P1005", "`"+t.text+"` means nothing here"
+	case strings.HasPrefix(msg, "stray backslash"):
+		d.Code, d.Message, d.Hint = "P1005", "a backslash may stand only at the very end of a line", "inside brackets a line goes on by itself"
+	case strings.HasPrefix(msg, "obsolete form of octal"):
+		d.Code, d.Message, d.Hint = "P1004", "a number does not start with 0", "write "+octal(t.text)
+	case strings.HasPrefix(msg, "invalid ") && strings.Contains(msg, "literal"):
+		d.Code, d.Message = "P1004", msg+" `"+oneLine(t.text, 40)+"`"
+	case strings.Contains(msg, "escape sequence"), strings.Contains(msg, "nescaped"):
+		d.Code, d.Message, d.Hint = "P1007", msg, "write `\\\\` for a backslash, or a raw string r\"...\""
+	case strings.HasPrefix(msg, "unexpected "):
+		d.Code, d.Message, d.Hint = "P1008", "`"+t.text+"` closes nothing", "delete it, or open the bracket"
+	case msg == "not an identifier":
+		identifier(d, tokens, i)
+	case msg == "conditional expression without else clause":
+		d.Message, d.Hint = "a conditional expression needs its `else`", "write `a if condition else b`"
+	case msg == "unparenthesized tuple with trailing comma":
+		d.Message, d.Hint = "a comma at the end makes a tuple, which needs parentheses", "write `(x,)`, or delete the comma"
+	case strings.HasPrefix(msg, "keyword argument must have form"):
+		d.Message, d.Hint = "the name of a keyword argument must be a plain name", "write `f(name = value)`; `==` compares"
+	case strings.HasPrefix(msg, "first operand of load"), strings.HasPrefix(msg, "load operand"), strings.HasPrefix(msg, "original name of loaded"),
+		strings.HasPrefix(msg, "load statement must"):
+		d.Code, d.Message = "P1405", "load takes a file and the names to take from it, all in quotes"
+		d.Hint = "write `load(\"lib/names.star\", \"name\", other = \"their_name\")`"
+	case want == "indent":
+		d.Code, d.Message, d.Hint = "P1003", "the block has no body", "indent it below its `:`; `pass` where nothing is to be done"
+	case got == "indent":
+		d.Code, d.Message, d.Hint, d.Found, d.Wanted = "P1003", "the line is indented deeper than the one above", "only a line behind a `:` starts a deeper block", "", ""
+	case t.open >= 0 && (t.kind == end || isFresh(tokens, i) && want != "primary expression"):
+		unclosed(d, tokens, i)
+	case t.open >= 0 && isClosing(t.text) && isClosing(strings.Trim(want, "'")):
+		open := tokens[t.open]
+		d.Code, d.Message, d.Found, d.Wanted = "P1008", fmt.Sprintf("`%s` does not close the `%s` of line %d", t.text, open.text, open.at.line), "", ""
+		d.Hint = fmt.Sprintf("write `%s`", strings.Trim(want, "'"))
+	default:
+		misread(d, tokens, i, want)
+	}
+}
+
+// isFresh says whether a token is the first of its line of text.
+func isFresh(tokens []token, i int) bool { return i > 0 && tokens[i-1].after.line < tokens[i].at.line }
+
+func isClosing(s string) bool { return s == ")" || s == "]" || s == "}" }
+
+func octal(s string) string {
+	return "`0o" + strings.TrimLeft(s, "0") + "` for an octal one, `" + strings.TrimLeft(s, "0") + "` for a decimal one"
+}
+
+// identifier explains a missing name.
+func identifier(d *Diagnostic, tokens []token, i int) {
+	t := tokens[i]
+	d.Message, d.Wanted = "syntax error", "a name"
+	d.Found = describe("", t)
+	if isKeyword(t.text) {
+		d.Code, d.Message, d.Found, d.Wanted = "P1130", "`"+t.text+"` is a reserved word", "", ""
+		d.Hint = "choose another name"
+	}
+}
+
+// unclosed points at the bracket that is open where the parser gave up.
+func unclosed(d *Diagnostic, tokens []token, i int) {
+	open := tokens[i].open
+	if open < 0 {
+		return
+	}
+	t := tokens[open]
+	closing := map[string]string{"(": ")", "[": "]", "{": "}"}[t.text]
+	if tokens[i].kind == end {
+		d.Code, d.Message, d.Found, d.Wanted = "P1008", fmt.Sprintf("`%s` is never closed", t.text), "", ""
+		d.Line, d.Column = t.at.line, t.at.column
+		d.Hint = fmt.Sprintf("put the `%s` that belongs to it", closing)
+		return
+	}
+	d.Code = "P1008"
+	d.Hint = fmt.Sprintf("`%s` of line %d is still open: close it with `%s`, or put a comma", t.text, t.at.line, closing)
+}
+
+// hasEntries says whether a colon stands between an open brace and token i.
+func hasEntries(tokens []token, open, i int) bool {
+	for _, t := range tokens[open+1 : i] {
+		if t.text == ":" && t.open == open {
+			return true
+		}
+	}
+	return false
+}
+
+// misread explains by what stands around the token.
+func misread(d *Diagnostic, tokens []token, i int, want string) {
+	t := tokens[i]
+	enclosing := ""
+	if t.open >= 0 {
+		enclosing = tokens[t.open].text
+	}
+	switch {
+	case enclosing == "{" && want == "':'" && (t.text == "," || t.text == "}") && hasEntries(tokens, t.open, i):
+		d.Hint = "an entry of a dict is `key: value`"
+	case enclosing == "{" && want == "':'" && (t.text == "," || t.text == "}"):
+		d.Code, d.Message, d.Hint = "P1120", "there are no set literals", "write `set([1, 2])`; a dict needs `key: value`"
+	case enclosing == "{" && want == "':'" && t.text == "for":
+		d.Code, d.Message, d.Hint = "P1120", "there are no set comprehensions", "write `set([x for x in xs])`"
+	case t.text == "for" && enclosing == "(":
+		d.Code, d.Message, d.Hint = "P1121", "there are no generator expressions", "write a list: `[x for x in xs]`"
+	case t.text == "=" && want == "':'":
+		d.Hint = "write `==` to compare"
+	case t.text == "=":
+		d.Hint = "`=` assigns and stands once in a line; write `==` to compare"
+	case want == "':'" && t.kind == newline:
+		d.Hint = "end the line with `:`"
+	case t.text == "else" || t.text == "elif":
+		d.Hint = "`" + t.text + "` belongs to an `if` of the same indentation; a `for` has no `else`"
+	case t.text == "**" && enclosing == "{":
+		d.Code, d.Message, d.Hint = "P1132", "`**` cannot stand in a dict", "write `a | b` to join two dicts"
+	case t.text == "*" && (enclosing == "" || want == "primary expression"):
+		d.Code, d.Message, d.Hint = "P1132", "`*` cannot take the rest of a list here", "write `first, rest = xs[0], xs[1:]`; join lists with `+`"
+	case isReserved(t.text):
+		d.Code, d.Message, d.Hint = "P1130", "`"+t.text+"` is a reserved word", "choose another name"
+	case isKeyword(t.text) && want == "primary expression":
+		d.Hint = "`" + t.text + "` cannot start an expression"
+	case want == "newline" && (t.kind == name || t.kind == numeral || t.kind == text):
+		d.Hint = "one statement a line; is an operator or a comma missing before it?"
+	}
+	if d.Code != "P1001" && d.Code != "P1008" {
+		d.Found, d.Wanted = "", ""
+	}
 }
