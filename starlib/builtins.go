@@ -527,8 +527,8 @@ func Markdown(host ...Builtin) string {
 	const own = "Methods of the language's own values"
 	fmt.Fprintf(&contents, "- [%s](#%s)\n", own, anchor(own))
 	b.WriteString("\n" + contents.String() + body.String())
-	b.WriteString("\n## " + own + "\n\nThose that are not explained above are those of [Starlark](https://github.com/google/starlark-go/blob/master/doc/spec.md).\n\n| type | methods |\n| --- | --- |\n")
-	for _, v := range []starlark.HasAttrs{starlark.String(""), starlark.Bytes(""), new(starlark.List), new(starlark.Dict), new(starlark.Set)} {
+	b.WriteString("\n## " + own + "\n\nThose that are not explained above are those of [Starlark](" + starlarkSpec + ").\n\n| type | methods |\n| --- | --- |\n")
+	for _, v := range ownValues() {
 		fmt.Fprintf(&b, "| %s | `%s` |\n", v.Type(), strings.Join(methodNames(v), "`, `"))
 	}
 	return b.String()
@@ -550,10 +550,28 @@ func Entries(name string) (text, near string) {
 			row.markdown(&b)
 		}
 	}
+	for _, v := range ownValues() {
+		for _, method := range methodNames(v) {
+			full := v.Type() + "." + method
+			names = append(names, full, method)
+			if name != method && strings.Replace(name, "str.", "string.", 1) != full || slices.ContainsFunc(table, func(row Builtin) bool { return row.Name == full }) {
+				continue
+			}
+			fmt.Fprintf(&b, "\n### `%s`\n\nA method of a %s, [as in Starlark](%s#%s·%s).\n", full, v.Type(), starlarkSpec, v.Type(), method)
+		}
+	}
 	if b.Len() > 0 {
 		return strings.TrimPrefix(b.String(), "\n"), ""
 	}
 	return "", diag.Nearest(name, names)
+}
+
+// starlarkSpec explains what the language has from Starlark.
+const starlarkSpec = "https://github.com/google/starlark-go/blob/master/doc/spec.md"
+
+// ownValues are one value of each type that is Starlark's own and has methods.
+func ownValues() []starlark.HasAttrs {
+	return []starlark.HasAttrs{starlark.String(""), starlark.Bytes(""), new(starlark.List), new(starlark.Dict), new(starlark.Set)}
 }
 
 // section is what has one heading.

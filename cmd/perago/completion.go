@@ -4,9 +4,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"perago/starlib"
+	"perago/starlib/diag"
 )
 
 func (a *app) completionCommand() *ffcli.Command {
@@ -29,49 +33,160 @@ fish:  perago completion fish > ~/.config/fish/completions/perago.fish`,
 	}
 }
 
-// words of a command: what may follow it besides files.
-func completionWords(cmd *ffcli.Command) []string {
-	words := []string{"--help"}
-	cmd.FlagSet.VisitAll(func(f *flag.Flag) { words = append(words, dashed(f.Name)) })
-	for _, c := range cmd.Subcommands {
-		words = append(words, c.Name)
-	}
-	if cmd.Name == "completion" {
-		words = append(words, "bash", "zsh", "fish")
-	}
-	return words
+// candidates are what can stand at one place of a command line.
+type candidates struct {
+	words   []string
+	tasks   bool // task files, and folders on the way to them
+	files   bool // any file
+	folders bool
 }
 
-func commandNames(root *ffcli.Command) string {
-	var names []string
+// arguments are what may follow a command besides its flags.
+func arguments(cmd *ffcli.Command) candidates {
+	switch cmd.Name {
+	case "completion":
+		return candidates{words: []string{"bash", "zsh", "fish"}}
+	case "explain":
+		return candidates{words: codes()}
+	case "docs":
+		return candidates{words: names(), tasks: true}
+	case "init":
+		return candidates{folders: true}
+	case "version":
+		return candidates{}
+	}
+	if len(cmd.Subcommands) > 0 {
+		return candidates{words: commandNames(cmd)}
+	}
+	return candidates{tasks: true}
+}
+
+// codes are those that `perago explain` knows.
+func codes() []string {
+	var list []string
+	for _, s := range diag.Stories() {
+		list = append(list, string(s.Code))
+	}
+	return list
+}
+
+// names are those that `perago docs` knows, in full: "csv", "csv.write".
+func names() []string {
+	var list []string
+	for _, b := range starlib.Table() {
+		list = append(list, b.Name)
+		if owner, _, ok := strings.Cut(b.Name, "."); ok {
+			list = append(list, owner)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// values are what may follow a flag that takes a value.
+func values(f *flag.Flag) candidates {
+	argument, _ := flag.UnquoteUsage(f)
+	switch v := f.Value.(type) {
+	case *choice:
+		return candidates{words: v.words}
+	case settingFlag:
+		return candidates{words: v.words, folders: strings.HasPrefix(v.rule, "a folder")}
+	}
+	switch argument {
+	case "DIR":
+		return candidates{folders: true}
+	case "FILE", "OUT.json":
+		return candidates{files: true}
+	}
+	return candidates{}
+}
+
+// flagNames are the flags of a command, as they are written.
+func flagNames(cmd *ffcli.Command) []string {
+	list := []string{"--help"}
+	cmd.FlagSet.VisitAll(func(f *flag.Flag) { list = append(list, dashed(f.Name)) })
+	return list
+}
+
+// valueFlags yields the flags of a command that take a value.
+func valueFlags(cmd *ffcli.Command, yield func(f *flag.Flag)) {
+	cmd.FlagSet.VisitAll(func(f *flag.Flag) {
+		if !isSwitch(f) {
+			yield(f)
+		}
+	})
+}
+
+func commandNames(root *ffcli.Command) []string {
+	var list []string
 	for _, c := range root.Subcommands {
-		names = append(names, c.Name)
+		list = append(list, c.Name)
 	}
-	return strings.Join(names, " ")
+	return list
 }
 
+// bashCompletion is for bash 3.2 and later.
 func bashCompletion(root *ffcli.Command) string {
 	var b strings.Builder
-	b.WriteString(`# bash completion for perago
+	fmt.Fprintf(&b, `# bash completion for perago
 _perago() {
-    local cur="${COMP_WORDS[COMP_CWORD]}" words=""
+    local cur="${COMP_WORDS[COMP_CWORD]}" flag="${COMP_WORDS[COMP_CWORD-1]}"
+    local words="" kind=""
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "` + commandNames(root) + ` help" -- "$cur"))
+        COMPREPLY=($(compgen -W "%s" -- "$cur"))
         return
     fi
-    case "${COMP_WORDS[1]}" in
-`)
-	fmt.Fprintf(&b, "    help) words=\"%s\" ;;\n", commandNames(root))
+    # bash takes --format=json apart: --format, =, json
+    if [ "$cur" = "=" ]; then
+        cur=""
+    elif [ "$flag" = "=" ]; then
+        flag="${COMP_WORDS[COMP_CWORD-2]}"
+    fi
+    case "${COMP_WORDS[1]} $flag" in
+`, bashWords(append(commandNames(root), "help")))
 	for _, c := range root.Subcommands {
-		fmt.Fprintf(&b, "    %s) words=\"%s\" ;;\n", c.Name, strings.Join(completionWords(c), " "))
+		valueFlags(c, func(f *flag.Flag) {
+			pattern := c.Name + " " + dashed(f.Name)
+			fmt.Fprintf(&b, "    %q) %s ;;\n", pattern, bashCandidates(values(f), "value"))
+		})
 	}
-	b.WriteString(`    esac
-    COMPREPLY=($(compgen -W "$words" -- "$cur") $(compgen -f -- "$cur"))
+	b.WriteString("    esac\n    if [ -z \"$kind\" ]; then\n        case \"${COMP_WORDS[1]}\" in\n")
+	fmt.Fprintf(&b, "        help) words=\"%s\" kind=words ;;\n", bashWords(commandNames(root)))
+	for _, c := range root.Subcommands {
+		fmt.Fprintf(&b, "        %s)\n            case \"$cur\" in\n            -*) words=\"%s\" kind=words ;;\n            *) %s ;;\n            esac ;;\n",
+			c.Name, bashWords(flagNames(c)), bashCandidates(arguments(c), "words"))
+	}
+	b.WriteString(`        esac
+    fi
+    [ -n "$words" ] && COMPREPLY=($(compgen -W "$words" -- "$cur"))
+    local IFS=$'\n' # names of files may have spaces
+    case "$kind" in
+    *tasks*) COMPREPLY+=($(compgen -f -X '!*.star' -- "$cur") $(compgen -d -- "$cur")) ;;
+    *files*) COMPREPLY+=($(compgen -f -- "$cur")) ;;
+    *folders*) COMPREPLY+=($(compgen -d -- "$cur")) ;;
+    *) return ;;
+    esac
+    compopt -o filenames 2>/dev/null # slashes behind folders; since bash 4
 }
-complete -o filenames -F _perago perago
+complete -F _perago perago
 `)
 	return b.String()
+}
+
+// bashWords are words for compgen -W.
+func bashWords(list []string) string { return strings.Join(list, " ") }
+
+func bashCandidates(c candidates, kind string) string {
+	switch {
+	case c.tasks:
+		kind += "-tasks"
+	case c.files:
+		kind += "-files"
+	case c.folders:
+		kind += "-folders"
+	}
+	return fmt.Sprintf("words=\"%s\" kind=%s", bashWords(c.words), kind)
 }
 
 func zshCompletion(root *ffcli.Command) string {
@@ -80,23 +195,56 @@ func zshCompletion(root *ffcli.Command) string {
 	for _, c := range root.Subcommands {
 		fmt.Fprintf(&b, "        '%s:%s'\n", c.Name, singleQuoted(c.ShortHelp))
 	}
-	b.WriteString("    )\n    _describe command commands\n    return\nfi\ncase $words[2] in\n")
-	fmt.Fprintf(&b, "help) compadd -- %s ;;\n", commandNames(root))
+	b.WriteString("    )\n    _describe command commands\n    return\nfi\n")
+	b.WriteString("local flag=$words[CURRENT-1]\nif [[ $PREFIX == --*=* ]]; then\n    flag=${PREFIX%%=*}\n    compset -P '*='\nfi\n")
+	b.WriteString("case \"$words[2] $flag\" in\n")
 	for _, c := range root.Subcommands {
-		fmt.Fprintf(&b, "%s) compadd -- %s; _files ;;\n", c.Name, strings.Join(completionWords(c), " "))
+		valueFlags(c, func(f *flag.Flag) {
+			fmt.Fprintf(&b, "%q) %s; return ;;\n", c.Name+" "+dashed(f.Name), zshCandidates(values(f)))
+		})
+	}
+	b.WriteString("esac\ncase $words[2] in\n")
+	fmt.Fprintf(&b, "help) compadd -- %s ;;\n", strings.Join(commandNames(root), " "))
+	for _, c := range root.Subcommands {
+		fmt.Fprintf(&b, "%s) if [[ $PREFIX == -* ]]; then compadd -- %s; else %s; fi ;;\n",
+			c.Name, strings.Join(flagNames(c), " "), zshCandidates(arguments(c)))
 	}
 	b.WriteString("esac\n")
 	return b.String()
 }
 
+func zshCandidates(c candidates) string {
+	var parts []string
+	if len(c.words) > 0 {
+		parts = append(parts, "compadd -- "+strings.Join(c.words, " "))
+	}
+	switch {
+	case c.tasks:
+		parts = append(parts, "_files -g '*.star'")
+	case c.files:
+		parts = append(parts, "_files")
+	case c.folders:
+		parts = append(parts, "_files -/")
+	}
+	if len(parts) == 0 {
+		return "true"
+	}
+	return strings.Join(parts, "; ")
+}
+
 func fishCompletion(root *ffcli.Command) string {
 	var b strings.Builder
-	b.WriteString("# fish completion for perago\n")
+	b.WriteString("# fish completion for perago\ncomplete -c perago -f\n")
 	for _, c := range root.Subcommands {
 		fmt.Fprintf(&b, "complete -c perago -n __fish_use_subcommand -f -a %s -d '%s'\n", c.Name, singleQuoted(c.ShortHelp))
 		seen := fmt.Sprintf("-n '__fish_seen_subcommand_from %s'", c.Name)
 		for _, s := range c.Subcommands {
 			fmt.Fprintf(&b, "complete -c perago %s -f -a %s -d '%s'\n", seen, s.Name, singleQuoted(s.ShortHelp))
+		}
+		if len(c.Subcommands) == 0 {
+			for _, part := range fishCandidates(arguments(c)) {
+				fmt.Fprintf(&b, "complete -c perago %s %s\n", seen, part)
+			}
 		}
 		c.FlagSet.VisitAll(func(f *flag.Flag) {
 			_, text := flag.UnquoteUsage(f)
@@ -105,12 +253,28 @@ func fishCompletion(root *ffcli.Command) string {
 				kind = "-s " + f.Name
 			}
 			if !isSwitch(f) {
-				kind += " -r"
+				kind += " -r " + strings.Join(fishCandidates(values(f)), " ")
 			}
-			fmt.Fprintf(&b, "complete -c perago %s %s -d '%s'\n", seen, kind, singleQuoted(text))
+			fmt.Fprintf(&b, "complete -c perago %s %s -d '%s'\n", seen, strings.TrimSpace(kind), singleQuoted(text))
 		})
 	}
 	return b.String()
+}
+
+func fishCandidates(c candidates) []string {
+	var parts []string
+	if len(c.words) > 0 {
+		parts = append(parts, "-a '"+strings.Join(c.words, " ")+"'")
+	}
+	switch {
+	case c.tasks:
+		parts = append(parts, "-a '(__fish_complete_suffix .star)'")
+	case c.files:
+		parts = append(parts, "-F")
+	case c.folders:
+		parts = append(parts, "-a '(__fish_complete_directories)'")
+	}
+	return parts
 }
 
 // singleQuoted makes text fit between single quotes of any of the shells.

@@ -24,7 +24,8 @@ type setting struct {
 	on     scope  // the commands that have the flag
 	usual  string // the default, as it would be written; "" is none
 	secret bool
-	rule   string // what is wanted, for people
+	rule   string   // what is wanted, for people
+	words  []string // of which a value is one; nil: it is not one of a few
 	set    func(c *config, value string) error
 }
 
@@ -80,15 +81,15 @@ func settings() []setting {
 			set: func(c *config, v string) error { return setSize(&c.LogTotalMax, v) }},
 		{name: "PERAGO_LOG_RETENTION", flag: "log-retention", on: serving, usual: "30d", rule: durationRule,
 			set: func(c *config, v string) error { return setDuration(&c.LogRetention, v, time.Second) }},
-		{name: "PERAGO_LOG_LEVEL", flag: "log-level", on: serving, usual: "info", rule: "debug, info, warning or error",
+		{name: "PERAGO_LOG_LEVEL", flag: "log-level", on: serving, usual: "info", rule: "debug, info, warning or error", words: []string{"debug", "info", "warning", "error"},
 			set: func(c *config, v string) error { return setLevel(&c.LogLevel, v) }},
 		{name: "PERAGO_WORKER_ID", flag: "worker-id", on: serving, rule: workerIDRule,
 			set: func(c *config, v string) error { return setWorkerID(&c.WorkerID, v) }},
 		{name: "PERAGO_WORKER_ID_PREFIX", flag: "worker-id-prefix", on: serving, rule: "letters, digits, - and _, at most 100",
 			set: func(c *config, v string) error { return setPrefix(&c.WorkerIDPrefix, v) }},
-		{name: "PERAGO_EXECUTION_MODE", flag: "execution-mode", on: serving | running, usual: "process", rule: "process or thread",
+		{name: "PERAGO_EXECUTION_MODE", flag: "execution-mode", on: serving | running, usual: "process", rule: "process or thread", words: []string{"process", "thread"},
 			set: func(c *config, v string) error { return setWord(&c.ExecutionMode, v, "process", "thread") }},
-		{name: "PERAGO_ISOLATION", flag: "isolation", on: serving, rule: "required (the default on Linux) or best-effort",
+		{name: "PERAGO_ISOLATION", flag: "isolation", on: serving, rule: "required (the default on Linux) or best-effort", words: []string{isolationRequired, isolationBestEffort},
 			set: func(c *config, v string) error {
 				return setWord(&c.Isolation, v, isolationRequired, isolationBestEffort)
 			}},
@@ -111,7 +112,7 @@ func settings() []setting {
 			set: func(c *config, v string) error { return setInt(&c.ReasonMax, v, 50) }},
 		{name: "PERAGO_POLL_INTERVAL_MAX", flag: "poll-interval-max", on: serving, usual: "0.2s", rule: durationRule,
 			set: func(c *config, v string) error { return setDuration(&c.PollIntervalMax, v, time.Millisecond) }},
-		{name: "PERAGO_FENCE", flag: "fence", on: serving | running, usual: "auto", rule: "auto, server or client",
+		{name: "PERAGO_FENCE", flag: "fence", on: serving | running, usual: "auto", rule: "auto, server or client", words: []string{"auto", "server", "client"},
 			set: func(c *config, v string) error { return setWord(&c.Fence, v, "auto", "server", "client") }},
 		{name: "PERAGO_HTTP_ADDR", flag: "http-addr", on: serving, rule: "HOST:PORT or :PORT",
 			set: func(c *config, v string) error { return setAddr(&c.HTTPAddr, v) }},
