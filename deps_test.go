@@ -1,7 +1,9 @@
 package perago
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -34,8 +36,8 @@ var mayImport = map[string][]string{
 	"perago/workspace/memory": {"perago/workspace/fence", "perago/workspace/storage"},
 	"perago/secret":           {},
 	"perago/workspace/lakefs": {"perago/secret", "perago/workspace/storage"},
-	"perago/workspace/storetest": {"perago/workspace", "perago/workspace/attempts", "perago/workspace/fence", "perago/workspace/glob", "perago/workspace/publish",
-		"perago/workspace/storage"},
+	"perago/workspace/storetest": {"perago/workspace", "perago/workspace/attempts", "perago/workspace/fence", "perago/workspace/glob",
+		"perago/workspace/publish", "perago/workspace/storage"},
 	"perago/starlib/diag":       {},
 	"perago/starlib/exact":      {},
 	"perago/starlib/jsontext":   {"perago/starlib/diag"},
@@ -64,7 +66,8 @@ var mayImport = map[string][]string{
 	"perago/engine/queuetest": {"perago/engine/queue"},
 	"perago/engine/tasktest": {"perago/engine", "perago/engine/module", "perago/engine/queue", "perago/starlib", "perago/starlib/diag",
 		"perago/workspace", "perago/workspace/attempts", "perago/workspace/folder", "perago/workspace/glob",
-		"perago/workspace/localfile", "perago/workspace/memory", "perago/workspace/paths", "perago/workspace/publish", "perago/workspace/storage"},
+		"perago/workspace/localfile", "perago/workspace/memory", "perago/workspace/paths",
+		"perago/workspace/publish", "perago/workspace/storage"},
 	"perago/cmd/perago/faults": {},
 	"perago/cmd/perago/layout": {"perago/starlib/diag"},
 	"perago/cmd/perago":        nil, // the shell: anything but the suites
@@ -79,11 +82,7 @@ var onlyImporter = map[string]string{
 }
 
 func TestWhoMayImportWhom(t *testing.T) {
-	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	for line := range strings.Lines(string(out)) {
+	for _, line := range listPackages(t, `{{.ImportPath}} {{join .Imports " "}}`) {
 		fields := strings.Fields(line)
 		pkg, imports := fields[0], fields[1:]
 		allowed, known := mayImport[pkg]
@@ -115,4 +114,82 @@ func checkOwn(t *testing.T, pkg, imp string, allowed []string) {
 	if !slices.Contains(allowed, imp) {
 		t.Errorf("%s imports %s; it may import only %v", pkg, imp, allowed)
 	}
+}
+
+// TestRoomsAreThePackages holds the table "Rooms" of docs/architecture.md against
+// the packages of this module: each has a row, and each row a package.
+func TestRoomsAreThePackages(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "\n## Rooms\n")
+	rows, _, _ := strings.Cut(rest, "\n## ")
+	if !found {
+		t.Fatal("docs/architecture.md has no part with the title Rooms")
+	}
+	// Folders without a package, and modules of their own.
+	others := []string{"tasks", "testdata", "e2e", "bench"}
+	var rooms []string
+	for line := range strings.Lines(rows) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 {
+			continue
+		}
+		if strings.Contains(cells[1], "the root") {
+			rooms = append(rooms, "perago")
+			continue
+		}
+		for i, name := range strings.Split(cells[1], "`") {
+			if name = strings.TrimSuffix(name, "/"); i%2 == 1 && !slices.Contains(others, name) {
+				rooms = append(rooms, "perago/"+name)
+			}
+		}
+	}
+	packages := listPackages(t, "{{.ImportPath}}")
+	for _, pkg := range packages {
+		if !slices.Contains(rooms, pkg) {
+			t.Errorf("%s has no row in the table Rooms of docs/architecture.md", pkg)
+		}
+	}
+	for i, room := range rooms {
+		if !slices.Contains(packages, room) {
+			t.Errorf("the table Rooms of docs/architecture.md has %s, and there is no such package", room)
+		}
+		if slices.Contains(rooms[:i], room) {
+			t.Errorf("the table Rooms of docs/architecture.md has %s twice", room)
+		}
+	}
+}
+
+// maxFiles is how many .go files a package may have, tests included. One that has
+// more is several.
+const maxFiles = 40
+
+// TestPackagesAreSmall holds every package to maxFiles.
+func TestPackagesAreSmall(t *testing.T) {
+	inWork := map[string]string{
+		"perago/starlib": "is being split",
+	}
+	for _, line := range listPackages(t, "{{.ImportPath}} {{.Dir}}") {
+		pkg, dir, _ := strings.Cut(line, " ")
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pkg, len(files), err)
+		}
+		if len(files) > maxFiles && inWork[pkg] == "" {
+			t.Errorf("%s has %d .go files, want at most %d", pkg, len(files), maxFiles)
+		}
+	}
+}
+
+// listPackages gives a line for each package of this module, as a template of
+// go list says.
+func listPackages(t *testing.T, template string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", template, "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }

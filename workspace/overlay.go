@@ -17,9 +17,9 @@ import (
 	"perago/workspace/trace"
 )
 
-// This file holds the view that one attempt has of a commit, and what it
-// answers without content: Stat, ReadDir and Glob. Content is in overlayopen.go,
-// writing in overlaywrite.go, what came of it in changes.go.
+// This file has the view that one attempt has of a commit, and what it answers
+// without content: Stat, ReadDir and Glob. Reading content is in open.go, writing
+// in write.go, and the difference from the commit in changes.go.
 
 // OverlayOptions say how a commit is seen.
 type OverlayOptions struct {
@@ -66,6 +66,23 @@ func NewOverlay(store storage.Reader, ref Ref, o OverlayOptions) *Overlay {
 	}
 	v.ahead.start(v)
 	return v
+}
+
+// Verify asks the store whether the input commit is there, unless that is known
+// or goes without saying. ErrUnknownRepository, ErrUnknownCommit, or the store's
+// error.
+func (o *Overlay) Verify(ctx context.Context) error {
+	switch s := o.store.(type) {
+	case storage.LocalOpener:
+		return nil
+	case storage.Prober: // the cheapest question: what it is about is no matter
+		_, err := s.Probe(ctx, o.ref.Repository, o.ref.Commit, o.lower.root+paths.ReservedFolders[0])
+		return err
+	}
+	for _, err := range o.store.List(ctx, o.ref.Repository, o.ref.Commit, o.lower.root) {
+		return err
+	}
+	return nil
 }
 
 // Close ends read-ahead and waits for it. Files that were opened stay open.
