@@ -28,9 +28,10 @@ type reads struct {
 // is a plain local one: content that is elsewhere is fetched first. It stays
 // what it is, even when the path is written or deleted afterwards.
 func (o *Overlay) Open(ctx context.Context, path string) (*os.File, error) {
-	f, read, err := o.open(ctx, path, math.MaxInt64)
+	o.ahead.opened(path)
+	f, count, err := o.open(ctx, path, math.MaxInt64)
 	if err == nil {
-		read()
+		count()
 	}
 	return f, err
 }
@@ -43,18 +44,21 @@ const (
 	aheadShare = 256
 )
 
-// OpenAhead is Open for a file that is expected to be read, and counts as read
-// when read is called. errors.ErrUnsupported: it is one that must be asked for.
-func (o *Overlay) OpenAhead(ctx context.Context, path string) (f *os.File, read func(), err error) {
+// OpenAhead is Open for a file that the body has not opened yet; used is called when
+// it does. errors.ErrUnsupported: the file is too large to be fetched before that.
+func (o *Overlay) OpenAhead(ctx context.Context, path string) (f *os.File, used func(), err error) {
 	most := int64(aheadFile)
 	if o.opts.Cache != nil {
 		most = min(most, o.opts.Cache.MaxSize()/aheadShare)
 	}
-	return o.open(ctx, path, most)
+	o.ahead.openedAhead(path)
+	f, count, err := o.open(ctx, path, most)
+	return f, func() { o.ahead.opened(path); count() }, err
 }
 
 // open opens a file; one that would have to be fetched only up to a size of most.
-func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File, read func(), err error) {
+// count counts it as read.
+func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File, count func(), err error) {
 	for range 3 {
 		s, err := o.look(ctx, path)
 		switch {
@@ -79,13 +83,7 @@ func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File
 			c = s.entry.from
 		}
 		if c.Size > most {
-			if s.lower != nil {
-				o.ahead.passed(path)
-			}
 			return nil, nil, pathError("open", path, errors.ErrUnsupported)
-		}
-		if s.lower != nil {
-			o.ahead.opened(path)
 		}
 		fetch := o.fetch
 		if most < math.MaxInt64 {

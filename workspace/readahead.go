@@ -10,37 +10,40 @@ import (
 	"perago/workspace/storage"
 )
 
-// readAhead guesses what a body reads next. Two reads of consecutive files of
-// one list that it was given (a glob, a folder) make the guess; the files that
-// follow are then fetched into the cache, twice as many with each read that
-// keeps to the list, until as many as there may be transfers are under way.
+// readAhead predicts what a body opens next. When the body has opened two
+// consecutive files of one list that it was given (a glob, a folder), it is
+// expected to open the files that follow. They are fetched into the cache, twice as
+// many with each file that the body opens in turn, until as many transfers are
+// under way as there may be.
 type readAhead struct {
-	o      *Overlay // nil: there is nothing to fetch, or nowhere to keep it
-	ctx    context.Context
-	cancel context.CancelFunc
-	slots  chan struct{}
-	done   sync.WaitGroup
+	o       *Overlay
+	fetches bool // there is a server to fetch from, and a cache to keep it
+	ctx     context.Context
+	cancel  context.CancelFunc
+	slots   chan struct{}
+	done    sync.WaitGroup
 
 	mu      sync.Mutex
 	stopped bool
-	lists   [4]guess // the newest first
-	bytes   int64    // fetched ahead and not yet read
+	lists   [4]sequence // the newest first
+	current *sequence   // the one that the body opened a file of last
+	bytes   int64       // fetched ahead and not yet opened
 	waiting map[string]int64
-	due     map[string]struct{} // were passed in their turn, and will be read
 }
 
-// guess is one list, and how far the body is in it.
-type guess struct {
-	files []string // sorted
-	at    int      // the index of the last one read
-	run   int      // how many in a row, up to it
-	ahead int      // the index up to which was fetched ahead
+// sequence is one list, and how far the body has come in it.
+type sequence struct {
+	files    []string // sorted
+	at       int      // the index of the last file opened
+	run      int      // how many were opened in a row, up to it
+	expected int      // the index of the last file that Expected gave
+	fetched  int      // the index up to which files were fetched ahead
 }
 
-// aheadBytes bounds what is fetched ahead and not yet read.
+// aheadBytes bounds what is fetched ahead and not yet opened.
 const aheadBytes = 64 << 20
 
-// What bounds the files of one list that are remembered: their number, and the
+// The files of one list that are remembered are bounded: their number, and the
 // bytes of their names.
 const (
 	aheadFiles = 1 << 15
@@ -48,20 +51,15 @@ const (
 )
 
 func (r *readAhead) start(o *Overlay) {
-	if _, local := o.store.(storage.LocalOpener); local || o.opts.Cache == nil {
-		return
-	}
-	r.o = o
+	_, local := o.store.(storage.LocalOpener)
+	r.o, r.fetches = o, !local && o.opts.Cache != nil
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.slots = make(chan struct{}, o.opts.Concurrency)
-	r.waiting, r.due = map[string]int64{}, map[string]struct{}{}
+	r.waiting = map[string]int64{}
 }
 
 // stop ends what is under way, and waits for it.
 func (r *readAhead) stop() {
-	if r.o == nil {
-		return
-	}
 	r.mu.Lock()
 	r.stopped = true
 	r.mu.Unlock()
@@ -69,9 +67,9 @@ func (r *readAhead) stop() {
 	r.done.Wait()
 }
 
-// listed tells of a list of files that the body was given.
+// listed notes a list of files that the body was given.
 func (r *readAhead) listed(files []string) {
-	if r.o == nil || len(files) < 2 {
+	if len(files) < 2 {
 		return
 	}
 	files = files[:min(len(files), aheadFiles)]
@@ -85,75 +83,89 @@ func (r *readAhead) listed(files []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	copy(r.lists[1:], r.lists[:])
-	r.lists[0] = guess{files: slices.Clone(files), at: -2}
+	r.lists[0] = sequence{files: slices.Clone(files), at: -2}
+	r.current = nil
 }
 
-// opened tells of a file that is being read.
+// opened notes that the body opens a file.
 func (r *readAhead) opened(path string) {
-	if r.o == nil {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.bytes -= r.waiting[path]
-	delete(r.waiting, path)
-	if _, is := r.due[path]; is {
-		delete(r.due, path)
-		return
-	}
+	r.release(path)
 	for i := range r.lists {
-		g := &r.lists[i]
-		if !g.read(path) {
+		s := &r.lists[i]
+		if !s.open(path) {
 			continue
 		}
-		if g.run == 1 { // a new start: what was fetched for another is no matter any more
+		if s.run == 1 { // what was fetched for another list may never be opened
 			r.bytes = 0
 			clear(r.waiting)
-			clear(r.due)
 		}
-		r.fetchNext(g)
+		r.current = s
+		r.fetchNext(s)
 		return
 	}
 }
 
-// passed tells of a file that the body is expected to read, and that is only
-// opened when it does: the others go on without it.
-func (r *readAhead) passed(path string) {
-	if r.o == nil {
-		return
-	}
-	r.opened(path)
+// openedAhead notes that a file is opened before the body opens it.
+func (r *readAhead) openedAhead(path string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.due[path] = struct{}{}
+	r.release(path)
+	if r.current != nil {
+		r.fetchNext(r.current)
+	}
 }
 
-// read moves the guess to path; it says whether path is in its list.
-func (g *guess) read(path string) bool {
-	if next := g.at + 1; next > 0 && next < len(g.files) && g.files[next] == path {
-		g.at, g.run = next, g.run+1
+// release takes a file out of the account of what was fetched and not opened.
+func (r *readAhead) release(path string) {
+	r.bytes -= r.waiting[path]
+	delete(r.waiting, path)
+}
+
+// open moves the sequence to path; it says whether path is in its list.
+func (s *sequence) open(path string) bool {
+	if next := s.at + 1; next > 0 && next < len(s.files) && s.files[next] == path {
+		s.at, s.run = next, s.run+1
 		return true
 	}
-	at, is := slices.BinarySearch(g.files, path)
+	at, is := slices.BinarySearch(s.files, path)
 	if !is {
 		return false
 	}
-	if at != g.at { // the same one again breaks nothing
-		g.at, g.run, g.ahead = at, 1, at
+	if at != s.at { // to open the same file again breaks no sequence
+		s.at, s.run, s.expected, s.fetched = at, 1, at, at
 	}
 	return true
 }
 
-// fetchNext fetches ahead as far as the guess is trusted. The caller holds the lock.
-func (r *readAhead) fetchNext(g *guess) {
-	if g.run < 2 || r.stopped {
+// Expected are the files that the body is expected to open next, at most n of
+// them, in their order; none when there is nothing to tell it from.
+func (o *Overlay) Expected(n int) []string {
+	r := &o.ahead
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.current
+	if s == nil || s.run < 2 || s.at+1 >= len(s.files) {
+		return nil
+	}
+	next := s.files[s.at+1 : min(s.at+1+n, len(s.files))]
+	s.expected = s.at + len(next)
+	r.fetchNext(s)
+	return slices.Clone(next)
+}
+
+// fetchNext fetches ahead as many files as the sequence is long, beyond those that
+// Expected gave. The caller holds the lock.
+func (r *readAhead) fetchNext(s *sequence) {
+	if !r.fetches || s.run < 2 || r.stopped {
 		return
 	}
-	window := min(cap(r.slots), 1<<min(g.run-1, 30))
+	window := min(cap(r.slots), 1<<min(s.run-1, 30))
 	limit := min(aheadBytes, r.o.opts.Cache.MaxSize()/4)
-	g.ahead = max(g.ahead, g.at)
-	for g.ahead < g.at+window && g.ahead+1 < len(g.files) {
-		path := g.files[g.ahead+1]
+	s.fetched = max(s.fetched, s.at)
+	for s.fetched < max(s.at, s.expected)+window && s.fetched+1 < len(s.files) {
+		path := s.files[s.fetched+1]
 		c, ok := r.o.unread(path)
 		if ok {
 			if r.bytes+c.Size > limit {
@@ -166,14 +178,14 @@ func (r *readAhead) fetchNext(g *guess) {
 			}
 			r.bytes += c.Size
 			r.waiting[path] = c.Size
-			panics.Go(&r.done, func(error) {}, func() { r.fetch(c) }) // as an error of fetch
+			panics.Go(&r.done, func(error) {}, func() { r.fetch(c) }) // a panic is treated as an error of fetch
 		}
-		g.ahead++
+		s.fetched++
 	}
 }
 
-// fetch brings one object into the cache. An error is no matter: who reads the
-// object meets it again, and is told.
+// fetch brings one object into the cache. Its error can be ignored: whoever opens
+// the object fetches it again, and gets the error.
 func (r *readAhead) fetch(c listing.Object) {
 	defer func() { <-r.slots }()
 	f, hit, err := r.o.fetchAhead(r.ctx, c)

@@ -284,46 +284,40 @@ func TestReadAheadGoesOnPastLargeFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	waited := 0 // for files that were not fetched ahead
-	open := func(how func(path string) error, i int) error {
-		o.ahead.settle()
-		before := o.Usage().ObjectsFetched
+	early := map[string]func(){}
+	for i := range 40 {
 		path := fmt.Sprintf("raw/%04d.csv", i)
-		there := slices.Contains(s.opened, path)
-		err := how(path)
-		if err == nil && !there && before < o.Usage().ObjectsFetched {
-			waited++
-		}
-		return err
-	}
-	singly := func(path string) error {
-		f, err := o.Open(ctx, path)
-		if err == nil {
-			f.Close()
-		}
-		return err
-	}
-	early := func(path string) error {
-		f, _, err := o.OpenAhead(ctx, path)
-		if err == nil {
-			f.Close()
-		}
-		return err
-	}
-	for at := 0; at < 40; at += 8 {
-		large := []int{}
-		for i := at; i < at+8; i++ {
-			err := open(early, i)
-			if errors.Is(err, errors.ErrUnsupported) {
-				large = append(large, i)
-			} else if err != nil {
+		o.ahead.settle()
+		if used := early[path]; used != nil {
+			used()
+		} else {
+			there := slices.Contains(s.opened, path)
+			f, err := o.Open(ctx, path)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		for _, i := range large {
-			if err := open(singly, i); err != nil {
-				t.Fatal(err)
+			f.Close()
+			if !there {
+				waited++
 			}
 		}
+		for _, next := range o.Expected(16) {
+			if early[next] != nil {
+				continue
+			}
+			f, used, err := o.OpenAhead(ctx, next)
+			switch large := len(s.files[next]) > aheadFile; {
+			case large && errors.Is(err, errors.ErrUnsupported):
+			case large || err != nil:
+				t.Fatalf("%s, with %d bytes: %v", next, len(s.files[next]), err)
+			default:
+				f.Close()
+				early[next] = used
+			}
+		}
+	}
+	if len(early) < 19 {
+		t.Errorf("%d files were opened before the body did, want 19", len(early))
 	}
 	if waited != 2 {
 		t.Errorf("%d files were waited for, want the first two", waited)

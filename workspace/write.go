@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -129,11 +130,12 @@ func (o *Overlay) checkScratch(more int64) error {
 }
 
 func (d *draft) copyPresent(ctx context.Context) error {
-	from, err := d.overlay.Open(ctx, d.path)
+	from, count, err := d.overlay.open(ctx, d.path, math.MaxInt64) // the body does not open it
 	if err != nil {
 		return err
 	}
 	defer from.Close()
+	count()
 	_, err = localfile.Copy(ctx, d.file, from, localfile.CopyChunk)
 	return err
 }

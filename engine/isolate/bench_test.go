@@ -44,3 +44,17 @@ func once(b *testing.B, body engine.Body, m *module.Module) {
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkSmallFiles is a body that reads 1,000 small files, which are in the cache.
+func BenchmarkSmallFiles(b *testing.B) {
+	g := newGround(b, numbered(1000))
+	m := loaded(b, "task(name = \"t\", workspace = workspace_spec())\n\ndef run(workspace, params):\n    return {\"n\": len([p.read_text() for p in workspace.glob(\"raw/**/*.txt\")])}\n")
+	p := New(Options{})
+	defer p.Close()
+	for b.Loop() {
+		res := g.runner(p).Run(b.Context(), m, g.attempt(`{}`), engine.Hooks{})
+		if res.Files.ObjectsRead != 1000 {
+			b.Fatal(res.Reason)
+		}
+	}
+}

@@ -21,8 +21,6 @@ const (
 	// maxOutstanding bounds the requests of one child that are answered at once.
 	// While as many are open, nothing more is read from it.
 	maxOutstanding = 8
-	// maxEarly bounds the files sent ahead whose use is still to be counted.
-	maxEarly = 1 << 16
 	// maxDrafts bounds the files that one child has open for writing, and
 	// minDrafts is what it may have however few there are (draftShare).
 	maxDrafts = 300
@@ -66,12 +64,12 @@ type server struct {
 	mu     sync.Mutex
 	atHost bool // a function of the program runs for the child
 	drafts map[uint64]*workspace.Draft
-	early  map[uint64]func() // files sent ahead: what counts them as read
+	ahead  ahead
 }
 
 func newServer(ctx context.Context, files starlib.Files, c *conn) *server {
 	return &server{ctx: ctx, files: files, conn: c, fault: func(error) {}, slots: make(chan struct{}, maxOutstanding),
-		drafts: make(map[uint64]*workspace.Draft), early: make(map[uint64]func())}
+		drafts: make(map[uint64]*workspace.Draft)}
 }
 
 // close waits for the answers that are under way, whose context must have
@@ -103,6 +101,7 @@ func (s *server) handle(k kind, payload []byte) error {
 	if err := s.check(m); err != nil {
 		return err
 	}
+	s.opened(m.Used) // here, since requests that come later may be answered earlier
 	select {
 	case s.slots <- struct{}{}:
 	case <-s.ctx.Done():
@@ -127,15 +126,6 @@ func (s *server) check(m callMessage) error {
 	switch m.Op {
 	case opStat, opFind, opReadDir, opGlob, opRemoveTree:
 		return rootOr(m.Path)
-	case opAhead:
-		if len(m.Paths) > aheadWindow || len(m.Used) > maxEarly {
-			return fmt.Errorf("%w: %d files ahead", errProtocol, len(m.Paths))
-		}
-		var errs []error
-		for _, p := range m.Paths {
-			errs = append(errs, paths.Check(string(p)))
-		}
-		return checked(errors.Join(errs...))
 	case opOpen, opRemove, opMkdir:
 		return checked(paths.Check(string(m.Path)))
 	case opCreate:
@@ -145,7 +135,7 @@ func (s *server) check(m callMessage) error {
 		return checked(paths.Check(string(m.Path)))
 	case opCopy, opRename:
 		return checked(errors.Join(paths.Check(string(m.Path)), paths.Check(string(m.Other))))
-	case opCommit, opDiscard:
+	case opCommit, opDiscard, opMore, opUsed:
 		return nil
 	}
 	return fmt.Errorf("%w: operation %.20q", errProtocol, m.Op)
@@ -218,8 +208,10 @@ func (s *server) answer(m callMessage) error {
 		return s.glob(m)
 	case opOpen:
 		return s.open(m)
-	case opAhead:
-		return s.openAhead(m)
+	case opMore:
+		return s.more(m)
+	case opUsed: // was noted when it came
+		return nil
 	case opCreate:
 		return s.create(m)
 	case opCommit:
@@ -291,67 +283,16 @@ func inSteps[T any](all []T, send func(part []T, more bool) error) error {
 	}
 }
 
-// open sends a file that can only be read.
-func (s *server) open(m callMessage) error {
-	file, err := s.files.Open(s.ctx, string(m.Path))
-	return s.sendFile(m.ID, file, err)
-}
-
-// aheadOpener is starlib.Files that can open a file before the body asks for it.
-type aheadOpener interface {
-	// OpenAhead is Open; the file counts as read when read is called.
-	OpenAhead(ctx context.Context, path string) (file *os.File, read func(), err error)
-}
-
-// openAhead sends files that the body is expected to ask for, one after another
-// as the body will.
-func (s *server) openAhead(m callMessage) error {
-	s.count(m.Used)
-	files, can := s.files.(aheadOpener)
-	for i, path := range m.Paths {
-		var file *os.File
-		var read func()
-		err := errors.ErrUnsupported
-		if can {
-			file, read, err = files.OpenAhead(s.ctx, string(path))
-		}
-		id := m.ID + uint64(i)
-		if err == nil {
-			s.mu.Lock()
-			if len(s.early) < maxEarly {
-				s.early[id] = read
-			}
-			s.mu.Unlock()
-		}
-		if err := s.sendFile(id, file, err); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// count notes which of the files sent ahead the body did read.
-func (s *server) count(used []uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range used {
-		if read := s.early[id]; read != nil {
-			delete(s.early, id)
-			read()
-		}
-	}
-}
-
 // sendFile answers with a file, which it closes, or with the error in its place.
-func (s *server) sendFile(id uint64, file *os.File, err error) error {
+func (s *server) sendFile(m replyMessage, file *os.File, err error) error {
 	if err != nil {
-		return s.reply(replyMessage{ID: id}, err)
+		return s.reply(m, err)
 	}
 	defer file.Close()
 	if err := readOnlyFile(file); err != nil {
-		return s.reply(replyMessage{ID: id}, fmt.Errorf("open %s: %w", file.Name(), err))
+		return s.reply(m, fmt.Errorf("open %s: %w", file.Name(), err))
 	}
-	return s.conn.send(kindReply, replyMessage{ID: id}, file)
+	return s.conn.send(kindReply, m, file)
 }
 
 // readOnlyFile says whether a file may be shown to a child: plain, and not open

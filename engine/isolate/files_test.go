@@ -28,7 +28,6 @@ func TestServerChecksEveryName(t *testing.T) {
 			"list":            {Op: opReadDir, Path: bad},
 			"glob":            {Op: opGlob, Path: bad, Other: "*"},
 			"open":            {Op: opOpen, Path: bad},
-			"open ahead":      {Op: opAhead, Paths: []text{"good", bad}},
 			"create":          {Op: opCreate, Path: bad, Mode: workspace.Replace},
 			"copy from":       {Op: opCopy, Path: bad, Other: "good"},
 			"copy to":         {Op: opCopy, Path: "good", Other: bad},
@@ -52,7 +51,10 @@ func TestServerChecksEveryName(t *testing.T) {
 type scriptedFiles struct {
 	starlib.Files
 	open func() (*os.File, error)
+	next []string // what the body is expected to open
 }
+
+func (f *scriptedFiles) Expected(int) []string { return f.next }
 
 func (f *scriptedFiles) Open(context.Context, string) (*os.File, error) { return f.open() }
 
@@ -117,19 +119,28 @@ func TestServerHandsOutReadOnly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			worker, child := pair(t)
-			s := newServer(t.Context(), &scriptedFiles{open: tt.open}, worker)
+			files := &scriptedFiles{open: tt.open}
+			s := newServer(t.Context(), files, worker)
 			defer s.close()
-			for _, m := range []callMessage{{ID: 1, Op: opOpen, Path: "a"}, {ID: 1, Op: opAhead, Paths: []text{"a"}}} {
+			for _, m := range []callMessage{{ID: 1, Op: opOpen, Path: "a"}, {ID: 2, Op: opMore}} {
 				sent := make(chan error, 1)
 				go func() { sent <- s.answer(m) }()
+				var reply replyMessage
 				_, payload, file, err := child.receive(anyKind)
+				if err == nil && m.Op == opMore { // the announcement; the file follows
+					if err = decode(payload, &reply); err == nil && (len(reply.Ahead) != 1 || reply.Ahead[0].Path != "b" || file != nil) {
+						t.Fatalf("announced %+v", reply)
+					}
+					_, payload, file, err = child.receive(anyKind)
+				}
 				if err := errors.Join(err, <-sent); err != nil {
 					t.Fatal(err)
 				}
-				var reply replyMessage
+				reply = replyMessage{}
 				if err := decode(payload, &reply); err != nil {
 					t.Fatal(err)
 				}
+				files.next = []string{"b"}
 				if file != nil {
 					file.Close()
 				}

@@ -52,8 +52,9 @@ func FuzzWorker(f *testing.F) {
 		kindCall, callMessage{ID: 3, Op: opGlob, Other: "**"}, kindCall, callMessage{ID: 4, Op: opOpen, Path: "raw/a"}))
 	f.Add(frames(f, kindCall, callMessage{ID: 1, Op: opCreate, Path: "out/b"}, kindCall, callMessage{ID: 1, Op: opCreate, Path: "out/b"},
 		kindCall, callMessage{ID: 2, Op: opDiscard, Draft: 1}, kindCall, callMessage{ID: 3, Op: opRename, Path: "raw/a", Other: "raw/b"}))
-	f.Add(frames(f, kindCall, callMessage{ID: 1, Op: opAhead, Paths: []text{"raw/a", "raw/none", "raw/a"}},
-		kindCall, callMessage{ID: 4, Op: opAhead, Paths: []text{"raw/a"}, Used: []uint64{1, 1, 2, 9}}, kindCall, callMessage{Op: opAhead, Used: []uint64{4}}))
+	f.Add(frames(f, kindCall, callMessage{ID: 1, Op: opGlob, Other: "**"}, kindCall, callMessage{ID: 2, Op: opOpen, Path: "raw/a"},
+		kindCall, callMessage{ID: 3, Op: opOpen, Path: "raw/b"}, kindCall, callMessage{ID: 4, Op: opMore, Used: []uint64{firstPushed, firstPushed, 1 << 62, 3}},
+		kindCall, callMessage{ID: 4, Op: opMore}, kindCall, callMessage{Op: opUsed, Used: []uint64{firstPushed}}))
 	f.Add(frames(f, kindPassed, engine.MemoryError(2, 1), kindDone, json.RawMessage(`{"Diagnostics":[{"code":"P4200","severity":"error","message":"x"},null]}`)))
 	f.Add(frames(f, kindHost, callMessage{ID: 1, Op: opHost, Path: "price", Args: json.RawMessage(`{"song":"a"}`)},
 		kindHost, callMessage{ID: 2, Op: opHost, Path: "price", Args: json.RawMessage(`{"song":1,"x":null}`)}, kindDone, json.RawMessage(aUsage)))
@@ -64,7 +65,7 @@ func FuzzWorker(f *testing.F) {
 	}
 	store := memory.New(nil)
 	store.CreateRepository("songs")
-	commit, err := store.Seed("songs", "main", map[string]string{"raw/a": "a"})
+	commit, err := store.Seed("songs", "main", map[string]string{"raw/a": "a", "raw/b": "b", "raw/c": "c", "raw/d": "d"})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -74,7 +74,8 @@ const (
 	opReadDir    = "readdir"
 	opGlob       = "glob"
 	opOpen       = "open"
-	opAhead      = "ahead" // open files that the body has not asked for yet
+	opMore       = "more" // announce and send more of the files that the body will open
+	opUsed       = "used" // only tell what Used has; there is no answer
 	opCreate     = "create"
 	opCommit     = "commit"
 	opDiscard    = "discard"
@@ -94,21 +95,28 @@ type callMessage struct {
 	Other text                `json:",omitempty"` // the pattern of glob, the target of copy and rename
 	Mode  workspace.WriteMode `json:",omitempty"` // of create
 	Draft uint64              `json:",omitempty"` // of commit and discard: the ID of its create
-	Paths []text              `json:",omitempty"` // of ahead; the answers have ID, ID+1 and so on
-	Used  []uint64            `json:",omitempty"` // of ahead: IDs of earlier answers that the body did open
+	Used  []uint64            `json:",omitempty"` // of open, more and used: IDs of announced files that the body opened before this
 	Args  json.RawMessage     `json:",omitempty"` // of host, whose name is in Path
 }
 
 // replyMessage answers the call of the same ID. A long listing comes in several,
 // all but the last with More.
 type replyMessage struct {
-	ID    uint64
-	Error *fileError      `json:",omitempty"`
-	Infos []infoMessage   `json:",omitempty"` // of stat, find and readdir
-	Paths []text          `json:",omitempty"` // of glob
-	Size  int64           `json:",omitempty"` // of commit
-	More  bool            `json:",omitempty"`
-	Value json.RawMessage `json:",omitempty"` // of host
+	ID        uint64
+	Error     *fileError      `json:",omitempty"`
+	Infos     []infoMessage   `json:",omitempty"` // of stat, find and readdir
+	Paths     []text          `json:",omitempty"` // of glob
+	Size      int64           `json:",omitempty"` // of commit
+	Ahead     []aheadMessage  `json:",omitempty"` // of open and more: files that follow without being asked for
+	Withdrawn []uint64        `json:",omitempty"` // of open and more: IDs of announced files that the body is no longer expected to open
+	More      bool            `json:",omitempty"`
+	Value     json.RawMessage `json:",omitempty"` // of host
+}
+
+// aheadMessage announces a file, which comes in a reply of this ID.
+type aheadMessage struct {
+	ID   uint64
+	Path text
 }
 
 // infoMessage is a workspace.Info.

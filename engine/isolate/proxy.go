@@ -16,8 +16,8 @@ import (
 
 // proxy is starlib.Files in the child: every method is a request to the worker.
 type proxy struct {
-	conn  *conn
-	ahead ahead
+	conn   *conn
+	pushed pushed
 
 	mu      sync.Mutex
 	last    uint64
@@ -39,6 +39,7 @@ func (p *proxy) deliver(payload []byte, file *os.File) error {
 	if err := decodeTrusted(payload, &a.replyMessage); err != nil {
 		return err
 	}
+	p.announce(a.replyMessage)
 	p.mu.Lock()
 	ch := p.waiting[a.ID]
 	if !a.More {
@@ -123,11 +124,11 @@ func (p *proxy) forget(id uint64, ch chan reply) {
 }
 
 // do requests a change of the tree, which is answered by an error or nothing.
-// Files that were requested ahead at its paths are stale from then on.
+// Files that were sent before for its paths are stale from then on.
 func (p *proxy) do(ctx context.Context, m callMessage) error {
-	p.ahead.changed(p, string(m.Path))
+	p.changed(ctx, string(m.Path))
 	if m.Other != "" {
-		p.ahead.changed(p, string(m.Other))
+		p.changed(ctx, string(m.Other))
 	}
 	return p.call(ctx, m, reply.close)
 }
@@ -171,13 +172,6 @@ func (p *proxy) ReadDir(ctx context.Context, path string) (infos []workspace.Inf
 			infos = append(infos, i.info())
 		}
 	})
-	var files []string
-	for _, i := range infos {
-		if !i.Folder {
-			files = append(files, i.Path)
-		}
-	}
-	p.ahead.listed(files)
 	return infos, err
 }
 
@@ -189,24 +183,16 @@ func (p *proxy) Glob(ctx context.Context, dir string, pattern *glob.Pattern) (pa
 			paths = append(paths, string(s))
 		}
 	})
-	p.ahead.listed(paths)
 	return paths, err
 }
 
 // Open implements starlib.Files.
 func (p *proxy) Open(ctx context.Context, path string) (*os.File, error) {
-	e, early := p.ahead.take(path)
-	if early {
-		p.askAhead(p.ahead.opened(p, path))
-		if file := p.await(ctx, e); file != nil {
-			return file, nil
-		}
+	if file := p.openPushed(ctx, path); file != nil {
+		return file, nil
 	}
-	file, err := p.file(ctx, &callMessage{Op: opOpen, Path: text(path)})
-	if err == nil && !early {
-		p.askAhead(p.ahead.opened(p, path))
-	}
-	return file, err
+	p.awaitMore(ctx) // the worker answers both at once, and announces no file twice
+	return p.file(ctx, &callMessage{Op: opOpen, Path: text(path), Used: p.pushed.takeUsed()})
 }
 
 // file is a call that answers with an open file. m gets its ID.
@@ -220,7 +206,7 @@ func (p *proxy) file(ctx context.Context, m *callMessage) (file *os.File, err er
 
 // Create implements starlib.Files.
 func (p *proxy) Create(ctx context.Context, path string, mode workspace.WriteMode) (*workspace.Draft, error) {
-	p.ahead.changed(p, path)
+	p.changed(ctx, path)
 	m := callMessage{Op: opCreate, Path: text(path), Mode: mode}
 	file, err := p.file(ctx, &m)
 	if err != nil {
@@ -230,7 +216,7 @@ func (p *proxy) Create(ctx context.Context, path string, mode workspace.WriteMod
 		if err := file.Close(); err != nil {
 			return 0, err
 		}
-		p.ahead.changed(p, path)
+		p.changed(ctx, path)
 		err = p.call(ctx, callMessage{Op: opCommit, Path: text(path), Draft: m.ID}, func(a reply) { a.close(); size = a.Size })
 		return size, err
 	}
