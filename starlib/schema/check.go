@@ -67,7 +67,7 @@ func (v *checker) decoded(c byte) error {
 	return v.tick()
 }
 
-// tickEvery is how many values are gone through between two looks at the context.
+// tickEvery is how many values are checked between two looks at the context.
 const tickEvery = 256
 
 // tick is called for every value, and for every alternative of it: its error

@@ -11,7 +11,7 @@ import (
 
 const MaxComplaints = maxComplaints
 
-// TickEvery is how many values are gone through between two looks at the context.
+// TickEvery is how many values are checked between two looks at the context.
 const TickEvery = tickEvery
 
 func Pieces(s string) iter.Seq[string] { return pieces(s) }

@@ -491,7 +491,7 @@ func TestCheckEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// The same where only the decoding is through: what is cancelled is the walk.
+// The same when the decoding is done: the check itself is cancelled.
 func TestWalkEndsWithItsContext(t *testing.T) {
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
