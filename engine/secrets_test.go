@@ -3,12 +3,16 @@ package engine_test
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
 	"perago/engine"
 	"perago/starlib"
 )
+
+// clocks are the times of log records, in which a short secret may stand by chance.
+var clocks = regexp.MustCompile(`("time":|"[a-z_]*ms":)("[^"]*"|[0-9.e+-]+)`)
 
 // What of a secret comes out of an attempt, whatever its body does with it: no
 // 8 bytes of it in a row, and no short secret whole.
@@ -97,7 +101,8 @@ task(
 		if err != nil {
 			t.Fatal(err)
 		}
-		for where, text := range map[string]string{"log": f.log.String(), "task log": told.String(), "reason": res.Reason, "story": res.Story, "diagnostics": string(list)} {
+		logged := clocks.ReplaceAllString(f.log.String(), "$1")
+		for where, text := range map[string]string{"log": logged, "task log": told.String(), "reason": res.Reason, "story": res.Story, "diagnostics": string(list)} {
 			for i := 0; i+min(8, len(c.secret)) <= len(c.secret); i++ {
 				if part := c.secret[i : i+min(8, len(c.secret))]; strings.Contains(text, part) {
 					t.Errorf("%s: %q is in the %s: %s", c.name, part, where, text)
