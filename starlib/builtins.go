@@ -300,6 +300,7 @@ func Table(host ...Builtin) []Builtin {
 		logBuiltins(),
 		jsonBuiltins(),
 		settingsBuiltins(),
+		archiveBuiltins(),
 		jsonschemaBuiltins(),
 		csvBuiltins(),
 		reBuiltins(),
