@@ -38,8 +38,9 @@ func (e *BodyError) Unwrap() error { return e.Diagnostics }
 
 // Call is what one run of a body gets.
 type Call struct {
-	Params   schema.Params // checked, defaults filled in
-	Files    starlib.Files // nil for a task without a workspace
+	Params   schema.Params  // checked, defaults filled in
+	Files    starlib.Files  // nil for a task without a workspace
+	Tables   starlib.Tables // engines of statements; nil where the body's process finds its own, or there are none
 	Limits   Limits
 	Now      time.Time              // what time.now() gives, whenever it is called; zero is the clock
 	Log      func(starlib.Record)   // called from one goroutine at a time
@@ -64,6 +65,7 @@ type Limits struct {
 	// Scratch bounds each file that is written, in bytes; the overlay bounds them
 	// all together.
 	Scratch int64
+	Threads int // of one statement of SQL; 0 is 1
 }
 
 // Usage is what one run of a body took.
@@ -86,7 +88,7 @@ func limitsOf(t *starlib.Task, ceiling Limits) Limits {
 		Memory: lowest(t.Resources.Memory, ceiling.Memory),
 		Wall:   lowest(seconds(t.Resources.Seconds), seconds(t.Controls.Timeout.Seconds), ceiling.Wall),
 		Steps:  lowest(t.Resources.Steps, ceiling.Steps),
-		Output: t.Resources.Output, Scratch: t.Resources.Scratch,
+		Output: t.Resources.Output, Scratch: t.Resources.Scratch, Threads: t.Resources.Threads,
 	}
 }
 

@@ -19,6 +19,9 @@ import (
 // body is alone, in the child of engine/isolate.
 type InProcess struct {
 	Dedicated *Dedicated // nil: other bodies share this process
+
+	// Tables gives a body its engines of statements, when not nil.
+	Tables func(Call) starlib.Tables
 }
 
 // Run implements Body.
@@ -26,7 +29,10 @@ func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.R
 	thread := &starlark.Thread{Name: m.Task.Name}
 	lim, ctx, release := limit(ctx, thread, m, placeOf(m.Body), call, b.Dedicated)
 	defer release()
-	run := &starlib.Run{Context: ctx, Files: call.Files, Log: lim.record, Progress: call.Progress, Now: call.clock(), Bounds: m.Bounds()}
+	if b.Tables != nil {
+		call.Tables = b.Tables(call)
+	}
+	run := &starlib.Run{Context: ctx, Files: call.Files, Tables: call.Tables, Log: lim.record, Progress: call.Progress, Now: call.clock(), Bounds: m.Bounds()}
 	if b.Dedicated != nil {
 		run.Enter = b.Dedicated.Enter
 	}

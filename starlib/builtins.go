@@ -254,6 +254,11 @@ func (b *Builtin) Usage(empty bool) string {
 	return "write " + b.Signature()
 }
 
+// NeedsEngine says whether a row works with an engine of statements only.
+func (b *Builtin) NeedsEngine() bool {
+	return b.Name == "sql" || b.Name == "table" || strings.HasPrefix(b.Name, "relation.")
+}
+
 // Signature is how the call of a row is written: `name(a, b = 1, *args)`; of a
 // Property, its name.
 func (b *Builtin) Signature() string {
@@ -300,9 +305,9 @@ func Table(host ...Builtin) []Builtin {
 		logBuiltins(),
 		jsonBuiltins(),
 		settingsBuiltins(),
-		archiveBuiltins(),
 		jsonschemaBuiltins(),
 		csvBuiltins(),
+		tableBuiltins(),
 		reBuiltins(),
 		hashBuiltins(),
 		base64Builtins(),
@@ -314,6 +319,7 @@ func Table(host ...Builtin) []Builtin {
 		timeBuiltins(),
 		pathBuiltins(),
 		fileBuiltins(),
+		relationBuiltins(),
 		patternBuiltins(),
 		matchBuiltins(),
 		valueMethods(),

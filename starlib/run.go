@@ -20,6 +20,7 @@ import (
 type Run struct {
 	Context  context.Context // its cause (context.Cause) outranks the error of a cancelled thread
 	Files    Files           // nil for a task without a workspace
+	Tables   Tables          // nil where this perago has no engine of statements
 	Log      func(Record)
 	Progress func(Progress)
 	Now      func() time.Time

@@ -122,6 +122,7 @@ type Resources struct {
 	Output  int64 // bytes that are published
 	Files   int   // files and folders that are written or deleted
 	Scratch int64 // bytes that are written
+	Threads int   // of one statement of SQL
 }
 
 // task(...): what one file declares, and who collects it.
@@ -500,6 +501,7 @@ func controlRows() []Builtin {
 			amount("seconds", "0", "seconds of wall time from the call of `run` to its return; 0 is no bound beyond `timeout(seconds = ...)` and the operator's"),
 			amount("steps", "0", "steps of the interpreter; 0 is no bound"),
 			{Name: "scratch", Type: "string", Default: `"10GB"`, Kind: KeywordOnly, Doc: "bytes that one attempt may have written at a time; a copy takes none"},
+			amount("threads", "1", "threads of one `sql(...)`, 64 at most; with more than one, sums of floats and the order of equal rows may differ from run to run"),
 			amount("files", "1000000", "files and folders that one attempt may write, copy, make and delete; their names take at most 40 MiB of the worker whatever is said here, enough for about 150,000"),
 			{Name: "output", Type: "string", Default: `"10GB"`, Kind: KeywordOnly, Doc: "bytes of all files that one attempt publishes, the copies of stored objects too; looked at before anything is sent"},
 		}, Doc: "Limits of one run of the body. A body that passes one fails with an error that names it, its figure and the line; at half of one a warning is logged.",
@@ -852,8 +854,11 @@ func makeControls(c *call) (starlark.Value, error) {
 	return &declared[Controls]{kind: "controls", value: all}, nil
 }
 
+// maxThreads is how many threads a statement of SQL may have.
+const maxThreads = 64
+
 func defaultResources() Resources {
-	return Resources{Memory: 512 << 20, Files: 1_000_000, Scratch: 10 << 30, Output: 10 << 30}
+	return Resources{Memory: 512 << 20, Files: 1_000_000, Scratch: 10 << 30, Output: 10 << 30, Threads: 1}
 }
 
 func makeResources(c *call) (starlark.Value, error) {
@@ -872,6 +877,9 @@ func makeResources(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	if r.Seconds, err = c.amount("seconds", 0, 0, maxAmount); err != nil {
+		return nil, err
+	}
+	if r.Threads, err = c.amount("threads", r.Threads, 1, maxThreads); err != nil {
 		return nil, err
 	}
 	steps, err := c.amount("steps", 0, 0, math.MaxInt)

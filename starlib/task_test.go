@@ -39,7 +39,7 @@ task(
 	if w.Prefix != "a/b" || !w.ReadOnly || fmt.Sprint(w.Pre, w.Post) != `[require_file("x")] [forbid_glob("*.tmp") require_glob("*", min_count = 0, max_count = 3)]` {
 		t.Errorf("workspace: got %+v", w)
 	}
-	if got, want := task.Resources, (Resources{Memory: 1 << 30, Seconds: 5, Steps: 7, Files: 9, Scratch: 1 << 10, Output: 3 << 20}); got != want {
+	if got, want := task.Resources, (Resources{Memory: 1 << 30, Seconds: 5, Steps: 7, Files: 9, Scratch: 1 << 10, Output: 3 << 20, Threads: 1}); got != want {
 		t.Errorf("resources: got %v, want %v", got, want)
 	}
 	if r := task.Controls.Retry; r.Count != 0 || r.DelaySeconds != 60 || task.Controls.Timeout.ResponseSeconds != 600 || *task.Controls.Limits.ConcurrentExecLimit != 2 {
@@ -63,7 +63,7 @@ func TestTaskDefaults(t *testing.T) {
 		if want := (Timeout{Policy: "TIME_OUT_WF", ResponseSeconds: 600}); timeout != want {
 			t.Errorf("%s: got %+v, want %+v", src, timeout, want)
 		}
-		if task.Controls.Limits != (ExecutionLimits{}) || task.Controls.PublishBudget != nil || task.Resources != (Resources{Memory: 512 << 20, Files: 1_000_000, Scratch: 10 << 30, Output: 10 << 30}) {
+		if task.Controls.Limits != (ExecutionLimits{}) || task.Controls.PublishBudget != nil || task.Resources != (Resources{Memory: 512 << 20, Files: 1_000_000, Scratch: 10 << 30, Output: 10 << 30, Threads: 1}) {
 			t.Errorf("%s: got %+v %+v", src, task.Controls, task.Resources)
 		}
 		if task.Workspace != nil || task.Result != nil || task.StrictParams || len(task.Params.Fields) != 0 {

@@ -18,13 +18,17 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 
 	"perago/engine/isolate"
+	"perago/engine/tables"
 	"perago/starlib/diag"
 )
 
 func main() {
-	isolate.Main(testRole())
+	isolate.Main(roles()...)
 	os.Exit(process())
 }
+
+// roles are what this binary starts itself for, beside bodies.
+func roles() []isolate.Role { return append(isolate.TableRole(tables.New()), testRole()) }
 
 // process is one perago process, from its signals to its exit code.
 func process() int {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	isolate.Main(testRole()) // bodies and the tests of task files run in children of this binary, too
+	isolate.Main(roles()...) // bodies and the tests of task files run in children of this binary, too
 	testscript.Main(m, map[string]func(){"perago": main, "perago-without-landlock": withoutLandlock})
 }
 

@@ -144,20 +144,20 @@ func (c *config) publisher(store storage.Store, events func(publish.Event)) *pub
 // bodies runs the bodies of a worker, so many at once, as the execution mode says; what it
 // returns besides ends it.
 func (c *config) bodies(slots int) (engine.Body, func() error) {
-	if c.ExecutionMode == "thread" {
-		return engine.InProcess{}, func() error { return nil }
-	}
 	p := isolate.New(isolate.Options{Slots: slots, Required: c.isolation() == isolationRequired})
+	if c.ExecutionMode == "thread" {
+		return engine.InProcess{Tables: p.Tables}, p.Close
+	}
 	return p, p.Close
 }
 
 // body runs one body, of m: its process is started now, beside all that an
 // attempt does before.
 func (c *config) body(m *module.Module) (engine.Body, func() error) {
-	if c.ExecutionMode == "thread" {
-		return engine.InProcess{}, func() error { return nil }
-	}
 	p := isolate.New(isolate.Options{Spares: -1})
+	if c.ExecutionMode == "thread" {
+		return engine.InProcess{Tables: p.Tables}, p.Close
+	}
 	p.Ahead(m)
 	return p, p.Close
 }

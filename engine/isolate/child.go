@@ -54,14 +54,19 @@ var guarded atomic.Pointer[[]Role]
 // Without it a child would be the program once more, which would start children
 // of its own. So no child is started before Main was called, and none for a role
 // that it was not told of: a child whose main goes past it cannot start another
-// one, and a process that has a role starts nothing but bodies.
+// one, and a process that has a role starts nothing but bodies and engines of
+// statements.
 func Main(roles ...Role) {
 	if isChild(os.Args) {
 		os.Exit(live(nil))
 	}
 	for _, r := range roles {
 		if len(os.Args) == 3 && os.Args[1] == r.Argument {
-			guarded.Store(&[]Role{})
+			may := []Role{}
+			if r.Argument != tableArgument {
+				may = slices.DeleteFunc(slices.Clone(roles), func(r Role) bool { return r.Argument != tableArgument })
+			}
+			guarded.Store(&may)
 			os.Exit(r.Live(os.Args[2]))
 		}
 	}
@@ -229,6 +234,9 @@ func (c *child) start(payload []byte) error {
 	call := engine.Call{Params: params, Limits: m.Limits, Now: m.Now, Log: c.log, Progress: c.progress}
 	if m.Workspace {
 		call.Files = c.files
+	}
+	if m.Tables {
+		call.Tables = c.files
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c.cancel = cancel

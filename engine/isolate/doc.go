@@ -15,6 +15,12 @@
 //	note.go     the page that tells the worker where the body was when it died
 //	sandbox_*.go, layers.go   the layers of isolation
 //
+// Beside them, engines of statements, which are children too:
+//
+//	table.go       the worker's side: one engine, its files and its output
+//	tablecall.go   how a body in a child asks for one
+//	tablechild.go  the engine's side: the sandbox with its files, then one statement
+//
 // Between them: frame.go and message.go. The worker trusts nothing the child
 // says: frames are bounded in size and number, names are checked, and whatever
 // breaks the protocol is an ordinary failed attempt.

@@ -61,15 +61,18 @@ type server struct {
 	list  sync.Mutex        // held while a listing is made and sent: it takes far more memory than any other answer
 	host  []starlib.Builtin // functions of the program that the child may call
 
+	tables starlib.Tables // nil: there is no engine of statements
+
 	mu     sync.Mutex
-	atHost bool // a function of the program runs for the child
+	asked  map[uint64]starlib.TableSession // engines that the child has, by the ID of their request; nil while one is started
+	atHost bool                            // a function of the program runs for the child
 	drafts map[uint64]*workspace.Draft
 	ahead  ahead
 }
 
 func newServer(ctx context.Context, files starlib.Files, c *conn) *server {
 	return &server{ctx: ctx, files: files, conn: c, fault: func(error) {}, slots: make(chan struct{}, maxOutstanding),
-		drafts: make(map[uint64]*workspace.Draft)}
+		drafts: make(map[uint64]*workspace.Draft), asked: make(map[uint64]starlib.TableSession)}
 }
 
 // close waits for the answers that are under way, whose context must have
@@ -82,6 +85,12 @@ func (s *server) close() {
 		}
 	}
 	clear(s.drafts)
+	for _, t := range s.asked {
+		if t != nil {
+			t.Drop()
+		}
+	}
+	clear(s.asked)
 }
 
 // handle answers one request in a goroutine of its own; it waits while too many
@@ -95,7 +104,7 @@ func (s *server) handle(k kind, payload []byte) error {
 	if err := read(payload, &m); err != nil {
 		return err
 	}
-	if (m.Op == opHost) != (k == kindHost) {
+	if (m.Op == opHost) != (k == kindHost) || (m.Op == opTable) != (k == kindFiles) {
 		return fmt.Errorf("%w: operation %.20q in a frame of kind %d", errProtocol, m.Op, k)
 	}
 	if err := s.check(m); err != nil {
@@ -119,6 +128,9 @@ func (s *server) handle(k kind, payload []byte) error {
 func (s *server) check(m callMessage) error {
 	if m.Op == opHost {
 		return s.checkHost(m)
+	}
+	if m.Op == opTable || m.Op == opTableEnd {
+		return s.checkTable(m)
 	}
 	if s.files == nil {
 		return fmt.Errorf("%w: a file request without a workspace", errProtocol)
@@ -195,6 +207,10 @@ func (s *server) answer(m callMessage) error {
 	switch m.Op {
 	case opHost:
 		return s.callHost(m)
+	case opTable:
+		return s.table(m)
+	case opTableEnd:
+		return s.endTable(m)
 	case opStat, opFind:
 		ask := s.files.Stat
 		if m.Op == opFind {

@@ -30,6 +30,8 @@ const (
 	kindRun    kind = 2
 	kindReply  kind = 3
 	kindCancel kind = 4
+	kindTable  kind = 5 // to an engine of statements: what its statement may take
+	kindHand   kind = 6 // the same: an open file that belongs to it; the last one is the way to the body
 
 	kindReady    kind = 16 // the sandbox is on
 	kindLoaded   kind = 17
@@ -41,6 +43,8 @@ const (
 	kindDone     kind = 23
 	kindHost     kind = 24 // a call of a function of the program
 	kindCounts   kind = 25 // how often each statement ran, before the result
+	kindLocked   kind = 26 // of an engine of statements: it reaches nothing else any more
+	kindFiles    kind = 27 // a request for an engine of statements, with the files that it is to have
 )
 
 // most is the longest payload of a kind, in bytes; 0 for a kind that is not one.
@@ -52,10 +56,12 @@ func (k kind) most() int {
 		return 32 << 20
 	case kindReply:
 		return 4 << 20
-	case kindCancel, kindProgress, kindPassed:
+	case kindCancel, kindProgress, kindPassed, kindHand, kindTable:
 		return 16 << 10
-	case kindReady, kindCall:
+	case kindReady, kindCall, kindLocked:
 		return 64 << 10
+	case kindFiles:
+		return 8 << 20
 	case kindRecord:
 		return 1 << 20 // 64 KiB of text, every byte of it escaped
 	case kindHost:

@@ -38,6 +38,7 @@ type loadMessage struct {
 // and the rest are the params as Params.JSON wrote them.
 type runMessage struct {
 	Workspace bool
+	Tables    bool // there is an engine of statements
 	Limits    engine.Limits
 	Now       time.Time // as in engine.Call
 }
@@ -84,7 +85,17 @@ const (
 	opRemove     = "remove"
 	opRemoveTree = "removetree"
 	opMkdir      = "mkdir"
-	opHost       = "host" // a call of a function of the program: of the kind kindHost, one at a time
+	opTable      = "table"    // an engine of statements; of the kind kindFiles
+	opTableEnd   = "tableend" // the end of one
+	opHost       = "host"     // a call of a function of the program: of the kind kindHost, one at a time
+)
+
+// What becomes of an engine of statements, and of what it has written: Other of
+// an opTableEnd.
+const (
+	tableCommit = "commit" // it is kept
+	tableDrop   = "drop"   // it is not
+	tableDied   = "died"   // it is not, and why the engine ended is wanted
 )
 
 // callMessage is one request of the child.
@@ -97,6 +108,15 @@ type callMessage struct {
 	Draft uint64              `json:",omitempty"` // of commit and discard: the ID of its create
 	Used  []uint64            `json:",omitempty"` // of open, more and used: IDs of announced files that the body opened before this
 	Args  json.RawMessage     `json:",omitempty"` // of host, whose name is in Path
+	Need  *needMessage        `json:",omitempty"` // of table
+}
+
+// needMessage is a starlib.TableNeed.
+type needMessage struct {
+	Files  []text `json:",omitempty"`
+	Named  bool   `json:",omitempty"`
+	Output text   `json:",omitempty"`
+	Folder bool   `json:",omitempty"`
 }
 
 // replyMessage answers the call of the same ID. A long listing comes in several,

@@ -54,7 +54,8 @@ type Processes struct {
 	last    *module.Module // that was asked for
 	starter chan func()
 	closed  bool
-	faults  []error // of the work in the background; Close returns the first few
+	table   *process // an engine of statements that waits
+	faults  []error  // of the work in the background; Close returns the first few
 }
 
 // spare is a child that waits.
@@ -86,6 +87,10 @@ func (p *Processes) Close() error {
 	p.closed = true
 	waiting := p.waiting
 	p.waiting = nil
+	if p.table != nil {
+		waiting = append(waiting, &spare{process: p.table})
+		p.table = nil
+	}
 	p.mu.Unlock()
 	p.cancel(ErrClosed)
 	for _, s := range waiting {
@@ -269,7 +274,7 @@ func (p *Processes) refill(m *module.Module) {
 
 // start starts a child and prepares it in the background. p.mu is held.
 func (p *Processes) start(m *module.Module) (*spare, error) {
-	child, err := p.spawn()
+	child, err := p.spawn(childArgument)
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +285,7 @@ func (p *Processes) start(m *module.Module) (*spare, error) {
 
 // spawn starts a child from the one thread that starts them all: a child dies
 // with the thread that started it. p.mu is held.
-func (p *Processes) spawn() (child *process, err error) {
+func (p *Processes) spawn(args ...string) (child *process, err error) {
 	if p.starter == nil {
 		p.starter = make(chan func())
 		go serveStarts(p.starter)
@@ -298,7 +303,7 @@ func (p *Processes) spawn() (child *process, err error) {
 				if err != nil {
 					return err
 				}
-				c = &command{path: path, args: []string{"perago", childArgument}}
+				c = &command{path: path, args: append([]string{"perago"}, args...)}
 			}
 			child, err = startProcess(c.path, c.args)
 			return err

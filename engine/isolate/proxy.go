@@ -96,7 +96,11 @@ func (p *proxy) call(ctx context.Context, m callMessage, each func(reply)) error
 // ask sends a request. Arguments of a function of the program go as they are,
 // nothing in them escaped, so that their bound is that of the frame.
 func (p *proxy) ask(m callMessage) error {
-	if m.Op != opHost {
+	switch m.Op {
+	case opHost:
+	case opTable:
+		return p.conn.send(kindFiles, m, nil)
+	default:
 		return p.conn.send(kindCall, m, nil)
 	}
 	var b bytes.Buffer

@@ -30,28 +30,56 @@ const maxMainStack = 8 << 20
 // run before anything of a task file is read. The order matters: each step still
 // needs calls that the last one forbids.
 func confine(inherited error) []Layer {
-	time.Local = time.UTC // the zone's file will be out of reach
-	step := func(name, why string, err error) Layer {
-		if err != nil {
-			return Layer{Name: name, Why: err.Error()}
-		}
-		return Layer{Name: name, Active: true, Why: why}
+	return append(confineProcess(inherited, maxFiles), confineReach(reach{})...)
+}
+
+// step is a layer that err says to be missing.
+func step(name, why string, err error) Layer {
+	if err != nil {
+		return Layer{Name: name, Why: err.Error()}
 	}
-	layers := []Layer{
+	return Layer{Name: name, Active: true, Why: why}
+}
+
+// confineProcess is confine without what the process may reach; files is how
+// many it may have open.
+func confineProcess(inherited error, files uint64) []Layer {
+	time.Local = time.UTC // the zone's file will be out of reach
+	return []Layer{
 		step("inherited files", "only the socket, the note and standard error are open", inherited),
 		step("not dumpable", "other processes of the user cannot read its memory", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)),
 		step("no core file", "its memory is never written to disk", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})),
 		step("stack", fmt.Sprintf("at most %d MiB of the first thread, which its limit of memory does not count", maxMainStack>>20),
 			unix.Setrlimit(unix.RLIMIT_STACK, &unix.Rlimit{Cur: maxMainStack, Max: maxMainStack})),
-		step("open files", fmt.Sprintf("at most %d", maxFiles), unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: maxFiles, Max: maxFiles})),
+		step("open files", fmt.Sprintf("at most %d", files), unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: files, Max: files})),
 		step("no capabilities", "root in the child is no root", dropCapabilities()),
 	}
-	landlock := landlockLayers()
-	calls := step("system calls (seccomp)", "no sockets, no new processes, no opening of files, no look at other processes", filterCalls())
+}
+
+// reach is what a process may reach beyond the nothing of a body.
+type reach struct {
+	read    []string // files
+	write   []string // files
+	folders []string // to make, read, write and remove files and folders in
+	calls   []string // of the system
+	fcntl   []uint64 // operations of that call
+}
+
+// confineReach leaves this process nothing but r.
+func confineReach(r reach) []Layer {
+	landlock := landlockLayers(r)
+	calls := step("system calls (seccomp)", r.forbids(), filterCalls(append(calls(), r.calls...), r.fcntl))
 	for i := range landlock {
 		landlock[i].Covered = landlock[i].Covered && calls.Active
 	}
-	return append(append(layers, landlock...), calls)
+	return append(landlock, calls)
+}
+
+func (r reach) forbids() string {
+	if len(r.calls) > 0 {
+		return "no sockets, no new processes, no look at other processes"
+	}
+	return "no sockets, no new processes, no opening of files, no look at other processes"
 }
 
 // closeInherited closes every open file but 0 to 2, the socket, the note and
@@ -90,10 +118,14 @@ func dropCapabilities() error {
 // landlockLayers denies every file, TCP and what reaches other processes, as
 // far as the kernel's version of Landlock goes. What an older version lacks is
 // covered by the filter of system calls, which refuses the same.
-func landlockLayers() []Layer {
+func landlockLayers(r reach) []Layer {
 	abi, err := landlocksys.LandlockGetABIVersion()
 	if err == nil {
-		err = landlock.V8.BestEffort().Restrict()
+		err = landlock.V8.BestEffort().Restrict(landlock.ROFiles(r.read...), landlock.RWFiles(r.write...), landlock.RWDirs(r.folders...))
+	}
+	files := "no path can be opened, made, renamed or removed"
+	if r.calls != nil {
+		files = "no path but those of the statement can be opened, made, renamed or removed"
 	}
 	layer := func(name, why string, since int) Layer {
 		switch {
@@ -105,17 +137,17 @@ func landlockLayers() []Layer {
 		return Layer{Name: name, Active: true, Why: why}
 	}
 	return []Layer{
-		layer("no files (Landlock)", "no path can be opened, made, renamed or removed", 1),
+		layer("no files (Landlock)", files, 1),
 		layer("no TCP (Landlock)", "no port can be bound or connected to", 4),
 		layer("no reach (Landlock)", "no signal and no abstract Unix socket reaches a process outside", 6),
 	}
 }
 
-// filterCalls leaves this process the system calls of calls, some of them only
-// with certain arguments. Each condition is a filter of its own: the strictest
+// filterCalls leaves this process some system calls, a few of them only with
+// certain arguments. Each condition is a filter of its own: the strictest
 // answer of all filters counts, and within one filter of the library a failed
 // condition would spoil the comparisons after it.
-func filterCalls() error {
+func filterCalls(allowed []string, fcntl []uint64) error {
 	runtime.LockOSThread() // the one with no_new_privs is the one that installs
 	defer runtime.UnlockOSThread()
 	// glibc asks with clone3 first and takes ENOSYS for "use clone".
@@ -123,7 +155,7 @@ func filterCalls() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return os.NewSyscallError("no_new_privs", err)
 	}
-	for _, c := range conditions() {
+	for _, c := range conditions(fcntl) {
 		err := install(seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{
 			{Action: seccomp.ActionErrno, NamesWithCondtions: []seccomp.NameWithConditions{c}}}})
 		if err != nil {
@@ -133,7 +165,7 @@ func filterCalls() error {
 	// Last: it forbids seccomp itself.
 	return install(seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: []seccomp.SyscallGroup{
 		{Action: noSuchCall, Names: []string{"clone3"}},
-		{Action: seccomp.ActionAllow, Names: available(calls())},
+		{Action: seccomp.ActionAllow, Names: available(allowed)},
 	}})
 }
 
@@ -170,8 +202,9 @@ func available(names []string) []string {
 	})
 }
 
-// conditions name what of an allowed call is refused all the same.
-func conditions() []seccomp.NameWithConditions {
+// conditions name what of an allowed call is refused all the same; fcntl is what
+// may be asked of that call beyond what a body asks.
+func conditions(fcntl []uint64) []seccomp.NameWithConditions {
 	refuse := func(call string, argument uint32, op seccomp.Operation, values ...uint64) seccomp.NameWithConditions {
 		out := seccomp.NameWithConditions{Name: call}
 		for _, v := range values {
@@ -191,6 +224,6 @@ func conditions() []seccomp.NameWithConditions {
 		refuse("prctl", 0, seccomp.NotEqual, nameMapping),
 		// No locks and no leases: they would be held on files of the cache.
 		// No change of flags: drafts are for appending, and stay so.
-		refuse("fcntl", 1, seccomp.NotEqual, unix.F_GETFL, unix.F_GETFD, unix.F_SETFD),
+		refuse("fcntl", 1, seccomp.NotEqual, append([]uint64{unix.F_GETFL, unix.F_GETFD, unix.F_SETFD}, fcntl...)...),
 	}
 }

@@ -28,6 +28,17 @@ func confine(error) []Layer {
 	return layers
 }
 
+// confineProcess is confine: this system has nothing that comes later.
+func confineProcess(inherited error, _ uint64) []Layer { return confine(inherited) }
+
+// reach is what a process may reach; only Linux holds it to that.
+type reach struct {
+	read, write, folders, calls []string
+	fcntl                       []uint64
+}
+
+func confineReach(reach) []Layer { return nil }
+
 // closeInherited has no way to list what is open.
 func closeInherited() error { return nil }
 

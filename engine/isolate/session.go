@@ -32,6 +32,7 @@ type session struct {
 	grace  time.Duration
 	drafts int // files that may be open for writing; 0 is maxDrafts
 	files  *server
+	tables starlib.Tables // nil: this program has no engine of statements
 
 	records  int
 	logBytes int
@@ -59,7 +60,10 @@ func (p *Processes) Run(ctx context.Context, m *module.Module, call engine.Call)
 	if err := child.bound(call.Limits); err != nil {
 		return nil, engine.Usage{}, err
 	}
-	s := &session{child: child, module: m, call: call, grace: p.grace, drafts: p.drafts, limit: make(chan struct{})}
+	s := &session{child: child, module: m, call: call, grace: p.grace, drafts: p.drafts, limit: make(chan struct{}), tables: p.Tables(call)}
+	if s.tables != nil && asksTables(m) {
+		p.inBackground(p.readyTable)
+	}
 	done, err := s.run(ctx)
 	if err != nil {
 		child.reap() // explain needs the state that the system gives it
@@ -95,6 +99,7 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	s.files.most = cmp.Or(s.drafts, maxDrafts)
 	s.files.fault = s.failed
 	s.files.host = s.module.Host
+	s.files.tables = s.tables
 	var watching sync.WaitGroup
 	defer func() {
 		cancel()
@@ -109,7 +114,7 @@ func (s *session) run(ctx context.Context) (done doneMessage, err error) {
 	// the worker.
 	panics.Go(&watching, s.failed, func() { s.watch(ctx, over) })
 	panics.Go(&watching, s.failed, func() { s.watchGrowth(over) })
-	start, err := runMessage{Workspace: s.call.Files != nil, Limits: s.call.Limits, Now: s.call.Now}.frame(s.call.Params.JSON())
+	start, err := runMessage{Workspace: s.call.Files != nil, Tables: s.files.tables != nil, Limits: s.call.Limits, Now: s.call.Now}.frame(s.call.Params.JSON())
 	if err != nil {
 		return done, err
 	}
@@ -256,7 +261,7 @@ func (s *session) pass(e *engine.LimitError) {
 // handle takes one message of a running body.
 func (s *session) handle(k kind, payload []byte) error {
 	switch k {
-	case kindCall, kindHost:
+	case kindCall, kindHost, kindFiles:
 		return s.files.handle(k, payload)
 	case kindRecord:
 		return s.record(payload)

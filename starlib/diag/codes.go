@@ -180,7 +180,6 @@ func Stories() []Story {
 		{"P4120", "too much for one call", "Too deep, too many or too large.", ""},
 		{"P4121", "outside of what a function is defined for", "Such as the square root of a negative number.", ""},
 		{"P4122", "compressed data that is none", "A file that is read as gzip or zstd, since its suffix or compression = says so, is cut off, damaged, or not compressed at all.", "path.lines()\n\npath.lines(compression = \"none\")"},
-		{"P4123", "an archive that is none", "The file is no zip or tar, is damaged, or holds what a workspace cannot: a name that leads out of it, a link, a device. archive.write complains with it of a name or a content that cannot be written.", "for e in archive.entries(path):\n    ...\n\nfor e in archive.entries(path, skip_links = True):\n    ..."},
 		{"P4130", "fail at the top level", "fail ends a body; at the top level it ends the loading of the file.", ""},
 		{"P4140", "params has no such field", "The fields are those of schema(...); the nearest one is proposed. A key that is no name is reached by params[\"a-b\"].", "params.min_row\n\nparams.min_rows"},
 
@@ -195,6 +194,16 @@ func Stories() []Story {
 		{"P4160", "the body failed by itself", "fail(message): the attempt is FAILED, and Conductor retries it as the task says.", ""},
 		{"P4161", "the body failed for good", "fail_terminal(message): the attempt is FAILED_WITH_TERMINAL_ERROR and is not retried.", ""},
 		{"P4170", "a function of the program failed", "The program that runs this task gives it functions beside the language's own. One of them refused its arguments, or ended with the error in the message; catch() takes it.", ""},
+
+		// sql(...) and table(...).
+		{"P4180", "no tables", "This perago was built without cgo, and so without the engine that answers sql(...). Build it where there is a C compiler; `perago version` says whether tables are there.", ""},
+		{"P4181", "a query that is not one SELECT", "The query does not parse, or asks for what a query may not: another statement than one SELECT, a file by its name, what the engine has beside the tables, or a function that gives another answer in every run.", "sql(\"SELECT * FROM 'raw/a.parquet' WHERE day < today()\")\n\nsql(\"SELECT * FROM t WHERE day < $today\", args = {\"today\": time.now()}, t = workspace / \"raw/a.parquet\")"},
+		{"P4182", "a name or a type in a query that does not fit", "The query names a table, a column, a function or an argument that is not there, or uses values of types that do not go together. A text stands in single quotes, a name in double ones.", "sql(\"SELECT * FROM plays WHERE kind = \\\"live\\\"\", plays = p)\n\nsql(\"SELECT * FROM plays WHERE kind = 'live'\", plays = p)"},
+		{"P4183", "data that does not fit its table", "A file is not of its format, or a value is not of the type of its column; table(..., columns = {...}) says the type, TRY_CAST in the query gives NULL for what does not fit.", ""},
+		{"P4184", "a statement that takes too much", "The statement needs more memory than resources(memory = ...), and what is over it did not fit resources(scratch = ...) either.", ""},
+		{"P4185", "the engine ended without an answer", "The process that answered the statement died. What the system says of it is in the message; the body and the worker go on.", ""},
+		{"P4186", "a table that is none", "A table is a path, a list of paths of one format, table(...), a relation, or a list of dicts whose values have one type a column.", "sql(\"FROM t\", t = \"raw/a.csv\")\n\nsql(\"FROM t\", t = workspace / \"raw/a.csv\")"},
+		{"P4187", "another number of rows or columns", "row() wants exactly one row, value() exactly one row of one column.", ""},
 
 		// What the interpreter says of a body.
 		{"P4200", "an error of the body", "The body, or a builtin that it called, ended with the error in the message.", ""},

@@ -66,6 +66,10 @@ type Problem struct {
 	// there is none.
 	Instead string
 
+	// Place, when it has a line, is where it is to be mended, if that is not where
+	// the call is.
+	Place Frame
+
 	Cause error
 }
 

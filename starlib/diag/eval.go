@@ -122,6 +122,11 @@ func (s *Sources) fromEval(err error, e *starlark.EvalError) *Diagnostic {
 		}
 	}
 	switch {
+	case problem != nil && problem.Place.Line > 0:
+		at := problem.Place
+		call := syntax.MakePosition(&at.File, int32(at.Line), int32(at.Column))
+		s.setPosition(d, call)
+		s.pointAt(d, call, builtin, "")
 	case depth == 0:
 		skipSign(d)
 	case depth > 1:

@@ -148,7 +148,7 @@ func (l *linter) readsBlank() bool {
 
 // ordinary are names of the language that are as good a name for a variable of a
 // function: hiding one there surprises nobody.
-var ordinary = map[string]bool{"bin": true, "counter": true, "random": true, "round": true, "stats": true, "sum": true, "text": true}
+var ordinary = map[string]bool{"bin": true, "counter": true, "random": true, "round": true, "stats": true, "sum": true, "table": true, "text": true}
 
 // isLocal says whether an identifier is a variable of a function.
 func isLocal(id *syntax.Ident) bool {
