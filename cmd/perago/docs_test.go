@@ -90,12 +90,47 @@ func TestOperationsTable(t *testing.T) {
 // whose output must be what the page shows (times and limits apart). Commands
 // that build run in the project, the tutorial in a folder of its own. A block
 // behind `<!-- e2e -->` is run by the tests of e2e, against real servers.
-func TestREADME(t *testing.T) { runPage(t, "../../README.md") }
+func TestREADME(t *testing.T) { runPage(t, "../../README.md", 10) }
 
 // TestTestingPage runs the walk through tests in the same way.
-func TestTestingPage(t *testing.T) { runPage(t, "../../docs/testing.md") }
+func TestTestingPage(t *testing.T) { runPage(t, "../../docs/testing.md", 10) }
 
-func runPage(t *testing.T, file string) {
+// TestTutorial runs the tutorial in the same way, and holds it against the script
+// of the same path: the same commands, and fewer than ten.
+func TestTutorial(t *testing.T) {
+	runPage(t, "../../docs/tutorial.md", 9)
+	page, err := os.ReadFile("../../docs/tutorial.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, b := range readmeBlocks(string(page)) {
+		if b.language == "console" {
+			for _, c := range consoleCommands(b.text) {
+				want = append(want, c.line)
+			}
+		}
+	}
+	script, err := os.ReadFile("../../testdata/script/newcomer.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := string(script)
+	for _, line := range want {
+		_, after, ok := strings.Cut(rest, line+"\n")
+		if !ok {
+			t.Errorf("testdata/script/newcomer.txtar: got no `%s` in its turn", line)
+			continue
+		}
+		rest = after
+	}
+	if len(want) >= 10 {
+		t.Errorf("the tutorial has %d commands, want fewer than 10", len(want))
+	}
+}
+
+// runPage runs a page that has at least so many commands.
+func runPage(t *testing.T, file string, least int) {
 	page, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -113,8 +148,8 @@ func runPage(t *testing.T, file string) {
 			}
 		}
 	}
-	if ran < 10 {
-		t.Errorf("got %d commands, want at least 10: is the page still read rightly?", ran)
+	if ran < least {
+		t.Errorf("got %d commands, want at least %d: is the page still read rightly?", ran, least)
 	}
 }
 

@@ -147,6 +147,11 @@ func (s *side) isText() bool {
 	return s == nil || s.text != nil && utf8.Valid(s.text) && !bytes.ContainsRune(s.text, 0)
 }
 
+// endsInCRLF: every line does.
+func (s *side) endsInCRLF() bool {
+	return s == nil || bytes.Count(s.text, []byte("\n")) == bytes.Count(s.text, []byte("\r\n"))
+}
+
 func (s *side) bytes() []byte {
 	if s == nil {
 		return nil
@@ -167,7 +172,11 @@ func compareText(d *fileDiff, before, after *side) bool {
 	if after == nil {
 		to = "/dev/null"
 	}
-	text := diff.Diff(diag.Printable(from), before.bytes(), diag.Printable(to), after.bytes())
+	old, now := before.bytes(), after.bytes()
+	if before.endsInCRLF() && after.endsInCRLF() { // as CSV has it: nothing to show of each line
+		old, now = bytes.ReplaceAll(old, []byte("\r\n"), []byte("\n")), bytes.ReplaceAll(now, []byte("\r\n"), []byte("\n"))
+	}
+	text := diff.Diff(diag.Printable(from), old, diag.Printable(to), now)
 	_, text, _ = bytes.Cut(text, []byte("\n")) // the line "diff a b"
 	d.Lines = printableLines(string(text))
 	return true

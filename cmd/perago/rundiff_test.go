@@ -45,6 +45,8 @@ func TestDiffOfOneFile(t *testing.T) {
 		{"a.txt", "a\nb\n", "a\nc\n", "text", "-b|+c"},
 		{"a.txt", "a\n", "a", "text", `-a|+a|\ No newline at end of file`},
 		{"a.txt", "", "\x1b[31mred\u202e\n", "text", "+␛[31mred\ufffd"},
+		{"a.txt", "a\r\nb\r\n", "a\r\nc\r\n", "text", " a\n-b\n+c"}, // all lines end so
+		{"a.txt", "a\r\nb\r\n", "a\r\nb\n", "text", "-b␍|+b"},
 		{"a.bin", "a\x00", "b\x00", "binary", "- 2 bytes, sha256 |+ 2 bytes, sha256 "},
 		{"a.txt", "\xff\xfe", "b", "binary", "- 2 bytes|+ 1 byte, "},
 
