@@ -305,6 +305,7 @@ func Table(host ...Builtin) []Builtin {
 		logBuiltins(),
 		jsonBuiltins(),
 		settingsBuiltins(),
+		archiveBuiltins(),
 		jsonschemaBuiltins(),
 		csvBuiltins(),
 		tableBuiltins(),

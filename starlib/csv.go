@@ -17,7 +17,7 @@ import (
 
 // csvBuiltins read and write CSV by RFC 4180.
 func csvBuiltins() []Builtin {
-	from := Param{Name: "path", Type: "path", Doc: "a file; a byte order mark is skipped"}
+	from := Param{Name: "path", Type: "path or entry", Doc: "a file, or an entry of an archive; a byte order mark is skipped"}
 	delimiter := Param{Name: "delimiter", Type: "string", Default: `","`, Doc: "one character: `\"\\t\"` for tabs"}
 	const rules = "The file is streamed: memory does not grow with its size. Fields are strings; a quoted one may hold delimiters, newlines and " +
 		"doubled quotes. Lines end with `\\r\\n` or `\\n`; blank lines are skipped. A carriage return elsewhere outside quotes, a quote inside an unquoted field, text after a closing " +
@@ -103,12 +103,12 @@ func repeatedName(names []string) (name string, found bool) {
 }
 
 // tableOf is the path argument and the delimiter of the table there.
-func (c *call) tableOf() (p path, delimiter string, err error) {
-	if p, err = c.file("path"); err != nil {
-		return "", "", err
+func (c *call) tableOf() (from origin, delimiter string, err error) {
+	if from, err = c.origin("path"); err != nil {
+		return nil, "", err
 	}
 	delimiter, err = c.delimiterOf()
-	return p, delimiter, err
+	return from, delimiter, err
 }
 
 func csvReader(c *call) (starlark.Value, error) {
@@ -362,7 +362,11 @@ type csvWriter struct {
 }
 
 func csvWrite(c *call) (starlark.Value, error) {
-	p, delimiter, err := c.tableOf()
+	p, err := c.file("path")
+	if err != nil {
+		return nil, err
+	}
+	delimiter, err := c.delimiterOf()
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package starlib_test
 
 import (
+	"archive/zip"
 	"flag"
 	"maps"
 	"os"
@@ -139,6 +140,7 @@ func TestFormatsOfTheGuide(t *testing.T) {
 func TestExamples(t *testing.T) {
 	files := fixture()
 	files["raw/songs.csv"] = "title\nA\n"
+	files["raw/a.zip"] = zipOf(t, "id\n1\n", zip.FileHeader{Name: "a.csv"})
 	files["raw/events.jsonl"] = "{\"kind\": 1}\n"
 	files["raw/log.txt"] = "one\n"
 	files["settings.json"] = "{}"

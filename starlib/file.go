@@ -311,10 +311,15 @@ func pathReadText(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.utf8Text(s, "read_bytes()")
+}
+
+// utf8Text is content that has to be UTF-8; bytes names what else takes it.
+func (c *call) utf8Text(s, bytes string) (starlark.Value, error) {
 	if i := diag.InvalidUTF8(s); i >= 0 {
 		p := c.problem(codeEncoding, "%s is not UTF-8", diag.Shorten(c.recv.String()))
 		p.Found = fmt.Sprintf("the byte 0x%02x at offset %d", s[i], i)
-		p.Hint = "read_bytes() takes a file as it is"
+		p.Hint = bytes + " takes a file as it is"
 		return nil, p
 	}
 	return starlark.String(s), nil
@@ -456,7 +461,8 @@ func (c *call) create(p path, mode workspace.WriteMode) (*workspace.Draft, error
 // file is what path.open gives: either in or out is set while it is open.
 type file struct {
 	run    *Run
-	path   path
+	path   path   // of the file; of an entry that of its archive
+	name   origin // what was opened
 	mode   string
 	frozen bool
 
@@ -472,7 +478,7 @@ var (
 	_ starlark.Iterable = (*file)(nil)
 )
 
-func (f *file) String() string        { return fmt.Sprintf("<file %s, mode %q>", f.path, f.mode) }
+func (f *file) String() string        { return fmt.Sprintf("<file %s, mode %q>", f.name, f.mode) }
 func (f *file) Type() string          { return "file" }
 func (f *file) Freeze()               { f.frozen = true }
 func (f *file) Truth() starlark.Bool  { return true }
@@ -515,20 +521,17 @@ func pathOpen(c *call) (starlark.Value, error) {
 		return nil, err
 	}
 	f := &file{run: c.run, path: c.recv.(path), mode: mode}
+	f.name = f.path
 	form, err := c.formOf(string(f.path))
 	if err != nil {
 		return nil, err
 	}
 	if f.binary() && !form.charset.plain() {
-		return nil, c.refuse("mode", starlark.String(diag.Shorten(mode)).String(), "a mode of text with an encoding")
+		return nil, c.textMode(mode)
 	}
 	switch mode {
 	case "r", "rb":
-		if f.from, err = c.openAs(f.path, form); err != nil {
-			return nil, err
-		}
-		f.in = &lineReader{call: c, from: f.path, in: bufio.NewReaderSize(f.from, 1<<16)}
-		return f, nil
+		return c.openToRead(f)
 	case "w", "wb":
 		f.draft, err = c.create(f.path, workspace.Replace)
 	case "a", "ab":
@@ -558,10 +561,25 @@ func pathOpen(c *call) (starlark.Value, error) {
 	return f, nil
 }
 
+func (c *call) textMode(mode string) error {
+	return c.refuse("mode", starlark.String(diag.Shorten(mode)).String(), "a mode of text with an encoding")
+}
+
+// openToRead opens what f is named after.
+func (c *call) openToRead(f *file) (starlark.Value, error) {
+	from, err := f.name.open(c)
+	if err != nil {
+		return nil, err
+	}
+	f.from = from
+	f.in = &lineReader{call: c, from: f.name, in: bufio.NewReaderSize(from, 1<<16)}
+	return f, nil
+}
+
 // usable complains of a file that is closed, or open for something else.
 func (c *call) usable(reading bool) (*file, error) {
 	f := c.recv.(*file)
-	p := c.problem(codeHandle, "%s", diag.Shorten(f.path.String()))
+	p := c.problem(codeHandle, "%s", diag.Shorten(f.name.String()))
 	switch {
 	case f.frozen:
 		p.Message += " is frozen"
@@ -603,10 +621,10 @@ func fileRead(c *call) (starlark.Value, error) {
 		s, err = f.readRunes(n)
 	}
 	if err != nil {
-		return nil, c.fileError(f.path, err)
+		return nil, f.name.failed(c, err)
 	}
 	if i := diag.InvalidUTF8(s); i >= 0 && !f.binary() {
-		p := c.problem(codeEncoding, "%s is not UTF-8", diag.Shorten(f.path.String()))
+		p := c.problem(codeEncoding, "%s is not UTF-8", diag.Shorten(f.name.String()))
 		p.Found = fmt.Sprintf("the byte 0x%02x at offset %d", s[i], f.in.at+int64(i))
 		p.Hint = `open it with "rb" for bytes`
 		return nil, p
@@ -617,7 +635,7 @@ func fileRead(c *call) (starlark.Value, error) {
 
 // readBytes is the next n bytes, all that are left when n is negative.
 func (f *file) readBytes(n int) (string, error) {
-	b := &boundedText{run: f.run, what: "content of " + diag.Shorten(f.path.String())}
+	b := &boundedText{run: f.run, what: "content of " + diag.Shorten(f.name.String())}
 	var from io.Reader = f.in.in
 	if n >= 0 {
 		from = io.LimitReader(from, int64(n))
@@ -673,7 +691,7 @@ func (f *file) nextLine(c *call) (starlark.Value, error) {
 	case err == io.EOF, errors.As(err, &already):
 		return nil, err
 	case err != nil:
-		return nil, c.fileError(f.path, err)
+		return nil, f.name.failed(c, err)
 	}
 	return f.content(string(line)), nil
 }
@@ -703,7 +721,7 @@ func fileWrite(c *call) (starlark.Value, error) {
 		return nil, asBytesHint(c.wrongType("data", v), v, "")
 	}
 	if _, err := f.out.WriteString(data); err != nil {
-		return nil, c.fileError(f.path, err)
+		return nil, f.name.failed(c, err)
 	}
 	return starlark.MakeInt(len(data)), nil
 }
@@ -711,7 +729,7 @@ func fileWrite(c *call) (starlark.Value, error) {
 func fileClose(c *call) (starlark.Value, error) {
 	f := c.recv.(*file)
 	if err := f.close(c.run.Context); err != nil {
-		return nil, c.fileError(f.path, err)
+		return nil, f.name.failed(c, err)
 	}
 	return starlark.None, nil
 }
@@ -750,7 +768,7 @@ func (f *file) closeAtEnd(ctx context.Context) error {
 	if !workspace.Repeats(err) {
 		code = codeTransfer
 	}
-	return &diag.Problem{Code: code, Message: fmt.Sprintf("close %s: %v", diag.Shorten(f.path.String()), err), Cause: err,
+	return &diag.Problem{Code: code, Message: fmt.Sprintf("close %s: %v", diag.Shorten(f.name.String()), err), Cause: err,
 		Hint: "the body left the file open; close() it to see the error at its line"}
 }
 
@@ -780,7 +798,7 @@ func (it *fileIterator) Next(x *starlark.Value) bool {
 		return true
 	}
 	if err != io.EOF {
-		it.call.run.stop(it.call.fileError(it.file.path, err))
+		it.call.run.stop(it.file.name.failed(it.call, err))
 	}
 	it.file = nil
 	return false

@@ -28,7 +28,7 @@ func jsonBuiltins() []Builtin {
 		{Name: "json.decode", Phase: Pure, Returns: "any", Params: []Param{{Name: "text", Type: "string or bytes", Doc: "one JSON value, in UTF-8"}, unique}, call: jsonDecode,
 			Doc:     "The value of a JSON text. " + values + " Errors give the line and the column in the text.",
 			Example: `json.decode('{"n": [1, 2.5, null]}') == {"n": [1, 2.5, None]}`},
-		{Name: "json.lines", Phase: Act, Returns: "json lines", Params: []Param{{Name: "path", Type: "path", Doc: "a file with one JSON value on each line, in UTF-8"}, unique, compressionParam()}, call: jsonLines,
+		{Name: "json.lines", Phase: Act, Returns: "json lines", Params: []Param{{Name: "path", Type: "path or entry", Doc: "a file, or an entry of an archive, with one JSON value on each line, in UTF-8"}, unique, compressionParam()}, call: jsonLines,
 			Doc: "The values of a file, to loop over. The file is streamed: memory does not grow with its size. Blank lines are skipped, and so is a " +
 				"byte order mark. A line that is no JSON, or of more than 64 MiB, stops the body at the `for` line, with the file's line. " + values,
 			Example: "for event in json.lines(workspace / \"raw/events.jsonl\"):\n    print(event[\"kind\"])"},
@@ -121,7 +121,7 @@ func jsonDecode(c *call) (starlark.Value, error) {
 }
 
 func jsonLines(c *call) (starlark.Value, error) {
-	p, err := c.file("path")
+	p, err := c.origin("path")
 	if err != nil {
 		return nil, err
 	}

@@ -59,6 +59,9 @@ func inBody(t *testing.T, files map[string]string, expression string) (starlark.
 	names := starlib.Predeclared()
 	names["workspace"] = run.Workspace()
 	globals, err := starlibtest.Exec(thread, "x", "x = "+expression, names)
+	if kept := run.Err(); kept != nil {
+		err = kept
+	}
 	return globals["x"], err
 }
 

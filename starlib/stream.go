@@ -34,10 +34,20 @@ type stream struct {
 // workspace.
 type origin interface {
 	String() string // its name
+	// ready is what can be said ahead of an open that will fail.
+	ready(c *call) error
 	// open opens it for c, as c's arguments say; whoever reads it closes it.
 	open(c *call) (*opened, error)
 	// failed is the complaint of an error of reading it.
 	failed(c *call, err error) error
+}
+
+func (p path) ready(c *call) error {
+	if err := c.isFile(p); err != nil {
+		return err
+	}
+	_, err := c.formOf(string(p))
+	return err
 }
 
 func (p path) open(c *call) (*opened, error) {
@@ -100,27 +110,42 @@ func (it *streamIterator) Done() {
 
 // streamOf makes the stream that c returns. A file that is not there is an
 // error of the call already.
-func (c *call) streamOf(kind string, p path, start func(*bufio.Reader) records) (starlark.Value, error) {
+func (c *call) streamOf(kind string, from origin, start func(*bufio.Reader) records) (starlark.Value, error) {
+	if err := from.ready(c); err != nil {
+		return nil, err
+	}
+	return &stream{kind: kind, call: c, from: from, start: start}, nil
+}
+
+// isFile complains of a path that is no file.
+func (c *call) isFile(p path) error {
 	if c.run.Files == nil {
-		return nil, c.problem(codeWorkspace, "the task has no workspace")
+		return c.problem(codeWorkspace, "the task has no workspace")
 	}
 	info, err := c.run.Files.Stat(c.run.Context, string(p))
 	if err != nil {
-		return nil, c.fileError(p, err)
+		return c.fileError(p, err)
 	}
 	if info.Folder {
-		return nil, c.fileError(p, storage.ErrIsFolder)
+		return c.fileError(p, storage.ErrIsFolder)
 	}
-	if _, err := c.formOf(string(p)); err != nil {
-		return nil, err
-	}
-	return &stream{kind: kind, call: c, from: p, start: start}, nil
+	return nil
 }
 
-func pathLines(c *call) (starlark.Value, error) {
-	p := c.recv.(path)
-	return c.streamOf("lines", p, func(r *bufio.Reader) records {
-		l := &lineReader{call: c, from: p, in: r}
+// origin is an argument that is a file or an entry of an archive.
+func (c *call) origin(name string) (origin, error) {
+	if e, ok := c.arg(name).(*entry); ok {
+		return e, nil
+	}
+	return c.file(name)
+}
+
+func pathLines(c *call) (starlark.Value, error) { return c.linesOf(c.recv.(path)) }
+
+// linesOf is the stream of the lines of a file or an entry.
+func (c *call) linesOf(from origin) (starlark.Value, error) {
+	return c.streamOf("lines", from, func(r *bufio.Reader) records {
+		l := &lineReader{call: c, from: from, in: r}
 		return func() (starlark.Value, error) {
 			line, err := l.next()
 			if err != nil {

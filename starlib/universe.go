@@ -515,7 +515,7 @@ func (p *lazySequence) Iterate() starlark.Iterator { return p.iterate() }
 // streams says whether a value is made item by item, as a loop goes over it.
 func streams(v starlark.Value) bool {
 	switch v.(type) {
-	case *stream, *lazySequence, *relationRows:
+	case *stream, *lazySequence, *archive, *relationRows:
 		return true
 	}
 	return false

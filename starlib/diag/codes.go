@@ -180,6 +180,7 @@ func Stories() []Story {
 		{"P4120", "too much for one call", "Too deep, too many or too large.", ""},
 		{"P4121", "outside of what a function is defined for", "Such as the square root of a negative number.", ""},
 		{"P4122", "compressed data that is none", "A file that is read as gzip or zstd, since its suffix or compression = says so, is cut off, damaged, or not compressed at all.", "path.lines()\n\npath.lines(compression = \"none\")"},
+		{"P4123", "an archive that is none", "The file is no zip or tar, is damaged, or holds what a workspace cannot: a name that leads out of it, a link, a device. archive.write complains with it of a name or a content that cannot be written.", "for e in archive.entries(path):\n    ...\n\nfor e in archive.entries(path, skip_links = True):\n    ..."},
 		{"P4130", "fail at the top level", "fail ends a body; at the top level it ends the loading of the file.", ""},
 		{"P4140", "params has no such field", "The fields are those of schema(...); the nearest one is proposed. A key that is no name is reached by params[\"a-b\"].", "params.min_row\n\nparams.min_rows"},
 

@@ -126,6 +126,7 @@ func TestFormatHint(t *testing.T) {
 func TestHintsOfWhatOnlyPythonHas(t *testing.T) {
 	for got, want := range map[string]string{
 		nameHint("gzip"):                                "end with .gz or .zst",
+		nameHint("zipfile"):                             "archive.entries(path)",
 		nameHint("codecs"):                              "encoding = ",
 		nameHint("tomllib"):                             "`toml.decode(path)`",
 		importHint(scan("import yaml")):                 "`yaml` is always there",

@@ -33,7 +33,7 @@ func importHint(line []token) string {
 		return hint
 	}
 	switch top {
-	case "json", "csv", "re", "math", "base64", "time", "yaml", "toml", "jsonschema":
+	case "json", "csv", "re", "math", "base64", "time", "yaml", "toml", "archive", "jsonschema":
 		return "delete the line: `" + top + "` is always there"
 	case "pandas", "numpy", "polars", "pyarrow", "duckdb", "scipy", "sklearn", "torch", "collections", "itertools", "functools",
 		"operator", "heapq", "bisect", "decimal", "fractions", "copy", "string", "statistics", "html", "textwrap", "gzip", "zstandard", "zlib", "bz2", "codecs",
@@ -181,6 +181,7 @@ func nameHint(name string) string {
 		{"copy deepcopy", "`xs.copy()`, `list(x)` or `dict(x)`; of nested data `json.decode(json.encode(x))`"},
 		{"ascii_letters ascii_lowercase ascii_uppercase digits punctuation", "the text itself, such as `\"0123456789\"`; `s.isalpha()`, `s.isdigit()`, `s.isupper()` ask"},
 		{"gzip zstd zstandard", "`path.open()`, `path.lines()`, `csv.reader(path)` and their writers unpack and pack files that end with .gz or .zst, or take `compression = \"gzip\"`"},
+		{"zipfile tarfile", "`for e in archive.entries(path):`, then `e.name`, `e.read()`, `csv.dict_reader(e)`; `archive.write(path, {name: content})`"},
 		{"zlib bz2 lzma", "gzip and zstd are read and written, by the suffix of a path or `compression = \"gzip\"`; nothing else is"},
 		{"codecs chardet", "`path.read_text(encoding = \"latin-1\")`, and the same in lines(), open() and csv.reader"},
 		{"tomllib tomli", "`toml.decode(path)`"},
@@ -286,6 +287,7 @@ func functionHint(name string) string {
 func ModuleHint(module string) string {
 	call := HintFor(module, [][2]string{
 		{"json", "json.decode(text)"},
+		{"archive", "archive.entries(path)"},
 		{"yaml", "yaml.decode(path)"},
 		{"toml", "toml.decode(path)"},
 		{"csv", "csv.dict_reader(path)"},

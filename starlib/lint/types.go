@@ -99,7 +99,7 @@ func (t types) items() types {
 			return one("int")
 		case "lines":
 			return one("string")
-		case "list", "tuple", "csv rows":
+		case "list", "tuple", "csv rows", "archive entries":
 			return t[i].item
 		}
 		return nil
@@ -107,10 +107,10 @@ func (t types) items() types {
 }
 
 // looped are the kinds that a for loop goes over.
-var looped = []string{"list", "tuple", "dict", "set", "range", "lines", "csv rows", "json lines", "file", "bytes", "params", "elems"}
+var looped = []string{"list", "tuple", "dict", "set", "range", "lines", "csv rows", "json lines", "archive entries", "file", "bytes", "params", "elems"}
 
 // streamed are the kinds whose items are made as a loop goes over them.
-var streamed = []string{"lines", "csv rows", "json lines"}
+var streamed = []string{"lines", "csv rows", "json lines", "archive entries"}
 
 // fixed are the kinds that are known whole: what is not said of them here is an
 // error when it runs.
@@ -121,7 +121,7 @@ var fixed = []string{"string", "bytes", "int", "float", "bool", "NoneType", "lis
 // understand is unknown.
 func reading(words string) types {
 	words = strings.TrimSpace(words)
-	if stream, each, ok := strings.Cut(words, ", each a "); ok {
+	if stream, each, ok := strings.Cut(strings.Replace(words, ", each an ", ", each a ", 1), ", each a "); ok {
 		return types{{name: stream, item: reading(each)}}
 	}
 	if rest, ok := strings.CutPrefix(words, "list of "); ok && !strings.Contains(rest, " or ") {
@@ -150,7 +150,7 @@ func reading(words string) types {
 	case "None":
 		return one("NoneType")
 	case "string", "bytes", "int", "float", "bool", "list", "tuple", "dict", "set", "range", "path", "file", "match", "pattern",
-		"lines", "json lines", "csv rows", "struct", "time.time", "time.duration", "generator", "function", "elems",
+		"lines", "json lines", "csv rows", "archive entries", "entry", "struct", "time.time", "time.duration", "generator", "function", "elems",
 		"outcome", "folder": // of a test
 		return one(words)
 	}

@@ -93,7 +93,7 @@ func (f *inference) checkWrite(row *starlib.Builtin, e *syntax.CallExpr) {
 		return
 	}
 	mode, _ := literal(argument(row, e, "mode"))
-	if slices.Contains(writing, row.Name) || row.Name == "csv.write" || row.Name == "path.open" && strings.ContainsAny(mode, "wa") {
+	if slices.Contains(writing, row.Name) || row.Name == "csv.write" || row.Name == "archive.write" || row.Name == "path.open" && strings.ContainsAny(mode, "wa") {
 		f.fail(syntax.Start(e), "P5025", row.Name+" writes, and the workspace is read-only", "leave read_only out of workspace_spec, or the write out of the body")
 	}
 }
