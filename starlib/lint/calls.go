@@ -357,7 +357,7 @@ func (f *inference) checkType(row *starlib.Builtin, p starlib.Param, arg syntax.
 	}
 	hint := ""
 	switch {
-	case want.named("path") && got.named("string"):
+	case slices.ContainsFunc(want, func(k kind) bool { return k.name == "path" }) && got.named("string"):
 		hint = "a string is no path: write workspace / \"name\""
 	case got.named("string") && strings.Contains(p.Type, "iterable"):
 		hint = "a string is not iterable: write s.elems() for its characters, or s.splitlines() for its lines"
