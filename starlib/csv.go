@@ -3,8 +3,10 @@ package starlib
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -17,17 +19,20 @@ import (
 
 // csvBuiltins read and write CSV by RFC 4180.
 func csvBuiltins() []Builtin {
-	from := Param{Name: "path", Type: "path or entry", Doc: "a file, or an entry of an archive; a byte order mark is skipped"}
+	from := Param{Name: "path", Type: "path, entry or string", Doc: "a file, an entry of an archive, or the text of a table itself; a byte order mark is skipped"}
 	delimiter := Param{Name: "delimiter", Type: "string", Default: `","`, Doc: "one character: `\"\\t\"` for tabs"}
 	const rules = "The file is streamed: memory does not grow with its size. Fields are strings; a quoted one may hold delimiters, newlines and " +
 		"doubled quotes. Lines end with `\\r\\n` or `\\n`; blank lines are skipped. A carriage return elsewhere outside quotes, a quote inside an unquoted field, text after a closing " +
 		"quote, a quote that is never closed and a record of more than 64 MiB stop the body at the `for` line, with the file's line."
+	bad := []Param{
+		{Name: "quotes", Type: "string", Default: `"strict"`, Kind: KeywordOnly, Doc: "`\"lenient\"` takes quotes that are in the wrong place as Python does: as text"},
+		{Name: "skip_bad", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "a row that is wrong is left out; how many there were is logged once, as a warning, when the loop ends"}}
+	reading := slices.Concat(bad, []Param{compressionParam()}, encodingParams())
 	return []Builtin{
-		{Name: "csv.reader", Phase: Act, Returns: "csv rows, each a list of string", Params: slices.Concat([]Param{from, delimiter, compressionParam()}, encodingParams()), call: csvReader,
+		{Name: "csv.reader", Phase: Act, Returns: "csv rows, each a list of string", Params: slices.Concat([]Param{from, delimiter}, reading), call: csvReader,
 			Doc: "The rows of a CSV file, to loop over, the first line included. Rows may have different counts of fields. " + rules},
 		{Name: "csv.dict_reader", Phase: Act, Returns: "csv rows, each a dict of string to string", call: csvDictReader,
-			Params: slices.Concat([]Param{from, delimiter, {Name: "header", Type: "list of string", Default: "None", Doc: "the names of the columns; None: the first line has them"},
-				compressionParam()}, encodingParams()),
+			Params: slices.Concat([]Param{from, delimiter, {Name: "header", Type: "list of string", Default: "None", Doc: "the names of the columns; None: the first line has them"}}, reading),
 			Doc: "The rows of a CSV file, to loop over, each a dict with the names of the columns in their order. A name that the header has " +
 				"twice, and a row with more or fewer fields than the header, stop the body at the `for` line. " + rules,
 			Example: "for row in csv.dict_reader(workspace / \"raw/songs.csv\"):\n    print(row[\"title\"])"},
@@ -38,9 +43,10 @@ func csvBuiltins() []Builtin {
 				{Name: "delimiter", Type: "string", Default: `","`, Doc: "one character"},
 				{Name: "newline", Type: "string", Default: `"\r\n"`, Doc: "what ends a line, `\"\\r\\n\"` as RFC 4180 says, or `\"\\n\"`"},
 				{Name: "allow_nan", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "whether NaN and infinities may be written: `nan`, `+inf`, `-inf`"},
+				{Name: "quoting", Type: "string", Default: `"minimal"`, Kind: KeywordOnly, Doc: "`\"all\"` quotes every field, `\"nonnumeric\"` all but numbers and bools; with `\"none\"` a field that needs quotes is an error"},
 				compressionParam(), encodingParams()[0]},
 			Doc: "Writes a CSV file in one step and returns the count of rows, without the header. Values are strings, numbers, bools, None " +
-				"(an empty field), paths and times; a field is quoted where it has to be. With a header, a list has as many values as it, and " +
+				"(an empty field), paths and times; a field is quoted where it has to be, or as `quoting` says. With a header, a list has as many values as it, and " +
 				"of a dict a missing key is an empty field and an unknown one an error.",
 			Example: `csv.write(workspace / "out/t.csv", [[1, "a"], [2, "b"]], header = ["id", "name"])`},
 	}
@@ -103,22 +109,115 @@ func repeatedName(names []string) (name string, found bool) {
 }
 
 // tableOf is the path argument and the delimiter of the table there.
-func (c *call) tableOf() (from origin, delimiter string, err error) {
-	if from, err = c.origin("path"); err != nil {
-		return nil, "", err
+type table struct {
+	call      *call
+	from      origin
+	delimiter string
+	lenient   bool // about quotes
+	skipBad   bool
+	at        Position // of the call
+}
+
+func (c *call) tableOf() (*table, error) {
+	t := &table{call: c, at: callerPosition(c.thread)}
+	var err error
+	if text, ok := c.arg("path").(starlark.String); ok && !namesFile(string(text)) {
+		t.from = tableText(text)
+	} else if t.from, err = c.origin("path"); err != nil {
+		return nil, err
 	}
-	delimiter, err = c.delimiterOf()
-	return from, delimiter, err
+	if t.delimiter, err = c.delimiterOf(); err != nil {
+		return nil, err
+	}
+	switch quotes, err := c.text("quotes", "strict"); {
+	case err != nil:
+		return nil, err
+	case quotes == "lenient":
+		t.lenient = true
+	case quotes != "strict":
+		return nil, c.refuse("quotes", starlark.String(diag.Shorten(quotes)).String(), `"strict" or "lenient"`)
+	}
+	t.skipBad, err = c.boolean("skip_bad", false)
+	return t, err
+}
+
+// namesFile says whether a text is the name of a file rather than a table.
+func namesFile(text string) bool {
+	if strings.ContainsAny(text, "\r\n") {
+		return false
+	}
+	for _, suffix := range []string{".csv", ".tsv", ".txt", ".gz", ".zst"} {
+		if strings.HasSuffix(text, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// tableText is a table that is a text of the body.
+type tableText string
+
+func (t tableText) String() string { return "text" }
+
+func (t tableText) ready(c *call) error {
+	for _, name := range []string{"compression", "encoding", "errors"} {
+		if c.arg(name) != nil && c.arg(name) != starlark.None {
+			return c.refuse(name, "a text to read", "nothing, since a text has neither compression nor encoding")
+		}
+	}
+	return nil
+}
+
+func (t tableText) open(*call) (*opened, error) {
+	return &opened{Reader: strings.NewReader(string(t))}, nil
+}
+
+func (t tableText) failed(_ *call, err error) error { return err } // a text cannot fail
+
+// records reads the table.
+func (t *table) records(in *opened) *csvRecords {
+	r := newCSVRecords(t.call, t.from, bufio.NewReaderSize(in, 1<<16), t.delimiter)
+	r.lenient = t.lenient
+	return r
+}
+
+// skipping leaves out the rows that next says are wrong, when that is wanted, and
+// logs once how many there were.
+func (t *table) skipping(in *opened, r *csvRecords, next records) records {
+	if !t.skipBad {
+		return next
+	}
+	skipped, first := 0, ""
+	in.closers = append(in.closers, func() error {
+		if skipped > 0 && t.call.run.Log != nil {
+			t.call.run.Log(Record{Level: slog.LevelWarn, Message: fmt.Sprintf("%s %s: %s skipped", t.call.builtin.Name, diag.Shorten(t.from.String()), diag.Plural(skipped, "bad row")),
+				Fields: []slog.Attr{slog.Int("skipped", skipped), slog.String("first", first)}, At: t.at})
+		}
+		return nil
+	})
+	return func() (starlark.Value, error) {
+		for {
+			r.lines.wrong = false
+			v, err := next()
+			var p *diag.Problem
+			if err == nil || r.headerless || !errors.As(err, &p) || p.Code != codeCSV && !r.lines.wrong {
+				return v, err
+			}
+			if skipped++; skipped == 1 {
+				first = p.Error()
+			}
+		}
+	}
 }
 
 func csvReader(c *call) (starlark.Value, error) {
-	p, delimiter, err := c.tableOf()
+	t, err := c.tableOf()
 	if err != nil {
 		return nil, err
 	}
-	return c.streamOf("csv rows", p, func(in *bufio.Reader) records {
-		r := newCSVRecords(c, p, in, delimiter)
-		return func() (starlark.Value, error) {
+	return c.streamOf("csv rows", t.from, func(in *opened) records {
+		r := t.records(in)
+		return t.skipping(in, r, func() (starlark.Value, error) {
 			fields, err := r.next()
 			if err != nil {
 				return nil, err
@@ -128,12 +227,12 @@ func csvReader(c *call) (starlark.Value, error) {
 				row[i] = starlark.String(f)
 			}
 			return starlark.NewList(row), nil
-		}
+		})
 	})
 }
 
 func csvDictReader(c *call) (starlark.Value, error) {
-	p, delimiter, err := c.tableOf()
+	t, err := c.tableOf()
 	if err != nil {
 		return nil, err
 	}
@@ -141,10 +240,10 @@ func csvDictReader(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.streamOf("csv rows", p, func(in *bufio.Reader) records {
-		d := csvDicts{rows: newCSVRecords(c, p, in, delimiter)}
+	return c.streamOf("csv rows", t.from, func(in *opened) records {
+		d := csvDicts{rows: t.records(in)}
 		d.name(given)
-		return d.next
+		return t.skipping(in, d.rows, d.next)
 	})
 }
 
@@ -162,6 +261,7 @@ func (d *csvDicts) name(header []string) {
 
 // header takes the names from the first record.
 func (d *csvDicts) header() error {
+	d.rows.headerless = true
 	names, err := d.rows.next()
 	if err != nil {
 		return err
@@ -172,6 +272,7 @@ func (d *csvDicts) header() error {
 		return p
 	}
 	d.name(slices.Clone(names))
+	d.rows.headerless = false
 	return nil
 }
 
@@ -207,7 +308,10 @@ const bom = '\uFEFF'
 type csvRecords struct {
 	lines     *lineReader
 	delimiter string
-	line      int // where the last record started, from 1
+	lenient   bool // about quotes
+	line      int  // where the last record started, from 1
+
+	headerless bool // the first record names the columns, and could not be read
 
 	fields []string // of the present record
 	text   string   // its present line, without the newline
@@ -275,7 +379,7 @@ func (r *csvRecords) field() (field string, last bool, err error) {
 		return r.quoted()
 	}
 	field, rest, more := strings.Cut(rest, r.delimiter)
-	if i := strings.IndexByte(field, '"'); i >= 0 {
+	if i := strings.IndexByte(field, '"'); i >= 0 && !r.lenient {
 		p := r.here(r.at+i, "a quote inside a field that is not quoted")
 		p.Hint = `such a field is written "in ""quotes"""`
 		return "", false, p
@@ -300,6 +404,10 @@ func (r *csvRecords) quoted() (field string, last bool, err error) {
 			b.WriteString(part)
 			b.WriteString(r.end)
 			err := r.readLine()
+			if err == io.EOF && r.lenient {
+				r.at = len(r.text)
+				return b.String(), true, nil
+			}
 			if err == io.EOF {
 				return "", false, r.there(text, line, at, "a quote that is never closed")
 			}
@@ -319,6 +427,12 @@ func (r *csvRecords) quoted() (field string, last bool, err error) {
 			last = true
 		case strings.HasPrefix(rest, r.delimiter):
 			r.at += len(r.delimiter)
+		case r.lenient: // it belongs to the field, up to the delimiter
+			b.WriteString(part)
+			tail, rest, more := strings.Cut(rest, r.delimiter)
+			b.WriteString(tail)
+			r.at = len(r.text) - len(rest)
+			return b.String(), !more, nil
 		default:
 			p := r.here(r.at, "text after a closing quote")
 			p.Hint = "a quote in a quoted field is written twice"
@@ -357,8 +471,10 @@ type csvWriter struct {
 	newline   string
 	special   string // characters that make quotes necessary
 	nonFinite bool   // NaN and the infinities may be written
+	quoting   string // "minimal", "all", "nonnumeric" or "none"
 	rows      int    // written
 	texts     []string
+	numbers   []bool // which of texts are numbers
 }
 
 func csvWrite(c *call) (starlark.Value, error) {
@@ -387,6 +503,12 @@ func csvWrite(c *call) (starlark.Value, error) {
 	if w.nonFinite, err = c.boolean("allow_nan", false); err != nil {
 		return nil, err
 	}
+	if w.quoting, err = c.text("quoting", "minimal"); err != nil {
+		return nil, err
+	}
+	if !slices.Contains([]string{"minimal", "all", "nonnumeric", "none"}, w.quoting) {
+		return nil, c.refuse("quoting", starlark.String(diag.Shorten(w.quoting)).String(), `"minimal", "all", "nonnumeric" or "none"`)
+	}
 	w.special = w.delimiter + "\"\r\n" + string(bom)
 	f, err := c.formOf(string(p))
 	if err != nil {
@@ -395,7 +517,7 @@ func csvWrite(c *call) (starlark.Value, error) {
 	_, err = c.replace(p, f, func(out *bufio.Writer) error {
 		w.out = out
 		if w.header != nil {
-			if err := w.line(w.header); err != nil {
+			if err := w.line(w.header, nil); err != nil {
 				return err
 			}
 		}
@@ -409,7 +531,7 @@ func csvWrite(c *call) (starlark.Value, error) {
 
 // row writes one row.
 func (w *csvWriter) row(v starlark.Value) error {
-	w.texts = w.texts[:0]
+	w.texts, w.numbers = w.texts[:0], w.numbers[:0]
 	var err error
 	switch v := v.(type) {
 	case *structure:
@@ -429,8 +551,11 @@ func (w *csvWriter) row(v starlark.Value) error {
 	if err != nil {
 		return err
 	}
+	if err := w.line(w.texts, w.numbers); err != nil {
+		return err
+	}
 	w.rows++
-	return w.line(w.texts)
+	return nil
 }
 
 func (w *csvWriter) list(v starlark.Sequence) error {
@@ -476,7 +601,7 @@ func (w *csvWriter) named(names []string, value func(string) starlark.Value) err
 			return p
 		}
 		w.header = slices.Clone(names)
-		if err := w.line(w.header); err != nil {
+		if err := w.line(w.header, nil); err != nil {
 			return err
 		}
 	}
@@ -484,7 +609,7 @@ func (w *csvWriter) named(names []string, value func(string) starlark.Value) err
 	for _, name := range w.header {
 		v := value(name)
 		if v == nil {
-			w.texts = append(w.texts, "")
+			w.texts, w.numbers = append(w.texts, ""), append(w.numbers, false)
 			continue
 		}
 		known++
@@ -510,6 +635,7 @@ func (w *csvWriter) named(names []string, value func(string) starlark.Value) err
 // value adds the text of one value to the row.
 func (w *csvWriter) value(v starlark.Value) error {
 	var s string
+	number := false
 	switch v := v.(type) {
 	case starlark.String:
 		s = string(v)
@@ -525,25 +651,34 @@ func (w *csvWriter) value(v starlark.Value) error {
 			p.Found, p.Wanted, p.Hint = v.String(), "a finite number", "write None for an empty field, or csv.write(path, rows, allow_nan = True)"
 			return p
 		}
-		s = floatText(v)
-	case starlark.Int, starlark.Bool, path, instant, duration:
+		s, number = floatText(v), true
+	case starlark.Int, starlark.Bool:
+		s, number = v.String(), true
+	case path, instant, duration:
 		s = v.String()
 	default:
 		p := w.problem("a value that a CSV field cannot hold")
 		p.Found, p.Hint = diag.TypeName(v), "write json.encode(x), or str(x)"
 		return p
 	}
-	w.texts = append(w.texts, s)
+	w.texts, w.numbers = append(w.texts, s), append(w.numbers, number)
 	return nil
 }
 
-// line writes the fields of one line, quoted where they have to be.
-func (w *csvWriter) line(fields []string) error {
+// line writes the fields of one line, quoted where they have to be; numbers says
+// which of them are numbers, nil that none is.
+func (w *csvWriter) line(fields []string, numbers []bool) error {
 	for i, f := range fields {
 		if i > 0 {
 			w.out.WriteString(w.delimiter)
 		}
-		if strings.ContainsAny(f, w.special) || f == "" && len(fields) == 1 { // a blank line would be no row
+		must := strings.ContainsAny(f, w.special) || f == "" && len(fields) == 1 // a blank line would be no row
+		if must && w.quoting == "none" {
+			p := w.problem("a field that has to be quoted")
+			p.Found, p.Hint = diag.Quote(f), `leave out quoting = "none", or choose a delimiter that is in no field`
+			return p
+		}
+		if must || w.quoting == "all" || w.quoting == "nonnumeric" && (numbers == nil || !numbers[i]) {
 			f = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`
 		}
 		w.out.WriteString(f)

@@ -98,7 +98,7 @@ func FuzzCSV(f *testing.F) {
 		var out bytes.Buffer
 		w := csvWriter{out: bufio.NewWriter(&out), delimiter: delimiter, newline: "\r\n", special: delimiter + "\"\r\n\ufeff"}
 		for _, fields := range records {
-			if err := w.line(fields); err != nil {
+			if err := w.line(fields, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -128,8 +128,8 @@ func jsonLines(c *call) (starlark.Value, error) {
 	if _, err := c.unique(); err != nil {
 		return nil, err
 	}
-	return c.streamOf("json lines", p, func(in *bufio.Reader) records {
-		l := &lineReader{call: c, from: p, in: in}
+	return c.streamOf("json lines", p, func(in *opened) records {
+		l := &lineReader{call: c, from: p, in: bufio.NewReaderSize(in, 1<<16)}
 		return func() (starlark.Value, error) {
 			for {
 				line, err := l.next()

@@ -24,6 +24,7 @@ type recordedFiles struct {
 	Tables   map[string][]*string // by encoding, the character of each byte
 	Replaced [][3]string          // an encoding, bytes in hex, their text
 	Members  map[string]string    // of the archives, in hex
+	Odd      [][2]any             // a table with quotes in wrong places, and its rows
 }
 
 func recorded(t *testing.T) (r recordedFiles, files map[string]string) {
@@ -116,6 +117,72 @@ func TestEncodingsArePythons(t *testing.T) {
 		got, err := inBody(t, map[string]string{"t": string(data)}, fmt.Sprintf("(workspace / 't').read_text(encoding = %q, errors = 'replace')", row[0]))
 		if err != nil || got != starlark.Value(starlark.String(row[2])) {
 			t.Errorf("%s %s: got %v, %v; want %q", row[0], row[1], got, err, row[2])
+		}
+	}
+}
+
+// Quotes in wrong places are what Python takes them for, when that is wanted.
+func TestLenientQuotesArePythons(t *testing.T) {
+	r, _ := recorded(t)
+	if len(r.Odd) < 8 {
+		t.Fatalf("%d texts", len(r.Odd))
+	}
+	for _, row := range r.Odd {
+		want, err := json.Marshal(row[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := inBody(t, nil, fmt.Sprintf(`json.encode(list(csv.reader(%q, quotes = "lenient")))`, row[0]))
+		if err != nil || got != starlark.Value(starlark.String(want)) {
+			t.Errorf("%q: got %v, %v; want %s", row[0], got, err, want)
+		}
+		if _, err := inBody(t, nil, fmt.Sprintf(`list(csv.reader(%q))`, row[0])); err == nil {
+			t.Errorf("%q: no error without", row[0])
+		}
+	}
+}
+
+// What a task writes is recorded in files/task.*, and read by Python there: see
+// testdata/python/files.py.
+func TestWhatPythonReads(t *testing.T) {
+	r, files := recorded(t)
+	rows, err := json.Marshal(r.Rows[0][2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := "{"
+	for _, name := range []string{"a.csv", "deep/é.txt", "deep/zeros.bin"} {
+		data, err := hex.DecodeString(r.Members[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["members/"+name] = string(data)
+		members += fmt.Sprintf("%q: workspace / %q, ", name, "members/"+name)
+	}
+	o := overlay(t, workspace.Spec{}, files)
+	run := &starlib.Run{Context: t.Context(), Files: o}
+	mustRun(t, run, fmt.Sprintf(`
+rows = json.decode(%q)
+for name in ["csv.gz", "csv.zst", "minimal.csv"]:
+    csv.write(workspace / ("task." + name), rows)
+csv.write(workspace / "task.cp1252.csv", rows, delimiter = ";", encoding = "cp1252")
+csv.write(workspace / "task.utf16.csv", rows, encoding = "utf-16")
+csv.write(workspace / "task.all.csv", rows, quoting = "all")
+values = [rows[0]] + [[int(a), b, None if c == "" else float(c)] for a, b, c in rows[1:]]
+csv.write(workspace / "task.nonnumeric.csv", values, quoting = "nonnumeric")
+csv.write(workspace / "task.none.csv", [["a", "b"], [1, "x y"]], quoting = "none", newline = "\n")
+for name in ["zip", "tar", "tar.gz", "tar.zst"]:
+    archive.write(workspace / ("task." + name), %s})
+`, rows, members))
+	names := []string{"csv.gz", "csv.zst", "minimal.csv", "cp1252.csv", "utf16.csv", "all.csv", "nonnumeric.csv", "none.csv", "zip", "tar", "tar.gz", "tar.zst"}
+	for _, name := range names {
+		got := content(t, o, "task."+name)
+		if *update {
+			if err := os.WriteFile(pythonFiles+"task."+name, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if got != files["task."+name] {
+			t.Errorf("task.%s is not what Python was asked about: run the test with -update, then testdata/python/files.py", name)
 		}
 	}
 }

@@ -27,7 +27,7 @@ type stream struct {
 	kind  string // its type: "lines"
 	call  *call  // that made it
 	from  origin
-	start func(*bufio.Reader) records
+	start func(*opened) records
 }
 
 // origin is where the content of a stream comes from, such as a file of the
@@ -76,7 +76,7 @@ func (s *stream) Iterate() starlark.Iterator {
 		s.call.run.stop(err)
 		return &streamIterator{}
 	}
-	return &streamIterator{stream: s, in: in, next: s.start(bufio.NewReaderSize(in, 1<<16))}
+	return &streamIterator{stream: s, in: in, next: s.start(in)}
 }
 
 type streamIterator struct {
@@ -110,7 +110,7 @@ func (it *streamIterator) Done() {
 
 // streamOf makes the stream that c returns. A file that is not there is an
 // error of the call already.
-func (c *call) streamOf(kind string, from origin, start func(*bufio.Reader) records) (starlark.Value, error) {
+func (c *call) streamOf(kind string, from origin, start func(*opened) records) (starlark.Value, error) {
 	if err := from.ready(c); err != nil {
 		return nil, err
 	}
@@ -144,8 +144,8 @@ func pathLines(c *call) (starlark.Value, error) { return c.linesOf(c.recv.(path)
 
 // linesOf is the stream of the lines of a file or an entry.
 func (c *call) linesOf(from origin) (starlark.Value, error) {
-	return c.streamOf("lines", from, func(r *bufio.Reader) records {
-		l := &lineReader{call: c, from: from, in: r}
+	return c.streamOf("lines", from, func(in *opened) records {
+		l := &lineReader{call: c, from: from, in: bufio.NewReaderSize(in, 1<<16)}
 		return func() (starlark.Value, error) {
 			line, err := l.next()
 			if err != nil {
@@ -158,12 +158,13 @@ func (c *call) linesOf(from origin) (starlark.Value, error) {
 
 // lineReader reads text line by line.
 type lineReader struct {
-	call *call
-	from origin
-	in   *bufio.Reader
-	long []byte // a line that did not fit the buffer of in
-	line int    // of the last line, from 1
-	at   int64  // offset behind it, in bytes
+	call  *call
+	from  origin
+	in    *bufio.Reader
+	long  []byte // a line that did not fit the buffer of in
+	line  int    // of the last line, from 1
+	wrong bool   // some line was not UTF-8
+	at    int64  // offset behind it, in bytes
 }
 
 // next is the next line with its newline, valid until the next call; io.EOF
@@ -174,6 +175,7 @@ func (l *lineReader) next() ([]byte, error) {
 		return nil, err
 	}
 	if !utf8.Valid(line) {
+		l.wrong = true
 		i := diag.InvalidUTF8(string(line))
 		p := l.problem(codeEncoding, "is not UTF-8")
 		p.Found = fmt.Sprintf("the byte 0x%02x at offset %d", line[i], l.at-int64(len(line)-i))

@@ -53,6 +53,11 @@ case("tab.csv", text("\n", delimiter="\t").encode("utf-16"), 'delimiter = "\\t",
 case("sig.csv", text().encode("utf-8-sig"), "")
 case("latin.csv.gz", gzip.compress(text().encode("latin-1"), mtime=0), 'encoding = "latin-1"')
 
+# What the csv module makes of quotes in wrong places.
+odd = []
+for t in ['a,b"c"\n', '"a"b,c\n', '"a"b"c",d\n', '"a" ,b\n', 'a,"b\nc', '"a""b"x,"y"\n', '"\n', 'x"\n"y" z\n']:
+    odd.append([t, list(csv.reader(io.StringIO(t, newline="")))])
+
 # What each byte is in the encodings of one byte; null is none.
 tables = {}
 for name in ["latin-1", "cp1252", "cp1250", "cp1251", "cp1253", "cp437", "cp850", "cp852", "cp866", "koi8-r",
@@ -92,7 +97,7 @@ def tar(format):
 (here / "a.tgz").write_bytes(gzip.compress(tar(tarfile.USTAR_FORMAT), mtime=0))
 
 (here / "files.json").write_text(json.dumps({
-    "rows": cases, "tables": tables, "replaced": replaced,
+    "rows": cases, "tables": tables, "replaced": replaced, "odd": odd,
     "members": {name: data.hex() for name, data in members.items()},
 }, ensure_ascii=True, indent=None, separators=(",", ":")) + "\n")
 
