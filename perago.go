@@ -28,7 +28,20 @@ import (
 // Main runs the body and does not return. In any other process it does nothing
 // but note that it was called: Run and Worker.Run refuse to start such processes
 // where it was not, as each of them would run the whole of main once more.
-func Main() { isolate.Main() }
+//
+// With the engine of statements, perago.Main(tables.New()) of the package
+// perago/engine/tables, tasks can call sql: each statement runs in such a process
+// too, in every Mode. It is C++ behind cgo, and makes a program 59 MB larger.
+func Main(engine ...TableEngine) {
+	var roles []isolate.Role
+	for _, e := range engine {
+		roles = append(roles, isolate.TableRole(e)...)
+	}
+	isolate.Main(roles...)
+}
+
+// TableEngine is what tables.New gives.
+type TableEngine = isolate.TableEngine
 
 // Task is a task file, loaded. It is never changed, and safe for concurrent use.
 type Task struct {

@@ -156,12 +156,12 @@ func (t *Task) Run(ctx context.Context, params any, o *RunOptions) (Result, erro
 		return Result{}, err
 	}
 	defer s.close()
-	body := o.processes(isolate.Options{Spares: -1})
-	if body != nil {
-		body.Ahead(t.module) // beside all that comes before the body
-		defer body.Close()
-		s.runner.Body = body
+	processes := o.processes(isolate.Options{Spares: -1})
+	defer processes.Close()
+	if o.Mode != Thread {
+		processes.Ahead(t.module) // beside all that comes before the body
 	}
+	s.runner.Body = o.body(processes)
 	s.sweep(ctx)
 	// A task of its own, of no workflow: two runs never adopt one another's publication.
 	attempt := queue.Attempt{TaskID: "run-" + strings.ToLower(rand.Text()), Input: input}
@@ -226,11 +226,16 @@ func (o *RunOptions) check(t *Task) error {
 	return nil
 }
 
-// processes run the bodies; nil in thread mode.
-func (o *RunOptions) processes(p isolate.Options) *isolate.Processes {
+// body runs the bodies; in thread mode the processes are for statements only.
+func (o *RunOptions) body(p *isolate.Processes) engine.Body {
 	if o.Mode == Thread {
-		return nil
+		return engine.InProcess{Tables: p.Tables}
 	}
+	return p
+}
+
+// processes are for bodies and statements. None is started before it is needed.
+func (o *RunOptions) processes(p isolate.Options) *isolate.Processes {
 	p.Required = o.Mode == Process && runtime.GOOS == "linux" // no other system has all layers
 	return isolate.New(p)
 }
@@ -276,7 +281,7 @@ func (s *site) sweep(ctx context.Context) {
 // open opens what the options and the tasks ask for, and nothing else. The Body
 // of the runner is that of Thread.
 func (o *RunOptions) open(root attempts.RootOptions, tasks ...*Task) (*site, error) {
-	s := &site{metrics: o.Metrics, lake: o.Lake, runner: &engine.Runner{Body: engine.InProcess{},
+	s := &site{metrics: o.Metrics, lake: o.Lake, runner: &engine.Runner{
 		Ceiling: engine.Limits{Memory: o.MaxMemory, Wall: o.MaxTime}}}
 	if o.MaxMemory == 0 {
 		s.runner.Ceiling.Memory = 2 << 30

@@ -76,10 +76,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	if bodies := w.Options.processes(isolate.Options{Slots: w.Slots}); bodies != nil {
-		s.runner.Body = bodies
-		s.closers = append(s.closers, bodies.Close)
-	}
+	processes := w.Options.processes(isolate.Options{Slots: w.Slots})
+	s.runner.Body = w.Options.body(processes)
+	s.closers = append(s.closers, processes.Close)
 	q := adapted{w.Queue, nil}
 	q.leaser, _ = w.Queue.(Leaser)
 	e := worker.Worker{RunAttempt: s.run, Queue: q, Leaser: q, Slots: w.Slots, Grace: w.Grace, Sweep: s.sweep, Log: s.runner.Log}

@@ -12,6 +12,7 @@ import (
 	"perago/engine/conductor"
 	"perago/engine/isolate"
 	"perago/engine/module"
+	"perago/engine/tables"
 	"perago/starlib/diag"
 	"perago/workspace"
 	"perago/workspace/attempts"
@@ -41,6 +42,7 @@ func (a *app) doctorCommand() *ffcli.Command {
 				d.lake(ctx, workspace.Ref{Repository: *repository, Branch: *branch})
 			}
 			d.isolation(ctx)
+			d.tables(ctx)
 			if ctx.Err() != nil {
 				return errInterrupted
 			}
@@ -308,4 +310,22 @@ func (d *doctor) verdict() error {
 		return told(exitInvalid)
 	}
 	return told(exitEnvironment)
+}
+
+// tables starts an engine of statements and says what holds it in; without one,
+// sql(...) is an error.
+func (d *doctor) tables(ctx context.Context) {
+	if !isolate.HasTables() {
+		d.print("note", "tables", "this perago was built without cgo: sql(...) is an error (P4180)", "")
+		return
+	}
+	layers, err := isolate.TableLayers(ctx)
+	if err != nil {
+		d.fail("tables", err, "")
+		return
+	}
+	d.print("ok", "tables", "DuckDB "+tables.Version()+" answers sql(...), in a process of its own for each", "")
+	for _, l := range isolate.Missing(layers) {
+		d.print("note", "tables", l.Name+" is missing: "+l.Why, "")
+	}
 }

@@ -145,7 +145,7 @@ func (a *app) versionCommand() *ffcli.Command {
 	return &ffcli.Command{
 		Name:       "version",
 		ShortUsage: "perago version",
-		ShortHelp:  "Print version, commit, Go and language level.",
+		ShortHelp:  "Print version, commit, Go, language level and what answers sql(...).",
 		FlagSet:    newFlagSet("version"),
 		Exec: func(_ context.Context, args []string) error {
 			if len(args) > 0 {
@@ -161,9 +161,17 @@ func (a *app) version() error {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		commit = commitOf(info.Settings)
 	}
-	fmt.Fprintf(a.stdout, "perago %s\ncommit %s\ngo %s %s/%s\nlanguage level %d\n",
-		release, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, languageLevel)
+	fmt.Fprintf(a.stdout, "perago %s\ncommit %s\ngo %s %s/%s\nlanguage level %d\ntables %s\n",
+		release, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, languageLevel, tablesVersion())
 	return nil
+}
+
+// tablesVersion is what answers sql(...), or why nothing does.
+func tablesVersion() string {
+	if v := tables.Version(); v != "" {
+		return "DuckDB " + v
+	}
+	return "none: built without cgo"
 }
 
 // commitOf reads what the go command noted of the checkout it built.

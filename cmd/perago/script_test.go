@@ -31,6 +31,12 @@ func runScripts(t *testing.T, dir string) {
 		RequireUniqueNames:  true,
 		Setup:               scriptEnvironment,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Condition: func(name string) (bool, error) {
+			if name != "tables" {
+				return false, fmt.Errorf("no such condition: %s", name)
+			}
+			return isolate.HasTables(), nil
+		},
 	})
 }
 

@@ -143,7 +143,9 @@ type tableSession struct {
 	spill string           // folder for what does not fit memory, and for parts
 	draft *workspace.Draft // of a file that is written; nil when there is none
 	stop  func() bool      // ends the watch on ctx
-	once  sync.Once
+
+	locked []Layer // that hold it in beyond those of the process
+	once   sync.Once
 }
 
 // Ready implements starlib.Tables.
@@ -233,6 +235,10 @@ func (s *tableSession) prepare(ctx context.Context) (err error) {
 	if err := s.child.expect(kindLocked, &locked); err != nil {
 		return s.why(err)
 	}
+	if len(locked.Layers) > 100 {
+		return fmt.Errorf("%w: %d layers", errProtocol, len(locked.Layers))
+	}
+	s.locked = locked.Layers
 	if missing := Missing(locked.Layers); s.of.processes.required && len(missing) > 0 {
 		return &MissingError{missing}
 	}
@@ -450,4 +456,18 @@ func (s *tableSession) adoptPart(ctx context.Context, name, path string) error {
 	os.Remove(name) // the disk is counted once
 	_, err = d.Commit(ctx)
 	return err
+}
+
+// TableLayers starts one engine for a statement of nothing, and says what holds
+// it in on this machine.
+func TableLayers(ctx context.Context) ([]Layer, error) {
+	p := New(Options{Spares: -1})
+	defer p.Close()
+	session, err := (&tables{processes: p}).Ready(ctx, starlib.TableNeed{})
+	if err != nil {
+		return nil, err
+	}
+	defer session.Drop()
+	s := session.(*tableSession)
+	return append(s.child.layers, s.locked...), nil
 }
