@@ -50,7 +50,7 @@ func archiveBuiltins() []Builtin {
 			Example: "for e in archive.entries(workspace / \"raw/a.zip\"):\n    if e.name.endswith(\".csv\"):\n        for row in csv.dict_reader(e):\n            print(e.name, row)"},
 		{Name: "archive.write", Phase: Act, Returns: "int", call: archiveWrite,
 			Params: []Param{{Name: "path", Type: "path", Doc: "the archive to replace; its folders are made"},
-				{Name: "entries", Type: "dict, or iterable of tuple, list or entry", Doc: "names and contents, which are strings, bytes, paths or entries; an entry alone keeps its name"}, format},
+				{Name: "entries", Type: "iterable of tuple, list or entry, or dict", Doc: "names and contents, which are strings, bytes, paths or entries; an entry alone keeps its name"}, format},
 			Doc: "Writes an archive in one step, entry by entry in the order given, and returns their count. The same contents give the same bytes: " +
 				"times, owners and modes are fixed. A name that is there twice, or that a path of the workspace cannot be, is an error.",
 			Example: `archive.write(workspace / "out/a.tar.gz", {"ids.txt": "1\n2\n", "raw.csv": workspace / "raw/a.csv"})`},
@@ -120,7 +120,7 @@ func (e *entry) AttrNames() []string                      { return entryMembers(
 func (c *call) archiveFormat(p path) (format, packed string, err error) {
 	given := ""
 	if v := c.arg("format"); v != nil && v != starlark.None {
-		if given, err = c.text("format", ""); err != nil {
+		if given, err = c.word("format", ""); err != nil {
 			return "", "", err
 		}
 	} else {

@@ -129,14 +129,11 @@ func (c *call) tableOf() (*table, error) {
 	if t.delimiter, err = c.delimiterOf(); err != nil {
 		return nil, err
 	}
-	switch quotes, err := c.text("quotes", "strict"); {
-	case err != nil:
+	quotes, err := c.word("quotes", "strict")
+	if err != nil {
 		return nil, err
-	case quotes == "lenient":
-		t.lenient = true
-	case quotes != "strict":
-		return nil, c.refuse("quotes", starlark.String(diag.Shorten(quotes)).String(), `"strict" or "lenient"`)
 	}
+	t.lenient = quotes == "lenient"
 	t.skipBad, err = c.boolean("skip_bad", false)
 	return t, err
 }
@@ -152,6 +149,15 @@ func namesFile(text string) bool {
 		}
 	}
 	return false
+}
+
+// CheckTable complains of a text that csv.reader would take for the name of a file.
+func CheckTable(text string) error {
+	if !namesFile(text) {
+		return nil
+	}
+	return &diag.Problem{Code: codeType, Message: "argument `path`: got string", Wanted: "path",
+		Hint: "write workspace / " + diag.Shorten(starlark.String(text).String())}
 }
 
 // tableText is a table that is a text of the body.
@@ -503,11 +509,8 @@ func csvWrite(c *call) (starlark.Value, error) {
 	if w.nonFinite, err = c.boolean("allow_nan", false); err != nil {
 		return nil, err
 	}
-	if w.quoting, err = c.text("quoting", "minimal"); err != nil {
+	if w.quoting, err = c.word("quoting", "minimal"); err != nil {
 		return nil, err
-	}
-	if !slices.Contains([]string{"minimal", "all", "nonnumeric", "none"}, w.quoting) {
-		return nil, c.refuse("quoting", starlark.String(diag.Shorten(w.quoting)).String(), `"minimal", "all", "nonnumeric" or "none"`)
 	}
 	w.special = w.delimiter + "\"\r\n" + string(bom)
 	f, err := c.formOf(string(p))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -47,7 +48,7 @@ func (c *call) charsetOf() (charset, error) {
 	}
 	cs, ok := charsetNamed(name)
 	if !ok {
-		p := c.refuse("encoding", starlark.String(diag.Shorten(name)).String(), "the name of an encoding, such as \"latin-1\" or \"windows-1252\"")
+		p := c.refuse("encoding", starlark.String(diag.Shorten(name)).String(), anEncoding)
 		if near := diag.Nearest(name, []string{"utf-8", "utf-8-sig", "utf-16", "latin-1", "windows-1252", "iso-8859-15", "shift_jis", "gb18030", "big5"}); near != "" {
 			p.Hint = fmt.Sprintf("did you mean %q?", near)
 		}
@@ -59,19 +60,65 @@ func (c *call) charsetOf() (charset, error) {
 	if !c.takes("errors") {
 		return cs, nil
 	}
-	switch how, err := c.text("errors", "strict"); {
-	case err != nil:
-		return charset{}, err
-	case how == "replace":
-		cs.replace = true
-	case how != "strict":
-		p := c.refuse("errors", starlark.String(diag.Shorten(how)).String(), `"strict" or "replace"`)
-		if how == "ignore" {
-			p.Hint = `write errors = "replace", and s.replace("\uFFFD", "") for what was wrong`
+	how, err := c.word("errors", "strict")
+	cs.replace = how == "replace"
+	return cs, err
+}
+
+const anEncoding = `the name of an encoding, such as "latin-1" or "windows-1252"`
+
+// CheckFileArgument says whether a text can be the argument of that name of what
+// reads or writes files: compression, encoding, errors, quotes, quoting, and the
+// format of an archive.
+func CheckFileArgument(name, text string) error {
+	wanted := anEncoding
+	if name == "encoding" {
+		if _, ok := charsetNamed(text); ok {
+			return nil
 		}
-		return charset{}, p
+	} else {
+		words := argumentWords(name)
+		if words == nil || slices.Contains(words, text) {
+			return nil
+		}
+		wanted = quotedWords(words)
 	}
-	return cs, nil
+	return &diag.Problem{Code: codeValue, Message: "argument `" + name + "`", Found: starlark.String(diag.Shorten(text)).String(), Wanted: wanted}
+}
+
+// argumentWords are what an argument of that name may be.
+func argumentWords(name string) []string {
+	switch name {
+	case "compression":
+		return []string{"gzip", "zstd", "none"}
+	case "errors":
+		return []string{"strict", "replace"}
+	case "quotes":
+		return []string{"strict", "lenient"}
+	case "quoting":
+		return []string{"minimal", "all", "nonnumeric", "none"}
+	case "format":
+		return []string{"zip", "tar", "tar.gz", "tar.zst"}
+	}
+	return nil
+}
+
+func quotedWords(words []string) string {
+	last := len(words) - 1
+	return `"` + strings.Join(words[:last], `", "`) + `" or "` + words[last] + `"`
+}
+
+// word is a string argument that has to be one of argumentWords.
+func (c *call) word(name, otherwise string) (string, error) {
+	s, err := c.text(name, otherwise)
+	if err != nil || slices.Contains(argumentWords(name), s) {
+		return s, err
+	}
+	p := c.refuse(name, starlark.String(diag.Shorten(s)).String(), quotedWords(argumentWords(name)))
+	if s == "ignore" {
+		p.Hint = `write errors = "replace", and s.replace("\uFFFD", "") for what was wrong`
+	}
+	return "", p
 }
 
 // takes says whether a builtin has a parameter of that name.

@@ -61,8 +61,11 @@ func FuzzJSON(f *testing.F) {
 }
 
 // readCSV reads all records, or the complaint.
-func readCSV(text, delimiter string) ([][]string, error) {
+func readCSV(text, delimiter string) ([][]string, error) { return readCSVAs(text, delimiter, false) }
+
+func readCSVAs(text, delimiter string, lenient bool) ([][]string, error) {
 	r := newCSVRecords(&call{builtin: &Builtin{Name: "csv.reader"}}, path("f"), bufio.NewReader(strings.NewReader(text)), delimiter)
+	r.lenient = lenient
 	var all [][]string
 	for {
 		fields, err := r.next()
@@ -89,23 +92,29 @@ func FuzzCSV(f *testing.F) {
 			return
 		}
 		records, err := readCSV(text, delimiter)
+		lenient, lenientErr := readCSVAs(text, delimiter, true)
+		if err == nil && (lenientErr != nil || !slices.EqualFunc(records, lenient, slices.Equal)) {
+			t.Fatalf("%q: got %q, with lenient quotes %q (%v)", text, records, lenient, lenientErr)
+		}
 		if err != nil {
 			if p, ok := err.(*diag.Problem); !ok || p.Message == "" {
 				t.Fatalf("%q: error %v is no Problem", text, err)
 			}
 			return
 		}
-		var out bytes.Buffer
-		w := csvWriter{out: bufio.NewWriter(&out), delimiter: delimiter, newline: "\r\n", special: delimiter + "\"\r\n\ufeff"}
-		for _, fields := range records {
-			if err := w.line(fields, nil); err != nil {
-				t.Fatal(err)
+		for _, quoting := range []string{"minimal", "all", "nonnumeric"} {
+			var out bytes.Buffer
+			w := csvWriter{out: bufio.NewWriter(&out), delimiter: delimiter, newline: "\r\n", special: delimiter + "\"\r\n\ufeff", quoting: quoting}
+			for _, fields := range records {
+				if err := w.line(fields, make([]bool, len(fields))); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		w.out.Flush()
-		again, err := readCSV(out.String(), delimiter)
-		if err != nil || !slices.EqualFunc(records, again, slices.Equal) {
-			t.Fatalf("%q: got %q, written as %q, then %q (%v)", text, records, &out, again, err)
+			w.out.Flush()
+			again, err := readCSV(out.String(), delimiter)
+			if err != nil || !slices.EqualFunc(records, again, slices.Equal) {
+				t.Fatalf("%q: got %q, written as %q, then %q (%v)", text, records, &out, again, err)
+			}
 		}
 		if strings.ContainsAny(text, "\r") || strings.HasPrefix(text, "\ufeff") {
 			return // encoding/csv changes the newlines of fields, and keeps the mark

@@ -1,6 +1,8 @@
 package starlib_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
@@ -295,6 +298,23 @@ func repeat(text string, size int) func(io.Writer) error {
 	}
 }
 
+// packedBy writes what write does, packed beforehand.
+func packedBy(t *testing.T, packer func(io.Writer) (io.WriteCloser, error), write func(io.Writer) error) func(io.Writer) error {
+	t.Helper()
+	var b bytes.Buffer
+	packed, err := packer(&b)
+	if err == nil {
+		err = errors.Join(write(packed), packed.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(w io.Writer) error {
+		_, err := w.Write(b.Bytes())
+		return err
+	}
+}
+
 func TestStreamsInConstantMemory(t *testing.T) {
 	const size = 32 << 20
 	wide := strings.Repeat("x", 500)
@@ -304,10 +324,22 @@ func TestStreamsInConstantMemory(t *testing.T) {
 		{"csv.reader", "1,\"two\"," + wide + ",5\n", `csv.reader(workspace / "big")`},
 		{"csv.dict_reader", "1,\"two\"," + wide + ",5\n", `csv.dict_reader(workspace / "big")`},
 		{"enumerate and zip", wide + "\n", `enumerate(zip((workspace / "big").lines(), range(1 << 40)))`},
+		{"lines of gzip", wide + "\n", `(workspace / "big").lines(compression = "gzip")`},
+		{"lines of zstd", wide + "\n", `(workspace / "big").lines(compression = "zstd")`},
+		{"latin-1", "1,\"two\"," + wide + ",5\n", `csv.reader(workspace / "big", encoding = "latin-1", quotes = "lenient", skip_bad = True)`},
 		{"json.lines", `{"a": [1, 2.5, "` + wide + `"], "b": null}` + "\n", `json.lines(workspace / "big")`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			files := &pipeFiles{write: repeat(test.text, size)}
+			write := repeat(test.text, size)
+			if strings.HasSuffix(test.name, "gzip") {
+				write = packedBy(t, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, 1) }, write)
+			}
+			if strings.HasSuffix(test.name, "zstd") {
+				write = packedBy(t, func(w io.Writer) (io.WriteCloser, error) {
+					return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+				}, write)
+			}
+			files := &pipeFiles{write: write}
 			run := &starlib.Run{Context: t.Context(), Files: files}
 			runtime.GC() // what earlier tests left is not the stream's
 			var peak uint64

@@ -40,22 +40,14 @@ func compressionParam() Param {
 // compressionOf is the compression argument of a call about a file of that name:
 // "gzip", "zstd", or "" for none.
 func (c *call) compressionOf(name string) (string, error) {
-	switch v := c.arg("compression"); v {
-	case nil, starlark.None:
-	default:
-		s, err := c.text("compression", "")
-		if err != nil {
-			return "", err
-		}
-		switch s {
-		case "gzip", "zstd":
-			return s, nil
-		case "none":
-			return "", nil
-		}
-		return "", c.refuse("compression", starlark.String(diag.Shorten(s)).String(), `"gzip", "zstd" or "none"`)
+	if v := c.arg("compression"); v == nil || v == starlark.None {
+		return compressionBySuffix(name), nil
 	}
-	return compressionBySuffix(name), nil
+	s, err := c.word("compression", "")
+	if s == "none" {
+		s = ""
+	}
+	return s, err
 }
 
 func compressionBySuffix(name string) string {

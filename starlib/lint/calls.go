@@ -480,6 +480,11 @@ func (f *inference) checkLiterals(row *starlib.Builtin, e *syntax.CallExpr) {
 		}
 	}
 	module, _, _ := strings.Cut(row.Name, ".")
+	if slices.Contains([]string{"path", "entry", "csv", "json", "archive"}, module) {
+		for _, name := range []string{"compression", "encoding", "errors", "quotes", "quoting", "format"} {
+			check(name, "P5021", func(text string) error { return starlib.CheckFileArgument(name, text) })
+		}
+	}
 	switch {
 	case module == "re" && row.Name != "re.escape":
 		check("pattern", "P5021", starlib.CheckRegexp)
@@ -491,6 +496,8 @@ func (f *inference) checkLiterals(row *starlib.Builtin, e *syntax.CallExpr) {
 				f.checkPath(text, arg)
 			}
 		}
+	case row.Name == "csv.reader" || row.Name == "csv.dict_reader":
+		check("path", "P5019", starlib.CheckTable)
 	case row.Name == "path.open":
 		check("mode", "P5021", func(text string) error {
 			if !slices.Contains([]string{"r", "rb", "w", "wb", "a", "ab"}, text) {
