@@ -24,6 +24,14 @@ type InProcess struct {
 	Tables func(Call) starlib.Tables
 }
 
+// TablesFor are the engines of statements for what is done around a body.
+func (b InProcess) TablesFor(call Call) starlib.Tables {
+	if b.Tables == nil {
+		return nil
+	}
+	return b.Tables(call)
+}
+
 // Run implements Body.
 func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.RawMessage, Usage, error) {
 	thread := &starlark.Thread{Name: m.Task.Name}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -225,6 +226,9 @@ func (x *execution) postGuards(ctx context.Context) error {
 // guards checks the guards of one side; all failures are reported.
 func (x *execution) guards(ctx context.Context, side string, code diag.Code, guards []workspace.Guard, at []starlib.Position) error {
 	failures, err := workspace.CheckGuards(ctx, x.overlay, guards)
+	if err == nil {
+		failures, err = x.tableGuards(ctx, failures, guards, at)
+	}
 	if err != nil {
 		return fmt.Errorf("%s guards: %w", side, err)
 	}
@@ -239,6 +243,37 @@ func (x *execution) guards(ctx context.Context, side string, code diag.Code, gua
 			Message: fmt.Sprintf("%s guard %s does not hold", side, f.Guard), Found: f.Found, Wanted: f.Wanted})
 	}
 	return &GuardError{Post: side == "post", Failures: x.module.Locate(list)}
+}
+
+// tableGuards adds to failures the guards whose tables are not as they say, in
+// the order of guards.
+func (x *execution) tableGuards(ctx context.Context, failures []workspace.GuardFailure, guards []workspace.Guard, at []starlib.Position) ([]workspace.GuardFailure, error) {
+	call := Call{Files: x.overlay, Limits: x.res.Limits, Now: x.Now}
+	body, _ := x.Body.(interface{ TablesFor(Call) starlib.Tables })
+	for i, g := range guards {
+		failed := slices.ContainsFunc(failures, func(f workspace.GuardFailure) bool { return f.Index == i })
+		if g.Table == nil || failed {
+			continue
+		}
+		run := &starlib.Run{Context: ctx, Files: x.overlay, Now: call.clock(), Log: x.record}
+		if wall := call.Limits.Wall; wall > 0 {
+			bounded, cancel := context.WithTimeoutCause(ctx, wall, WallError(wall))
+			defer cancel()
+			run.Context = bounded
+		}
+		if body != nil {
+			run.Tables = body.TablesFor(call)
+		}
+		found, wanted, err := starlib.CheckTableGuard(run, g, at[i])
+		if err != nil {
+			return nil, fmt.Errorf("check %s: %w", g, err)
+		}
+		if found != "" {
+			failures = append(failures, workspace.GuardFailure{Guard: g, Index: i, Found: found, Wanted: wanted})
+		}
+	}
+	slices.SortStableFunc(failures, func(a, b workspace.GuardFailure) int { return a.Index - b.Index })
+	return failures, nil
 }
 
 // runBody runs the body, under its limits.

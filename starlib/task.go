@@ -434,6 +434,15 @@ func workspaceRows() []Builtin {
 			{Name: "min_count", Type: "int", Default: "1", Doc: "least number of files that match"},
 			{Name: "max_count", Type: "int", Default: "None", Doc: "greatest number of files that match; None is no bound"},
 		}, Doc: "A guard: so many files match.", Example: `require_glob("raw/**/*.csv", min_count = 1)`},
+		{Name: "require_table", Phase: Declare, Returns: "guard", call: makeRequireTable, Params: []Param{pattern,
+			{Name: "columns", Type: "dict", Default: "None", Kind: KeywordOnly, Doc: "columns that are there, and their types as SQL writes them: `{\"id\": \"BIGINT\"}`"},
+			{Name: "min_rows", Type: "int", Default: "0", Kind: KeywordOnly, Doc: "rows of all files together"},
+			{Name: "not_null", Type: "list of string", Default: "[]", Kind: KeywordOnly, Doc: "columns that have a value in every row"},
+			{Name: "unique", Type: "list of string", Default: "[]", Kind: KeywordOnly, Doc: "columns whose values together come once"},
+			{Name: "check", Type: "list of string", Default: "[]", Kind: KeywordOnly, Doc: "conditions in SQL that hold for every row; one that is NULL holds"},
+		}, Doc: "A guard: at least one file matches, and the rows of all that match, as one table, are as it says. The format is that of the suffix, as in `sql`. " +
+			"The first five rows that offend are in the log of the attempt. With `columns` alone no row of Parquet is read.",
+			Example: `require_table("features/**/*.parquet", columns = {"listener": "VARCHAR"}, min_rows = 1, unique = ["listener"], check = ["plays > 0"])`},
 		{Name: "forbid_glob", Phase: Declare, Returns: "guard", call: makeForbidGlob, Params: []Param{pattern},
 			Doc: "A guard: no file matches.", Example: `forbid_glob("**/*.tmp")`},
 	}
@@ -566,7 +575,7 @@ func (c *call) guards(name string) ([]workspace.Guard, []Position, error) {
 		g, ok := list.Index(i).(*declared[locatedGuard])
 		if !ok {
 			return nil, nil, &diag.Problem{Code: codeType, Message: fmt.Sprintf("workspace_spec: item %d of `%s`", i, name), Found: diag.Describe(list.Index(i)),
-				Wanted: "a guard: require_file, require_dir, require_glob or forbid_glob", Argument: c.argument(name)}
+				Wanted: "a guard: require_file, require_dir, require_glob, require_table or forbid_glob", Argument: c.argument(name)}
 		}
 		guards, at = append(guards, g.value.Guard), append(at, g.value.at)
 	}

@@ -20,6 +20,7 @@ const (
 	GuardDir    GuardKind = "require_dir"
 	GuardGlob   GuardKind = "require_glob"
 	GuardForbid GuardKind = "forbid_glob"
+	GuardTable  GuardKind = "require_table"
 )
 
 // Guard is one condition on the files of a workspace. It is made by
@@ -27,10 +28,23 @@ const (
 type Guard struct {
 	Kind    GuardKind
 	Path    string        // of require_file and require_dir
-	Pattern *glob.Pattern // of require_glob and forbid_glob
+	Pattern *glob.Pattern // of the others
 	Min     int           // files that Pattern is to match at least
 	Max     int           // and at most; Unbounded is no bound
+	Table   *TableRule    // of require_table: what more has to hold, which CheckGuards does not look at
 }
+
+// TableRule is what require_table asks of the rows of its files.
+type TableRule struct {
+	Columns []TableColumn
+	MinRows int64
+	NotNull []string // columns
+	Unique  []string // columns whose values together come once
+	Check   []string // conditions in SQL that hold for every row
+}
+
+// TableColumn is a column that has to be there, with its type as SQL writes it.
+type TableColumn struct{ Name, Type string }
 
 // Unbounded is the Max of a Guard that has none.
 const Unbounded = -1
@@ -75,6 +89,13 @@ func RequireGlob(pattern string, atLeast, atMost int) (Guard, error) {
 	return Guard{Kind: GuardGlob, Pattern: p, Min: atLeast, Max: atMost}, err
 }
 
+// RequireTable is require_table(pattern): one file matches at least, and rule
+// holds. Its error is a *PatternError.
+func RequireTable(pattern string, rule TableRule) (Guard, error) {
+	p, err := glob.Compile(pattern)
+	return Guard{Kind: GuardTable, Pattern: p, Min: 1, Max: Unbounded, Table: &rule}, err
+}
+
 // ForbidGlob is forbid_glob(pattern): no file matches. Its error is a *PatternError.
 func ForbidGlob(pattern string) (Guard, error) {
 	p, err := glob.Compile(pattern)
@@ -98,7 +119,7 @@ func (g Guard) String() string {
 	switch g.Kind {
 	case GuardFile, GuardDir:
 		b.WriteString(paths.Quote(g.Path))
-	case GuardGlob, GuardForbid:
+	case GuardGlob, GuardForbid, GuardTable:
 		b.WriteString(paths.Quote(g.Pattern.String()))
 	}
 	if g.Kind == GuardGlob && g.Min != 1 {
@@ -145,7 +166,7 @@ func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err
 		return "", "", err
 	case g.Kind == GuardForbid && n > 0:
 		return someOf(paths, n), g.wantedFiles(), nil
-	case g.Kind == GuardGlob && n < g.Min:
+	case g.Kind != GuardForbid && n < g.Min:
 		return plural(n, "file"), g.wantedFiles(), nil
 	case g.Kind == GuardGlob && g.Max != Unbounded && n > g.Max:
 		return someOf(paths, n), "at most " + plural(g.Max, "file"), nil

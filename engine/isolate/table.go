@@ -75,6 +75,9 @@ func (p *Processes) Tables(call engine.Call) starlib.Tables {
 	return &tables{p, call.Files, call.Limits}
 }
 
+// TablesFor is Tables, for what is done around a body.
+func (p *Processes) TablesFor(call engine.Call) starlib.Tables { return p.Tables(call) }
+
 // readyTable starts an engine that waits, unless one does.
 func (p *Processes) readyTable() {
 	p.mu.Lock()
