@@ -123,3 +123,43 @@ func TestExamples(t *testing.T) {
 		}
 	}
 }
+
+// Every snippet of the guide runs.
+func TestGuide(t *testing.T) {
+	page, err := os.ReadFile("../../docs/tables.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	snippets := strings.Split(string(page), "\n```python\n")[1:]
+	if len(snippets) < 6 {
+		t.Fatalf("got %d snippets, want at least 6", len(snippets))
+	}
+	p := processes(t)
+	files := map[string]string{"ref/songs.csv": "song_id,title\n0,a\n1,b\n2,c\n"}
+	const given = "sql(\"SELECT range % 3 AS song_id, (range * 7 % 300)::DOUBLE AS seconds FROM range(60)\").write(workspace / \"raw/plays.parquet\")\n" +
+		"params = struct(min_seconds = 10)\n"
+	for _, snippet := range snippets {
+		snippet, _, _ = strings.Cut(snippet, "```")
+		names := starlib.Predeclared()
+		thread := new(starlark.Thread)
+		if strings.HasPrefix(snippet, "task(") { // a declaration: the top level of a file
+			declared := new(starlib.Declaration)
+			declared.Attach(thread)
+			if _, err := starlibtest.Exec(thread, "guide", snippet, names); err != nil {
+				t.Errorf("%s\nerror %v", snippet, err)
+			}
+			continue
+		}
+		r := run(t, p, files, engine.Limits{})
+		r.Attach(thread)
+		names["workspace"] = r.Workspace()
+		if strings.HasPrefix(snippet, "def run(") {
+			snippet += "out = run(workspace, params)\n"
+		} else {
+			snippet = "def snippet():\n    " + strings.ReplaceAll(strings.TrimSpace(snippet), "\n", "\n    ") + "\nsnippet()\n"
+		}
+		if _, err := starlibtest.Exec(thread, "guide", given+snippet, names); err != nil {
+			t.Errorf("%s\nerror %v", snippet, err)
+		}
+	}
+}
