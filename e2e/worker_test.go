@@ -52,7 +52,7 @@ func newSite(t *testing.T, sources ...string) *site {
 	for _, source := range sources {
 		name := fmt.Sprintf("e2e.worker.%d", rand.Uint32())
 		file := filepath.Join("tasks", name+".star")
-		m, problems := module.FromSources(file, "tasks", map[string][]byte{file: []byte(strings.ReplaceAll(source, "NAME", name))})
+		m, problems := module.Again(file, map[string][]byte{file: []byte(strings.ReplaceAll(source, "NAME", name))}, module.Options{Root: "tasks"})
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}

@@ -693,28 +693,3 @@ func (p *Param) markdown(w *strings.Builder) {
 
 // cell is a text that does not end the cell of a table it stands in.
 func cell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
-
-// API is one line for every row, with the types of its parameters: what may not
-// change by accident.
-func API() string {
-	var b strings.Builder
-	for _, row := range Table() {
-		parts := make([]string, len(row.Params))
-		for i, p := range row.Params {
-			star := map[Kind]string{Rest: "*", KeywordRest: "**"}[p.Kind]
-			parts[i] = star + p.Name + ": " + p.Type
-			if p.Default != "" {
-				parts[i] += " = " + p.Default
-			}
-			if how := map[Kind]string{KeywordOnly: "keyword", Positional: "position"}[p.Kind]; how != "" {
-				parts[i] += " [" + how + "]"
-			}
-		}
-		call := "(" + strings.Join(parts, ", ") + ")"
-		if row.Property {
-			call = ""
-		}
-		fmt.Fprintf(&b, "%s%s -> %s [%s]\n", row.Name, call, row.Returns, row.Phase)
-	}
-	return b.String()
-}

@@ -3,6 +3,7 @@ package starlib_test
 import (
 	"archive/zip"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"strings"
@@ -20,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // The names, parameters and results of the language change on purpose only.
 func TestAPIGolden(t *testing.T) {
 	const golden = "testdata/api.golden"
-	got := starlib.API()
+	got := api()
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -46,6 +47,31 @@ func TestAPIGolden(t *testing.T) {
 	if t.Failed() {
 		t.Log("when that is meant: go test ./starlib -run TestAPIGolden -update, and a line in CHANGELOG.md")
 	}
+}
+
+// api is one line for every row, with the types of its parameters: what may not
+// change by accident.
+func api() string {
+	var b strings.Builder
+	for _, row := range starlib.Table() {
+		parts := make([]string, len(row.Params))
+		for i, p := range row.Params {
+			star := map[starlib.Kind]string{starlib.Rest: "*", starlib.KeywordRest: "**"}[p.Kind]
+			parts[i] = star + p.Name + ": " + p.Type
+			if p.Default != "" {
+				parts[i] += " = " + p.Default
+			}
+			if how := map[starlib.Kind]string{starlib.KeywordOnly: "keyword", starlib.Positional: "position"}[p.Kind]; how != "" {
+				parts[i] += " [" + how + "]"
+			}
+		}
+		call := "(" + strings.Join(parts, ", ") + ")"
+		if row.Property {
+			call = ""
+		}
+		fmt.Fprintf(&b, "%s%s -> %s [%s]\n", row.Name, call, row.Returns, row.Phase)
+	}
+	return b.String()
 }
 
 func TestEveryRowIsDocumented(t *testing.T) {

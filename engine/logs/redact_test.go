@@ -116,10 +116,10 @@ func FuzzRedactor(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, list := module.FromSources("t.star", ".", map[string][]byte{"t.star": []byte(`task(name = "t", params = schema(a = field(str, secret = True), b = field(dict, secret = True)))
+		m, list := module.Again("t.star", map[string][]byte{"t.star": []byte(`task(name = "t", params = schema(a = field(str, secret = True), b = field(dict, secret = True)))
 def run(params):
     return {}
-`)})
+`)}, module.Options{Root: "."})
 		if m == nil {
 			t.Fatal(list)
 		}

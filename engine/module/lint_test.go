@@ -63,7 +63,7 @@ def run(workspace, params):
     return out
 `
 	files := map[string][]byte{"task.star": []byte(src), "lib.star": []byte("def half(n):\n    return n // 2\n\ndef double(n):\n    return n * 2\n\nUNUSED = 1\n")}
-	m, list := module.FromSources("task.star", ".", files)
+	m, list := module.Again("task.star", files, module.Options{Root: "."})
 	if m == nil {
 		t.Fatal(list)
 	}
@@ -111,7 +111,7 @@ func TestParamsAreFollowed(t *testing.T) {
 		{"    def f():\n        return params.m\n    return {\"n\": f() + params.n, \"s\": params.s, \"o\": params.o}\n",
 			[]string{"P5002 task.star:5:23: the schema of params has no field `m`"}},
 	} {
-		m, list := module.FromSources("task.star", ".", map[string][]byte{"task.star": []byte(head + "\ndef run(params):\n" + tt.body)})
+		m, list := module.Again("task.star", map[string][]byte{"task.star": []byte(head + "\ndef run(params):\n" + tt.body)}, module.Options{Root: "."})
 		if m == nil {
 			t.Fatal(list)
 		}

@@ -44,7 +44,7 @@ func lintBodies(t *testing.T, file string) (bodies []string, lines []int) {
 func linted(t *testing.T, body string) diag.List {
 	t.Helper()
 	source := lintHead + "    " + strings.ReplaceAll(strings.TrimRight(body, "\n"), "\n", "\n    ") + "\n"
-	m, list := module.FromSources("task.star", ".", map[string][]byte{"task.star": []byte(source)})
+	m, list := module.Again("task.star", map[string][]byte{"task.star": []byte(source)}, module.Options{Root: "."})
 	if m == nil {
 		t.Errorf("%s\ndoes not load: %s", body, list[0].Line1())
 		return nil

@@ -64,13 +64,8 @@ func Load(file string, o *Options) (*Module, diag.List) {
 	return m, list
 }
 
-// FromSources makes the same module again from Module.File, Root, Sources and Host,
-// without touching a disk.
-func FromSources(file, root string, sources map[string][]byte, host ...starlib.Builtin) (*Module, diag.List) {
-	return Again(file, sources, Options{Root: root, Host: host})
-}
-
-// Again is FromSources with options.
+// Again makes the same module again from Module.File, Sources, and Root and Host as
+// options, without touching a disk.
 func Again(file string, sources map[string][]byte, o Options) (*Module, diag.List) {
 	_, m, list := loadUnits(file, inMemory(sources), taskFile, o)
 	return m, list

@@ -164,7 +164,7 @@ func TestLoadRoot(t *testing.T) {
 		if got := slices.Sorted(maps.Keys(m.Sources)); !slices.Equal(got, tt.want) {
 			t.Errorf("%s in %s with root %q: got the files %v, want %v", tt.file, tt.cwd, tt.root, got, tt.want)
 		}
-		again, list := module.FromSources(m.File, m.Root, m.Sources)
+		again, list := module.Again(m.File, m.Sources, module.Options{Root: m.Root})
 		if again == nil {
 			t.Errorf("%s in %s with root %q: not loaded again from its sources: %v", tt.file, tt.cwd, tt.root, list)
 		}
@@ -197,7 +197,7 @@ def run(params):
 	if err := os.RemoveAll(filepath.Join(dir, "lib")); err != nil {
 		t.Fatal(err)
 	}
-	again, list := module.FromSources(m.File, m.Root, m.Sources)
+	again, list := module.Again(m.File, m.Sources, module.Options{Root: m.Root})
 	if again == nil {
 		t.Fatal(list)
 	}
@@ -210,7 +210,7 @@ def run(params):
 	if first.Error() != want || second.Error() != want {
 		t.Errorf("got %q and %q, want both %q", first, second, want)
 	}
-	if _, list := module.FromSources("task.star", ".", map[string][]byte{"task.star": m.Sources["task.star"]}); len(list) != 1 || list[0].Code != "P1402" {
+	if _, list := module.Again("task.star", map[string][]byte{"task.star": m.Sources["task.star"]}, module.Options{Root: "."}); len(list) != 1 || list[0].Code != "P1402" {
 		t.Errorf("with a file missing: got %v, want one P1402", list)
 	}
 }
@@ -308,7 +308,7 @@ func TestLoadTakesItsTime(t *testing.T) {
 		"growth":     {"task.star": []byte(plainTask + "def f(n):\n    x = []\n    for i in range(n):\n        x = [x]\n    return x\nX = f(1 << 40)\n")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, list := module.FromSources("task.star", ".", files)
+			m, list := module.Again("task.star", files, module.Options{Root: "."})
 			if m != nil {
 				list = module.Lint(m)
 			}
@@ -364,7 +364,7 @@ func FuzzLoad(f *testing.F) {
 		if len(text) > 1<<14 {
 			return // too long to be of interest
 		}
-		m, list := module.FromSources("task.star", ".", map[string][]byte{"task.star": text})
+		m, list := module.Again("task.star", map[string][]byte{"task.star": text}, module.Options{Root: "."})
 		if m != nil {
 			list = module.Lint(m)
 		}

@@ -142,7 +142,7 @@ func TestTaskDefText(t *testing.T) {
 def run(params):
     return {"a-b": ""}
 `
-	m, list := FromSources("t.star", ".", map[string][]byte{"t.star": []byte(src)})
+	m, list := Again("t.star", map[string][]byte{"t.star": []byte(src)}, Options{Root: "."})
 	if len(list) > 0 {
 		t.Fatal(list)
 	}

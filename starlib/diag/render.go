@@ -168,19 +168,6 @@ func (l List) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// WriteJSON writes the list as one JSON array, indented by a space.
-func WriteJSON(w io.Writer, list List) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
-	if err := e.Encode(list); err != nil {
-		return err
-	}
-	_, err := w.Write(PrintableJSON(b.Bytes()))
-	return err
-}
-
 // WriteGitHub writes each Diagnostic as a workflow command, which GitHub shows
 // beside the line it is about.
 func WriteGitHub(w io.Writer, list List) error {

@@ -86,14 +86,16 @@ func TestWriteTextCutsLongLines(t *testing.T) {
 	}
 }
 
-func TestWriteJSON(t *testing.T) {
+func TestJSONOfList(t *testing.T) {
 	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
 	d := sample()
 	d.Message = "<a> & b"
-	if err := WriteJSON(&b, List{d, {Code: "P1301", Severity: Warning, Message: "m"}}); err != nil {
+	if err := e.Encode(List{d, {Code: "P1301", Severity: Warning, Message: "m"}}); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(b.String(), `"message": "<a> & b"`) {
+	if !strings.Contains(b.String(), `"message":"<a> & b"`) {
 		t.Errorf("the message is escaped for a web page: %s", b.String())
 	}
 	var got []map[string]any
@@ -111,7 +113,7 @@ func TestWriteJSON(t *testing.T) {
 		t.Errorf("fields that do not apply: got %s, want %s", a, b)
 	}
 	b.Reset()
-	if err := WriteJSON(&b, nil); err != nil || b.String() != "[]\n" {
+	if err := e.Encode(List(nil)); err != nil || b.String() != "[]\n" {
 		t.Errorf("none: got %q, %v, want []", b.String(), err)
 	}
 }
