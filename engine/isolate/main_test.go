@@ -15,7 +15,7 @@ import (
 
 // TestMain is the child as well: the tests start themselves again.
 func TestMain(m *testing.M) {
-	Main(Role{Argument: roleArgument, Live: again})
+	Main(append(TableRole(&tableProbe{}), Role{Argument: roleArgument, Live: again})...)
 	if len(os.Args) > 1 && os.Args[1] == probeArgument {
 		os.Exit(live(probe))
 	}
