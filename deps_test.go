@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 	"perago/starlib/statement": {},
 	"perago/engine/tables":     {"perago/engine/isolate", "perago/starlib/diag", "perago/starlib/statement"},
 	"perago/engine/isolate": {"perago/engine", "perago/engine/module", "perago/panics", "perago/starlib", "perago/starlib/diag",
-		"perago/starlib/jsontext", "perago/starlib/schema", "perago/workspace", "perago/workspace/glob",
+		"perago/starlib/jsontext", "perago/starlib/schema", "perago/starlib/statement", "perago/workspace", "perago/workspace/glob",
 		"perago/workspace/paths", "perago/workspace/storage"},
 	"perago/engine/conductor": {"perago/engine/queue", "perago/secret"},
 	"perago/engine/queuetest": {"perago/engine/queue"},

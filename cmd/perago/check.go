@@ -136,6 +136,9 @@ func (a *app) check(ctx context.Context, files []string, root string, texts map[
 			break
 		}
 		m, list := checkFile(file, &module.Options{Root: root, Texts: texts})
+		if m != nil && !hasErrors(list) {
+			list = append(list, checkQueries(ctx, m)...)
+		}
 		c.add(list)
 		switch {
 		case m == nil || hasErrors(list) || strings.HasSuffix(file, tasktest.Suffix):

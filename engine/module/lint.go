@@ -45,3 +45,12 @@ func Lint(m *Module, harness ...starlib.Builtin) diag.List {
 	}
 	return m.sources.Locate(list)
 }
+
+// Queries are the queries of SQL that the files of a module have written out.
+func Queries(m *Module) []lint.Query {
+	var all []lint.Query
+	for i := len(m.units) - 1; i >= 0; i-- { // the task file first
+		all = append(all, lint.Queries(m.units[i].tree)...)
+	}
+	return all
+}

@@ -188,7 +188,7 @@ func (s *session) nameFiles() {
 // run makes the views and answers.
 func (s *session) run(w io.Writer) (*statement.Done, *statement.Failure) {
 	if s.asked.Ask == statement.AskParse {
-		return s.parse()
+		return s.parse(), nil
 	}
 	if f := s.build(); f != nil {
 		return nil, f
@@ -196,13 +196,22 @@ func (s *session) run(w io.Writer) (*statement.Done, *statement.Failure) {
 	return s.answer(w)
 }
 
-// parse says which tables the last query names.
-func (s *session) parse() (*statement.Done, *statement.Failure) {
-	last := len(s.asked.Relations) - 1
-	in, f := s.db.inspect(s.asked.Relations[last].Query)
-	if f != nil {
-		f.Relation = last
-		return nil, f
+// parse says what the text of each query says.
+func (s *session) parse() *statement.Done {
+	done := &statement.Done{}
+	for i, r := range s.asked.Relations {
+		var p statement.Parsed
+		in, f := s.db.inspect(r.Query)
+		if p.Failure = f; f != nil {
+			f.Relation = i
+		} else {
+			p.Unsure, p.Parameters = in.pivots, in.parameters
+			for _, t := range in.tables {
+				at := slices.IndexFunc(in.reads, func(m mention) bool { return m.what == t })
+				p.Tables = append(p.Tables, statement.Mention{Name: t, Offset: in.reads[at].at})
+			}
+		}
+		done.Parsed = append(done.Parsed, p)
 	}
-	return &statement.Done{Tables: in.tables}, nil
+	return done
 }

@@ -273,6 +273,8 @@ func Stories() []Story {
 		{"P5025", "a write in a read-only workspace", "The task says `read_only = True`, so this line fails when it runs.", ""},
 		{"P5026", "a function that calls itself", "There is no recursion. Keep what is still to be done in a list, and loop over range(n) with `break`.", ""},
 		{"P5027", "a function of a test file that is no test", "Only functions whose names begin with `test_` are run, and this one takes `t` as they do and nobody calls it.", "def tset_rows(t):\n    ...\n\ndef test_rows(t):\n    ..."},
+		{"P5028", "a table that the query does not name", "A keyword of sql gives a table that the query never reads, so its files are not fetched. Is it called otherwise in the query?", "sql(\"SELECT count(*) FROM t\", plays = p)\n\nsql(\"SELECT count(*) FROM plays\", plays = p)"},
+		{"P5029", "sql in a perago without tables", "This perago was built without cgo, so sql(...) fails when it runs (P4180), and its queries are not looked at.", ""},
 		{"P5101", "no owner", "A Conductor server may refuse a task without an owner's address.", "task(name = \"songs.count\", owner_email = \"data@example.com\")"},
 		{"P5102", "a publication may outlive the lease", "response_seconds should be at least the merge timeout, the completion timeout, the shutdown grace and the heartbeat interval of publish_budget together.", ""},
 		{"P5103", "the task is over before it counts as silent", "timeout(seconds = ...) is below response_seconds.", ""},

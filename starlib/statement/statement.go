@@ -26,7 +26,7 @@ const (
 	AskCount   Ask = "count"   // Done.Rows
 	AskWrite   Ask = "write"   // into the output that the worker handed over; Done.Rows
 	AskShow    Ask = "show"    // Done.Text
-	AskParse   Ask = "parse"   // Done.Tables: what the query names; nothing is looked at but its text
+	AskParse   Ask = "parse"   // Done.Parsed, of every relation: nothing is looked at but its text
 )
 
 // Relation is one query over its tables.
@@ -95,7 +95,21 @@ type Output struct {
 type Done struct {
 	Rows   int64    `json:",omitempty"`
 	Text   string   `json:",omitempty"`
-	Tables []string `json:",omitempty"`
+	Parsed []Parsed `json:",omitempty"`
+}
+
+// Parsed is what the text of a query says.
+type Parsed struct {
+	Tables     []Mention `json:",omitempty"` // that it reads; nil with Unsure
+	Unsure     bool      `json:",omitempty"` // which tables it reads cannot be told
+	Parameters []string  `json:",omitempty"`
+	Failure    *Failure  `json:",omitempty"`
+}
+
+// Mention is a name and where it stands in the query, in bytes.
+type Mention struct {
+	Name   string
+	Offset int
 }
 
 // Kind says what kind of failure it was.
