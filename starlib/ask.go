@@ -434,7 +434,7 @@ func (a *answering) valueDict(rows *statement.Rows, tag byte, depth int) (starla
 	return d, rows.Err()
 }
 
-// each hands over all rows. When do says stop, that is the end.
+// eachRow calls do with each row, until do returns more as false or an error.
 func (c *call) eachRow(do func(*starlark.Dict) (more bool, err error)) (columns []statement.Column, err error) {
 	a, err := c.ask(statement.AskRows, nil)
 	if err != nil {

@@ -108,7 +108,7 @@ func repeatedName(names []string) (name string, found bool) {
 	return "", false
 }
 
-// tableOf is the path argument and the delimiter of the table there.
+// table is where a call reads a table from, and how it is written there.
 type table struct {
 	call      *call
 	from      origin

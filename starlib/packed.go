@@ -25,8 +25,9 @@ const (
 	// want more, all others at most 8 MiB.
 	maxWindow = 32 << 20
 
-	// What is unpacked of one file is bounded by the larger of these two, in
-	// bytes and in times its size: a zstd of 10 MB can hold 300 GB.
+	// maxUnpacked, in bytes, and unpackedTimes, a multiple of the size of the file,
+	// bound what is unpacked of one file: the larger of the two holds, since a zstd
+	// of 10 MB can contain 300 GB.
 	maxUnpacked   = 10 << 30
 	unpackedTimes = 200
 )

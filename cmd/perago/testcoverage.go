@@ -151,8 +151,8 @@ func (f *coveredFile) ran() int {
 	return n
 }
 
-// line says of the statements that begin on a line how many there are, and how
-// often the one ran that ran least.
+// coveredLine counts the statements that begin on a line. ran is how many of them
+// were run, least is how often the one that was run least was run.
 type coveredLine struct {
 	statements, ran int
 	least           uint32

@@ -47,7 +47,7 @@ func testReport(results []tasktest.Result) testSummary {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// The shape that CI servers read as JUnit's.
+// junitSuites is the root of a report in the format of JUnit, which CI servers read.
 type junitSuites struct {
 	XMLName xml.Name     `xml:"testsuites"`
 	Suites  []junitSuite `xml:"testsuite"`

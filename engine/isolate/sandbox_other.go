@@ -42,7 +42,8 @@ func confineReach(reach) []Layer { return nil }
 // closeInherited has no way to list what is open.
 func closeInherited() error { return nil }
 
-// die with the worker: only Linux can; the closed socket does it here.
+// processAttributes are those of a child. Only Linux can end a child together
+// with the worker; elsewhere the child ends because its socket is closed.
 func processAttributes() *os.ProcAttr { return &os.ProcAttr{Env: []string{}} }
 
 // newNoteFile makes the file behind the note.

@@ -45,7 +45,7 @@ func writeFiles(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// firstLine is the code and first line of the only diagnostic.
+// only is the code and first line of the only diagnostic.
 func only(t *testing.T, list diag.List) string {
 	t.Helper()
 	if len(list) != 1 {

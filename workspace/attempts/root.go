@@ -49,8 +49,8 @@ type Root struct {
 	sync   func(*os.File) error // makes a file, or the names in a folder, last
 }
 
-// AttemptRecord is attempt.json: whose folder it is, and what a sweep has to
-// remove elsewhere when its process is gone.
+// Record is the content of attempt.json: which attempt the folder belongs to, and
+// what a sweep has to remove elsewhere when the process is gone.
 type Record struct {
 	Task     TaskKey   `json:"task"`
 	Server   string    `json:"server,omitempty"` // that has the branches
@@ -61,7 +61,7 @@ type Record struct {
 	Branches []Branch  `json:"branches,omitempty"` // made by this attempt, or about to be, and not known to be gone
 }
 
-// RecordBranch names a branch that goes with an attempt.
+// Branch names a branch that goes with an attempt.
 type Branch struct {
 	Repository string `json:"repository"`
 	Branch     string `json:"branch"`
@@ -75,7 +75,7 @@ const (
 	KeepFiles                 // for a look; the sweep removes them after SweepOptions.KeepFor
 )
 
-// AttemptDir is the folder of one attempt of this process. It is safe for concurrent use.
+// Dir is the folder of one attempt of this process. It is safe for concurrent use.
 type Dir struct {
 	Path string // absolute
 

@@ -20,8 +20,8 @@ type TaskKey struct {
 	Retry      int    `json:"retry"`
 }
 
-// key names the task over all its attempts. Two tasks never share one: the
-// parts are escaped.
+// Key identifies the task; all its attempts have the same key. The parts are
+// escaped, so that no two tasks share a key.
 func (k TaskKey) Key() string {
 	workflow := k.WorkflowID
 	if workflow == "" {
@@ -30,50 +30,50 @@ func (k TaskKey) Key() string {
 	return fmt.Sprintf("%s/%s/%d", url.PathEscape(workflow), url.PathEscape(k.Reference), k.Iteration)
 }
 
-// hash stands for the key where only letters and digits may.
+// Hash is a hash of the key, for names that take only letters and digits.
 func (k TaskKey) Hash() string {
 	sum := sha256.Sum256([]byte(k.Key()))
 	return hex.EncodeToString(sum[:16])
 }
 
-// attempt names this attempt.
+// Attempt identifies this attempt.
 func (k TaskKey) Attempt() string { return fmt.Sprintf("%s/%d", k.TaskID, k.Retry) }
 
-// branches is what the names of the task's staging branches start with.
+// BranchPrefix is what the names of the task's staging branches start with.
 func (k TaskKey) BranchPrefix() string { return "perago-" + k.Hash() + "-" }
 
-// newBranch is a name for a staging branch that was never used and never will be again.
+// NewBranch is a name for a staging branch. No two calls return the same name.
 func (k TaskKey) NewBranch() string {
 	return fmt.Sprintf("%s%d-%s", k.BranchPrefix(), k.Retry, randomName())
 }
 
-// owns says whether newBranch may have made the name.
+// Owns says whether NewBranch of this attempt can have made the name.
 func (k TaskKey) Owns(branch string) bool {
 	rest, ok := strings.CutPrefix(branch, k.BranchPrefix())
 	retry, random, dash := strings.Cut(rest, "-")
 	return ok && dash && isRandomName(random) && retry == strconv.Itoa(k.Retry)
 }
 
-// throwaways are the names of the two branches of a self-test.
+// SelfTestBranches are the names of the two branches of a self-test.
 func SelfTestBranches() (from, into string) {
 	name := "perago-selftest-" + randomName()
 	return name + "-from", name + "-into"
 }
 
-// isThrowaway says whether throwaways may have made the name.
+// isSelfTestBranch says whether SelfTestBranches can have made the name.
 func isSelfTestBranch(branch string) bool {
 	rest, ok := strings.CutPrefix(branch, "perago-selftest-")
 	random, end, dash := strings.Cut(rest, "-")
 	return ok && dash && isRandomName(random) && (end == "from" || end == "into")
 }
 
-// isRandomName says whether randomName may have made the name.
+// isRandomName says whether randomName can have made the name.
 func isRandomName(name string) bool {
 	_, err := hex.DecodeString(name)
 	return err == nil && len(name) == 16 && name == strings.ToLower(name)
 }
 
-// randomName is 16 hex digits that nobody had before.
+// randomName is 16 random hex digits.
 func randomName() string {
 	var b [8]byte
 	rand.Read(b[:]) // never fails: crypto/rand ends the process instead

@@ -30,56 +30,57 @@ import (
 )
 
 // Cache keeps the content of objects and listings in a folder, for all attempts
-// of all processes that open it. It is bounded by size, with what is in use and
-// what is being fetched; what was used longest ago goes first, and what is in
-// use never goes. A file in it is never written to: it appears whole, by rename.
+// of all processes that open it. Its size is bounded, files in use and files being
+// fetched included; the least recently used file is removed first, and a file in
+// use is never removed. A file in it is never written to: it appears whole, by
+// rename.
 //
-// A user of a file holds a shared advisory lock on it for as long as it is
-// open, in whatever process; who wants to remove it must first get the lock for
-// itself. Locks go with their process, so a crash leaves nothing to repair.
+// Whoever opens a file holds a shared advisory lock on it for as long as it is
+// open, in whatever process; whoever removes it must first get the exclusive lock.
+// A lock ends with its process, so a crash leaves nothing to repair.
 //
-//	objects/3/3f2c…    one file each, named by a hash of what tells its content
-//	tmp/               what is being fetched, locked by who fetches it; its name has its size
-//	size, lock         bytes that all these take, and the lock to change them
+//	objects/3/3f2c…    one file each, named by a hash of its key
+//	tmp/               files being fetched, locked by the process that fetches; the name has the size
+//	size, lock         the bytes that all these take, and the lock to change that number
 type Cache struct {
-	dir string
-	max int64
-	of  string // the server that all in it came from
+	dir    string
+	max    int64
+	server string // that all contents came from
 
-	mu      sync.Mutex
-	flights map[string]*flight // what is being fetched by this process
-	shared  map[string]interface{ gone() bool }
-	sound   map[string]identity // the files that this process has written or verified, by key
+	mu       sync.Mutex
+	flights  map[string]*flight // what is being fetched by this process
+	shared   map[string]interface{ gone() bool }
+	verified map[string]identity // the files that this process has written or verified, by key
 
-	room     sync.Mutex // taken with the file lock, which holds off other processes only
-	reserved int64      // bytes that are in the accounts and not yet used by this process
+	room     sync.Mutex // taken together with the file lock, which excludes other processes only
+	reserved int64      // bytes that the number in the file size includes, and that this process has not used yet
 }
 
 // flight is one fetch that others may be waiting for.
 type flight struct {
-	over chan struct{} // closed at the end; err and quit are set before
-	err  error
-	quit bool // who fetched was cancelled: that is no answer for others
+	done      chan struct{} // closed at the end; err and cancelled are set before
+	err       error
+	cancelled bool // the caller that fetched was cancelled: others fetch themselves
 }
 
-// CacheOptions bound a Cache.
+// Options are those of a Cache.
 type Options struct {
 	MaxSize int64  // bytes; 0 is 10 GiB
-	Server  string // where contents and listings come from: what one server says is not shown as another's
+	Server  string // where contents and listings come from; those of one server are not used for another
 }
 
-// blockSize is what the size of a file is rounded up to in the accounts.
+// blockSize is what the size of a file is rounded up to a multiple of when sizes are added up.
 const blockSize = 4096
 
-// OpenCache opens the cache in dir, made with mode 0700 when it is missing.
+// Open opens the cache in dir, made with mode 0700 when it is missing.
 func Open(dir string, o *Options) (*Cache, error) {
 	c := &Cache{dir: dir, max: 10 << 30,
-		flights: map[string]*flight{}, shared: map[string]interface{ gone() bool }{}, sound: map[string]identity{}}
+		flights: map[string]*flight{}, shared: map[string]interface{ gone() bool }{}, verified: map[string]identity{}}
 	if o != nil && o.MaxSize > 0 {
 		c.max = o.MaxSize
 	}
 	if o != nil {
-		c.of = o.Server
+		c.server = o.Server
 	}
 	for _, d := range []string{dir, filepath.Join(dir, "objects"), filepath.Join(dir, "tmp")} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
@@ -90,18 +91,18 @@ func Open(dir string, o *Options) (*Cache, error) {
 	return c, nil
 }
 
-// hashOf names something by its parts.
+// hashOf is a hash of the parts, as hex.
 func hashOf(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:20])
 }
 
-// name is the key of something of the cache's server.
+// Key is the key of a content or a listing of the cache's server; "" without a cache.
 func (c *Cache) Key(kind string, parts ...string) string {
 	if c == nil {
 		return ""
 	}
-	return hashOf(append([]string{kind, c.of}, parts...)...)
+	return hashOf(append([]string{kind, c.server}, parts...)...)
 }
 
 func (c *Cache) path(key string) string { return filepath.Join(c.dir, "objects", key[:1], key) }
@@ -109,11 +110,11 @@ func (c *Cache) path(key string) string { return filepath.Join(c.dir, "objects",
 // MaxSize is how many bytes the cache may take.
 func (c *Cache) MaxSize() int64 { return c.max }
 
-// get opens what is kept under key, and has it filled in first where it is
-// not there; size is its size in bytes, or -1: then what there is no room for is
-// handed out all the same. A *roomError: there is no room now. The caller closes
-// the file, which cannot be written to. hit says that nothing was fetched by
-// this call. Several calls for one key fetch once.
+// TryGet opens the file of a key, and has fill write it first where there is none.
+// size is its size in bytes, or -1 when that is not known: then a file that there is
+// no room for is returned all the same, and removed once it is closed. A *roomError
+// says that there is no room now. The caller closes the file, which is read-only.
+// hit says that this call fetched nothing. Concurrent calls for one key fetch once.
 func (c *Cache) TryGet(ctx context.Context, key string, size int64, fill func(*Writer) error) (f *os.File, hit bool, err error) {
 	for {
 		if f, err := c.open(ctx, key, size); f != nil || err != nil {
@@ -122,15 +123,15 @@ func (c *Cache) TryGet(ctx context.Context, key string, size int64, fill func(*W
 		c.mu.Lock()
 		other := c.flights[key]
 		if other == nil {
-			c.flights[key] = &flight{over: make(chan struct{})}
+			c.flights[key] = &flight{done: make(chan struct{})}
 		}
 		c.mu.Unlock()
 		if other == nil {
 			return c.fly(ctx, key, size, fill)
 		}
 		select {
-		case <-other.over:
-			if other.err != nil && !other.quit {
+		case <-other.done:
+			if other.err != nil && !other.cancelled {
 				return nil, false, other.err
 			}
 		case <-ctx.Done():
@@ -139,16 +140,16 @@ func (c *Cache) TryGet(ctx context.Context, key string, size int64, fill func(*W
 	}
 }
 
-// fly fetches, and tells who waits for it. Since get looked, another flight may
-// have come to its end: then what it brought is there.
+// fly fetches, and wakes the callers that wait for it. Another flight may have
+// ended since TryGet did not find the file: then the file is there now.
 func (c *Cache) fly(ctx context.Context, key string, size int64, fill func(*Writer) error) (f *os.File, hit bool, err error) {
 	defer func() {
 		c.mu.Lock()
 		this := c.flights[key]
 		delete(c.flights, key)
 		c.mu.Unlock()
-		this.err, this.quit = err, ctx.Err() != nil || f == nil && err == nil // nil, nil: a panic goes by
-		close(this.over)
+		this.err, this.cancelled = err, ctx.Err() != nil || f == nil && err == nil // nil, nil: fill panics
+		close(this.done)
 	}()
 	if f, err := c.open(ctx, key, size); f != nil || err != nil {
 		return f, f != nil, err
@@ -160,16 +161,16 @@ func (c *Cache) fly(ctx context.Context, key string, size int64, fill func(*Writ
 	return f, false, err
 }
 
-// open opens what is kept under key, nil when it is not there, or is not what
-// arrived. The error is that of the context.
+// open opens the file of a key; it is nil when there is none, or when it is not
+// what was written. The error is that of the context.
 func (c *Cache) open(ctx context.Context, key string, size int64) (*os.File, error) {
-	// What is no plain file is not waited for.
+	// Opening a pipe that somebody put there must not block.
 	f, err := openPlain(c.path(key), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil
 	}
-	// A lock that cannot be had is held by who is about to remove the file.
-	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil || !c.isSound(ctx, f, key, size) {
+	// If the lock cannot be taken, another process is about to remove the file.
+	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil || !c.isIntact(ctx, f, key, size) {
 		f.Close()
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -180,14 +181,14 @@ func (c *Cache) open(ctx context.Context, key string, size int64) (*os.File, err
 	return f, nil
 }
 
-// fetch fills a file and keeps it under key. A listing that there is no room
-// for is handed out all the same; it is gone when it is closed.
+// fetch fills a file and keeps it under key. With size -1, a file that there is no
+// room for is returned all the same; it is gone once it is closed.
 func (c *Cache) fetch(ctx context.Context, key string, size int64, fill func(*Writer) error) (*os.File, error) {
 	tmp, err := c.begin(ctx, key, size)
 	if err != nil {
 		return nil, err
 	}
-	defer tmp.Close() // after the file was opened again: the lock is never let go in between
+	defer tmp.Close() // only after the file was opened and locked again, so that it is locked all the time
 	a := NewWriter(tmp, key)
 	if err := fill(a); err != nil {
 		c.discard(ctx, tmp, size)
@@ -209,11 +210,11 @@ func (c *Cache) fetch(ctx context.Context, key string, size int64, fill func(*Wr
 	return f, nil
 }
 
-// temporary makes a file to fetch so many bytes into, locked as one in use.
+// temporary makes a file to fetch size bytes into, locked as a file in use.
 func (c *Cache) temporary(size int64) (*os.File, error) {
 	name := filepath.Join(c.dir, "tmp", fmt.Sprintf("%s-%d", rand.Text(), max(0, size)))
 	f, err := openPlain(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrNotExist) { // someone emptied the cache by hand
+	if errors.Is(err, fs.ErrNotExist) { // somebody emptied the cache by hand
 		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
 			f, err = openPlain(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
 		}
@@ -229,8 +230,8 @@ func (c *Cache) temporary(size int64) (*os.File, error) {
 	return f, nil
 }
 
-// openPlain opens a plain file. os.OpenFile would offer it to the poller, which
-// takes five more system calls and never comes to anything.
+// openPlain opens a plain file. os.OpenFile would register it with the poller,
+// which takes five more system calls and does nothing for plain files.
 func openPlain(name string, flags int, mode uint32) (*os.File, error) {
 	for {
 		fd, err := unix.Open(name, flags|unix.O_CLOEXEC, mode)
@@ -250,10 +251,10 @@ type Codec[T any] struct {
 	Decode func(ctx context.Context, from io.Reader, size int64) (*T, error)
 }
 
-// Value returns the value that is kept under key. Where there is none it is made
-// by read, and kept if there is room for it; with no key, or no cache, it is read
-// each time. fresh says that it was read. Callers of this process that use a value
-// at the same time share it.
+// Value returns the value that is kept under key. Where there is none, read makes
+// it, and it is kept if there is room; without a key or a cache, each call reads.
+// fresh says that this call read. Callers of this process that use a value at the
+// same time share it.
 func Value[T any](ctx context.Context, c *Cache, key string, codec Codec[T], read func() (*T, error)) (v *T, fresh bool, err error) {
 	if c == nil || key == "" {
 		v, err = read()
@@ -286,7 +287,7 @@ func Value[T any](ctx context.Context, c *Cache, key string, codec Codec[T], rea
 			return nil, false, err
 		}
 		c.share(key, weakValue[T]{weak.Make(v)})
-		return v, !hit, nil // a value that could be read and not be kept is as good
+		return v, !hit, nil // the value is good, also where it could not be kept
 	}
 }
 
@@ -298,13 +299,13 @@ func decode[T any](ctx context.Context, f *os.File, codec Codec[T]) (*T, error) 
 	return codec.Decode(ctx, f, info.Size())
 }
 
-// weakValue is a value of Value for as long as one of its callers has it.
+// weakValue is a shared value for as long as a caller of Value has it.
 type weakValue[T any] struct{ weak.Pointer[T] }
 
 func (w weakValue[T]) gone() bool { return w.Value() == nil }
 
-// share lets other callers of this process have the value for as long as one of
-// them has.
+// share makes a value available to other callers of this process for as long as
+// one of them has it.
 func (c *Cache) share(key string, v interface{ gone() bool }) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -314,21 +315,21 @@ func (c *Cache) share(key string, v interface{ gone() bool }) {
 	c.shared[key] = v
 }
 
-// The bound of a Cache. The bytes in it are kept in a file, so
-// that all processes see the same sum; it is counted anew whenever something is
-// to go, which puts right what a crash left.
+// What follows bounds the size of a Cache. The number of bytes in it is kept in the
+// file size, which all processes use. It is counted again whenever files are to be
+// removed, which corrects what a crash left.
 
-// lockWait is how long the accounts are waited for at once. Who holds them
-// longer counts a large cache, or was stopped.
+// lockWait is how long one call waits for the lock on the file size. A process that
+// holds it longer is counting a large cache, or was stopped.
 const lockWait = 2 * time.Second
 
-// roomWait is how long an object waits for room that files in use take.
+// roomWait is how long Get waits for room that files in use take.
 const roomWait = 30 * time.Second
 
 // roomError says that there is no room in the cache.
 type roomError struct {
-	need, held, max int64 // bytes; held is taken by files in use
-	busy            bool  // how much there is could not be found out
+	need, held, max int64 // bytes; held is what files in use take
+	busy            bool  // the lock could not be taken in time
 }
 
 func (e *roomError) Error() string {
@@ -342,11 +343,11 @@ func (e *roomError) Error() string {
 		"close files before others are opened, or raise PERAGO_CACHE_MAX_SIZE", e.need, e.held, e.max)
 }
 
-// never says that no wait will help.
+// never says whether no amount of waiting helps.
 func (e *roomError) never() bool { return e.need > e.max }
 
-// getInTime is get that waits for room, since files in use are closed some
-// time: roomWait at most, as it may be the caller's own files.
+// Get is TryGet that waits until files in use are closed and leave room, for
+// roomWait at most, since they may be the caller's own.
 func (c *Cache) Get(ctx context.Context, key string, size int64, fill func(*Writer) error) (f *os.File, hit bool, err error) {
 	deadline := time.Now().Add(roomWait)
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
@@ -366,9 +367,9 @@ func (c *Cache) Get(ctx context.Context, key string, size int64, fill func(*Writ
 	}
 }
 
-// begin takes room for what will be kept under key, and makes the file to fetch
-// it into. Both in one, so that whoever counts sees the one or the other. The
-// size -1 is not known yet: keep takes the room.
+// begin reserves room for what will be kept under key, and makes the file to fetch
+// it into. It holds c.room for both, so that a count includes the reservation or
+// the file. With size -1, keep reserves the room.
 func (c *Cache) begin(ctx context.Context, key string, size int64) (*os.File, error) {
 	c.room.Lock()
 	defer c.room.Unlock()
@@ -378,11 +379,11 @@ func (c *Cache) begin(ctx context.Context, key string, size int64) (*os.File, er
 	if err := c.reserve(ctx, charged(size), key); err != nil {
 		return nil, err
 	}
-	return c.temporary(size) // where it fails, the room comes back when the cache is counted anew
+	return c.temporary(size) // where it fails, the next count frees the room
 }
 
-// discard removes a temporary file, and gives back the room that begin took.
-// What cannot be given back now is when the cache is counted anew.
+// discard removes a temporary file, and frees the room that begin reserved; where
+// it cannot, the next count does.
 func (c *Cache) discard(ctx context.Context, tmp *os.File, size int64) {
 	defer os.Remove(tmp.Name())
 	if size < 0 {
@@ -395,14 +396,14 @@ func (c *Cache) discard(ctx context.Context, tmp *os.File, size int64) {
 		return
 	}
 	defer unlock()
-	os.Remove(tmp.Name()) // under the lock: who counts the cache counts it as well
+	os.Remove(tmp.Name()) // under the lock, since a count includes this file
 	if total, known := c.total(); known {
 		c.setTotal(max(0, total-charged(size)))
 	}
 }
 
-// keep moves a filled temporary file to its place, and takes room before where
-// begin did not; f is that file, open for reading, and sum its hash.
+// keep moves a filled temporary file to where its key is looked up, and reserves
+// room first where begin did not; f is the file, open for reading, and sum its hash.
 func (c *Cache) keep(ctx context.Context, f *os.File, key string, size int64, sum []byte) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -438,11 +439,11 @@ func (c *Cache) keep(ctx context.Context, f *os.File, key string, size int64, su
 	return nil
 }
 
-// reserve takes room for a file of so many bytes; what has one of the names
-// except does not count: it is that file, or is about to be replaced by it. The
-// accounts are asked for more than that at once, so that not every small file
-// costs a lock and two files; what a process never used of it is put right when
-// the cache is counted anew. The caller holds c.room.
+// reserve reserves room for a file that is charged so many bytes. Files with one of
+// the names except do not count: each is that file, or is about to be replaced by
+// it. More than that is reserved at once, so that not every small file costs a
+// lock and two file accesses; what a process never uses of it, the next count
+// frees. The caller holds c.room.
 func (c *Cache) reserve(ctx context.Context, charge int64, except ...string) error {
 	if charge > c.max {
 		return &roomError{need: charge, max: c.max}
@@ -459,13 +460,13 @@ func (c *Cache) reserve(ctx context.Context, charge int64, except ...string) err
 	ask := max(charge, min(c.max/1024, 16<<20))
 	total, known := c.total()
 	if total+ask > c.max {
-		ask = charge // to count is dear: not as long as this file fits
+		ask = charge // counting reads all names of the cache: avoid it while this file fits
 	}
 	if total += ask; !known || total > c.max {
 		ask = charge
 		held := c.evict(c.max-charge, except...)
 		if total = held + charge; total > c.max {
-			c.setTotal(held) // it may not fit on the disk; then it is counted anew
+			c.setTotal(held) // when the disk is too full to write the number, the next call counts
 			return &roomError{need: charge, held: held, max: c.max}
 		}
 	}
@@ -476,8 +477,8 @@ func (c *Cache) reserve(ctx context.Context, charge int64, except ...string) err
 	return nil
 }
 
-// halve frees half of the cache, since the disk is full. It says whether it
-// freed anything.
+// halve removes half of the cache when the disk is full. It says whether it
+// removed anything.
 func (c *Cache) halve(ctx context.Context) bool {
 	c.room.Lock()
 	defer c.room.Unlock()
@@ -488,14 +489,14 @@ func (c *Cache) halve(ctx context.Context) bool {
 	defer unlock()
 	_, before := c.scan()
 	after := c.evict(before / 2)
-	c.setTotal(after) // it may not fit; then it is counted anew
+	c.setTotal(after) // when the disk is too full to write the number, the next call counts
 	return after < before
 }
 
 func charged(size int64) int64 { return (size + blockSize - 1) / blockSize * blockSize }
 
-// lockRoom takes the accounts from other processes; a *roomError when they
-// cannot be had in time. The caller holds c.room.
+// lockRoom takes the lock on the file size; a *roomError says that it was not
+// free in time. The caller holds c.room.
 func (c *Cache) lockRoom(ctx context.Context) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(c.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -521,7 +522,7 @@ func (c *Cache) lockRoom(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// total is the sum on file; the caller holds the accounts.
+// total is the number in the file size; the caller holds the lock.
 func (c *Cache) total() (total int64, known bool) {
 	data, err := os.ReadFile(filepath.Join(c.dir, "size"))
 	if err != nil {
@@ -531,7 +532,7 @@ func (c *Cache) total() (total int64, known bool) {
 	return total, err == nil && total >= 0
 }
 
-// setTotal is not atomic: a torn number is as good as none, it is counted anew.
+// setTotal is not atomic: a number that was half written makes the next call count.
 func (c *Cache) setTotal(total int64) error {
 	return os.WriteFile(filepath.Join(c.dir, "size"), []byte(strconv.FormatInt(total, 10)+"\n"), 0o600)
 }
@@ -543,10 +544,10 @@ type kept struct {
 	used int64 // nanoseconds of the clock
 }
 
-// evict counts what is kept and what is being fetched, and when that is more
-// than room, removes what was used longest ago until a tenth of room is free, or
-// until only what is in use is left. It returns the new sum, without the names
-// in except. The caller holds the accounts.
+// evict adds up the files kept and being fetched, without those of the names in
+// except. If that is more than room, it removes the least recently used files until
+// a tenth of room is free, or until only files in use are left. It returns the new
+// sum. The caller holds the lock.
 func (c *Cache) evict(room int64, except ...string) int64 {
 	files, total := c.scan(except...)
 	if total <= room {
@@ -564,18 +565,18 @@ func (c *Cache) evict(room int64, except ...string) int64 {
 	return total
 }
 
-// scan lists what is kept, and sums it with what is being fetched.
+// scan lists the files that are kept, and adds up those and the files being fetched.
 func (c *Cache) scan(except ...string) (files []kept, total int64) {
 	c.sweepTemporary()
-	// First what is being fetched: a file that moves meanwhile counts twice.
-	entries, _ := os.ReadDir(filepath.Join(c.dir, "tmp")) // what cannot be seen cannot be removed either
+	// Files being fetched come first: one that is moved meanwhile counts twice, not never.
+	entries, _ := os.ReadDir(filepath.Join(c.dir, "tmp")) // what cannot be listed cannot be removed either
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil || slices.Contains(except, e.Name()) {
 			continue
 		}
 		_, text, _ := strings.Cut(e.Name(), "-")
-		size, _ := strconv.ParseInt(text, 10, 64) // 0 is not known
+		size, _ := strconv.ParseInt(text, 10, 64) // 0: not known yet
 		total += charged(max(size, info.Size()))
 	}
 	root := filepath.Join(c.dir, "objects")
@@ -608,10 +609,10 @@ func removeUnused(path string) bool {
 	return os.Remove(path) == nil
 }
 
-// sweepTemporary removes what processes that died were fetching. A file that
+// sweepTemporary removes files that processes which died were fetching. A file that
 // was just made may not be locked yet.
 func (c *Cache) sweepTemporary() {
-	entries, _ := os.ReadDir(filepath.Join(c.dir, "tmp")) // what cannot be read stays
+	entries, _ := os.ReadDir(filepath.Join(c.dir, "tmp")) // a folder that cannot be read is left
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > time.Minute {
 			removeUnused(filepath.Join(c.dir, "tmp", e.Name()))
@@ -619,41 +620,43 @@ func (c *Cache) sweepTemporary() {
 	}
 }
 
-// What arrived in a Cache is told from whatever else lies there by the SHA-256 of
-// its key and content. The sum is an extended attribute of the file: that
-// costs a hundredth of a second file beside it, and goes wherever the file goes.
+// A file that a Cache wrote is recognised by the SHA-256 of its key and content.
+// The sum is an extended attribute of the file: that costs a hundredth of what a
+// second file for it would cost, and it is moved together with the file.
 //
-// A file is read and held against its sum when this process first uses it, and
-// again when it has become another file or its times have changed. One that was
-// torn, changed or put there is fetched again. That finds damage, and what other
-// users do; who runs as the user of the worker can write the sum as well. Where
-// the file system has no attributes, each process fetches anew.
+// A file is read and compared with its sum when this process first uses it, and
+// again when it is another file by then, or its times have changed. A file that
+// was half written, changed, or put there by somebody is fetched again. That finds
+// damage and what other users do; a program that runs as the worker's user can
+// write the sum as well. Where the file system has no such attributes, each process
+// fetches again.
 
 // sumAttribute is the attribute that holds the sum.
 const sumAttribute = "user.perago.sha256"
 
-// usedStep is how exactly the time of use is kept. To note it changes the file's
-// times, so that other processes read it once more.
+// usedStep is the precision of the time of last use. Setting it changes the times of
+// the file, after which other processes verify the file again.
 const usedStep = time.Minute
 
-// maxSound bounds the files that are remembered as sound.
-const maxSound = 1 << 16
+// maxVerified bounds the files that a process remembers as verified.
+const maxVerified = 1 << 16
 
-// newSum is the hash of what will be kept under key. The key is in it, so that
-// two files cannot change places.
+// newSum is the hash for what will be kept under key. It includes the key, so that
+// swapping two files is noticed.
 func newSum(key string) hash.Hash {
 	h := sha256.New()
 	io.WriteString(h, key)
 	return h
 }
 
-// arrival is a file while it is filled: what is written to it is hashed.
+// Writer is a file while it is filled: what is written to it is hashed.
 type Writer struct {
 	file *os.File
 	key  string
 	hash hash.Hash
 }
 
+// NewWriter is a Writer to f, which is empty.
 func NewWriter(f *os.File, key string) *Writer { return &Writer{f, key, newSum(key)} }
 
 func (a *Writer) Write(p []byte) (int, error) {
@@ -662,7 +665,7 @@ func (a *Writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// restart empties it.
+// Restart truncates the file, so that filling it starts again.
 func (a *Writer) Restart() error {
 	if err := a.file.Truncate(0); err != nil {
 		return err
@@ -680,8 +683,8 @@ type identity struct {
 	size, mtime, ctime int64
 }
 
-// identify looks at an open file; is says that it is one that the cache makes:
-// plain, of this user, with one name, and writable by nobody.
+// identify returns the identity of an open file; is says whether it is like those
+// that the cache makes: plain, of this user, with one name, and writable by nobody.
 func identify(f *os.File) (id identity, is bool) {
 	var st unix.Stat_t
 	if unix.Fstat(int(f.Fd()), &st) != nil {
@@ -691,15 +694,15 @@ func identify(f *os.File) (id identity, is bool) {
 		st.Mode&(unix.S_IFMT|0o222) == unix.S_IFREG && st.Nlink == 1 && int(st.Uid) == os.Geteuid()
 }
 
-// isSound says whether an open file is what arrived under key, with so many
-// bytes, or -1.
-func (c *Cache) isSound(ctx context.Context, f *os.File, key string, size int64) bool {
+// isIntact says whether an open file is what was written under key, with size
+// bytes, or -1 for any number.
+func (c *Cache) isIntact(ctx context.Context, f *os.File, key string, size int64) bool {
 	id, is := identify(f)
 	if !is || size >= 0 && id.size != size {
 		return false
 	}
 	c.mu.Lock()
-	known := c.sound[key] == id
+	known := c.verified[key] == id
 	c.mu.Unlock()
 	if known {
 		return true
@@ -714,7 +717,7 @@ func (c *Cache) isSound(ctx context.Context, f *os.File, key string, size int64)
 	return true
 }
 
-// verify reads a file of so many bytes and holds it against its sum.
+// verify reads a file of size bytes and compares its hash with its sum.
 func verify(ctx context.Context, f *os.File, key string, size int64) bool {
 	want := make([]byte, sha256.Size)
 	n, err := unix.Fgetxattr(int(f.Fd()), sumAttribute, want)
@@ -726,26 +729,25 @@ func verify(ctx context.Context, f *os.File, key string, size int64) bool {
 	return err == nil && bytes.Equal(h.Sum(nil), want)
 }
 
-// trust remembers a file as what arrived under key.
+// trust remembers a file as verified.
 func (c *Cache) trust(key string, id identity) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.sound) >= maxSound {
-		clear(c.sound)
+	if len(c.verified) >= maxVerified {
+		clear(c.verified)
 	}
-	c.sound[key] = id
+	c.verified[key] = id
 }
 
-// seal writes the sum of a file beside its content, and lets nobody write to
-// it any more. Where there is no room for the sum, the file is good for this
-// process only.
+// seal sets the sum of a file, and makes it read-only. Where the sum cannot be
+// set, only this process uses the file.
 func seal(f *os.File, sum []byte) error {
 	unix.Fsetxattr(int(f.Fd()), sumAttribute, sum, 0)
 	return f.Chmod(0o400)
 }
 
-// use notes that what is kept under key is used now; of no consequence when it
-// fails. That changes the file's times, and they are remembered.
+// use sets the time of last use of a file; where that fails, the file may be
+// removed earlier. The new times of the file are remembered as verified.
 func (c *Cache) use(f *os.File, key string) {
 	var st unix.Stat_t
 	now := time.Now()

@@ -322,7 +322,7 @@ func TestCacheFillsUpWithoutCounting(t *testing.T) {
 	dir := t.TempDir()
 	c := newCache(t, dir, 4096*blockSize) // room is asked for in steps of four blocks
 	put(t, c, "first", 1)
-	// The accounts say that there is room for two blocks more.
+	// The file size says that there is room for two blocks more.
 	if err := c.setTotal(4094 * blockSize); err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestCacheFillsUpWithoutCounting(t *testing.T) {
 	for i, want := range []int64{4095, 4096, 4} { // then it is counted: four files are there
 		put(t, c, fmt.Sprint("next ", i), 1)
 		if total, known := c.total(); total != want*blockSize || !known {
-			t.Errorf("after file %d the accounts say %d blocks, want %d", i, total/blockSize, want)
+			t.Errorf("after file %d the file size says %d blocks, want %d", i, total/blockSize, want)
 		}
 	}
 }
@@ -475,7 +475,7 @@ func TestCacheRoomOfAFetch(t *testing.T) {
 			t.Fatal(err)
 		}
 		if total, known := c.total(); total != 0 || !known {
-			t.Errorf("the accounts say %d bytes (%t), want none", total, known)
+			t.Errorf("the file size says %d bytes (%t), want none", total, known)
 		}
 	}
 	f, _, err := other.TryGet(ctx, hashOf("b"), 4*blockSize, blocks(4))
@@ -590,7 +590,7 @@ func TestCacheDoesNotHandOutWhatWasRemoved(t *testing.T) {
 	if err := os.Remove(f.Name()); err != nil {
 		t.Fatal(err)
 	}
-	if c.isSound(ctx, f, hashOf("k"), 3) {
+	if c.isIntact(ctx, f, hashOf("k"), 3) {
 		t.Error("a file that was removed is a hit")
 	}
 }
@@ -610,7 +610,7 @@ func TestCacheVerifiesOnce(t *testing.T) {
 	}
 	defer f.Close()
 	for _, who := range []*Cache{c, user} {
-		if id, is := identify(f); !is || who.sound[hashOf("k")] != id {
+		if id, is := identify(f); !is || who.verified[hashOf("k")] != id {
 			t.Error("it is not remembered")
 		}
 	}

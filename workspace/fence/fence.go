@@ -16,14 +16,14 @@ import (
 	"perago/workspace/storage"
 )
 
-// FencePath is where the server looks for the hook.
+// Path is where the server looks for the hook.
 const Path = "_lakefs_actions/perago_fence.yaml"
 
-// FenceMark starts what the hook says when it refuses.
+// Mark starts the message of the hook when it refuses a merge.
 const Mark = "perago-fence"
 
-// FenceFile is the whole content of FencePath. A merge without perago.expect
-// passes: those of people are untouched.
+// File is the whole content of the file at Path. A merge without perago.expect
+// passes, so merges made by people are not affected.
 const File = `name: perago fence
 description: >-
   A merge that says which commit it expects its target branch to be at is
@@ -47,7 +47,7 @@ hooks:
         end
 `
 
-// FenceState says what a commit holds at FencePath.
+// State says what a commit has at Path.
 type State string
 
 const (
@@ -56,8 +56,8 @@ const (
 	Differs   State = "differs" // of another version, or edited
 )
 
-// FenceStatus reads the state at the head of a branch. Publishing does not need
-// the hook installed: each publication brings it along.
+// Status reads the state at the head of a branch. The hook need not be installed
+// for a publication: each publication contains it.
 func Status(ctx context.Context, store storage.Store, repo, branch string) (State, error) {
 	head, err := store.Head(ctx, repo, branch)
 	if err != nil {
@@ -66,26 +66,26 @@ func Status(ctx context.Context, store storage.Store, repo, branch string) (Stat
 	return At(ctx, store, repo, head)
 }
 
-// InstallFence brings the hook onto a branch with a commit of its own, and
-// returns that commit; the head when it was there already.
+// Install adds the hook to a branch in a commit of its own, and returns that
+// commit. When the hook is there already, it returns the head.
 func Install(ctx context.Context, store storage.Store, repo, branch string) (string, error) {
 	return apply(ctx, store, change{repo, branch, Installed, "install the perago fence"})
 }
 
-// RemoveFence takes the hook off a branch. The next publication brings it back.
+// Remove deletes the hook from a branch. The next publication adds it again.
 func Remove(ctx context.Context, store storage.Store, repo, branch string) (string, error) {
 	return apply(ctx, store, change{repo, branch, Absent, "remove the perago fence"})
 }
 
-// fenceChange is what becomes of the hook on a branch.
+// change is an installation or a removal of the hook on a branch.
 type change struct {
 	repo, branch string
 	want         State
 	message      string
 }
 
-// changeFence stages the change on a branch of its own and merges it: that
-// passes on a protected branch too, and drops nobody's commit.
+// apply commits the change to a branch of its own and merges that: a merge is
+// allowed on a protected branch too, and loses nobody's commit.
 func apply(ctx context.Context, store storage.Store, c change) (commit string, err error) {
 	defer func() {
 		if err != nil {
@@ -123,17 +123,17 @@ func apply(ctx context.Context, store storage.Store, c change) (commit string, e
 	return store.Merge(ctx, c.repo, storage.Merge{Source: stage, Target: c.branch, Message: c.message})
 }
 
-// cleanupTime is how long the staging branch may take to be removed, also after a
-// cancel.
+// cleanupTime bounds the removal of the staging branch, which is done also after
+// the context is cancelled.
 const cleanupTime = 30 * time.Second
 
-// putFence uploads the hook to a branch.
+// Put uploads the hook to a branch.
 func Put(ctx context.Context, store storage.Store, repo, branch string) error {
 	_, err := store.Put(ctx, repo, branch, Path, storage.StringContent(File))
 	return err
 }
 
-// fenceAt compares what a commit holds at FencePath, byte for byte.
+// At compares what a commit has at Path with File, byte for byte.
 func At(ctx context.Context, store storage.Reader, repo, commit string) (State, error) {
 	r, err := store.Open(ctx, repo, commit, Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -143,7 +143,7 @@ func At(ctx context.Context, store storage.Reader, repo, commit string) (State, 
 		return "", err
 	}
 	defer r.Close()
-	// One byte more than wanted tells a longer file without reading it.
+	// One byte more than File has is enough to see that a file is longer.
 	data, err := io.ReadAll(io.LimitReader(r, int64(len(File))+1))
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", Path, err)

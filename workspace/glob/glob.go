@@ -36,7 +36,7 @@ type segment struct {
 	glob *gobwas.Pattern // of this segment alone
 }
 
-// PatternError is a bad pattern. Its text is for the author of a task.
+// Error is a bad pattern. Its text is for the author of a task.
 type Error struct {
 	Pattern string
 	Offset  int    // in bytes, of what is wrong
@@ -45,10 +45,10 @@ type Error struct {
 
 func (e *Error) Error() string { return "pattern " + paths.Quote(e.Pattern) + " " + e.Reason }
 
-// maxPattern is the longest pattern in bytes: no path is longer than maxName.
+// maxPattern is the length of the longest pattern, in bytes. A path has at most paths.MaxLength.
 const maxPattern = 4 * paths.MaxLength
 
-// CompilePattern reads a pattern; its error is a *PatternError.
+// Compile reads a pattern; its error is an *Error.
 func Compile(s string) (*Pattern, error) {
 	if reason := paths.Problem(s); reason != "" {
 		return nil, &Error{Pattern: s, Reason: reason}
@@ -76,7 +76,7 @@ func Compile(s string) (*Pattern, error) {
 		if p.literal && !last {
 			p.folder = paths.Join(p.folder, text)
 		}
-		// "**" and another "**" after it are one; as the last segment it wants a file.
+		// A "**" after a "**" adds nothing; as the last segment it needs a file below.
 		if n := len(p.segments); !seg.deep || n == 0 || !p.segments[n-1].deep {
 			p.segments = append(p.segments, seg)
 		}
@@ -88,7 +88,7 @@ func Compile(s string) (*Pattern, error) {
 	return p, nil
 }
 
-// MustCompile is CompilePattern for a pattern of perago's own; it panics when that
+// MustCompile is Compile for a pattern of perago's own; it panics when that
 // cannot be compiled.
 func MustCompile(s string) *Pattern {
 	p, err := Compile(s)
@@ -105,7 +105,7 @@ func (p *Pattern) Literal() bool { return p.literal }
 func (p *Pattern) String() string { return p.text }
 
 // LiteralPrefix is the folder that everything matched is in, as far as it can
-// be told from the pattern: "a/b" for "a/b/*.csv", "" for "*/b".
+// be known from the pattern: "a/b" for "a/b/*.csv", "" for "*/b".
 func (p *Pattern) LiteralPrefix() string { return p.folder }
 
 // Match says whether the path of a file matches.
@@ -113,7 +113,7 @@ func (p *Pattern) Match(path string) bool {
 	segs, rest, more := p.segments, path, true
 	var (
 		retrySegs []segment // after the last "**" passed
-		retryRest string    // where its next try starts
+		retryRest string    // where its next attempt starts
 		retry     bool
 	)
 	for {
@@ -183,7 +183,7 @@ func compileSegment(text string, budget *int) (segment, *Error) {
 		i += size
 	}
 	g, err := gobwas.Compile(b.String())
-	if err != nil { // a rewriting that the library does not take is a defect here
+	if err != nil { // compileSegment wrote what the library does not accept: a defect of ours
 		return segment{}, &Error{Reason: fmt.Sprintf("cannot be read (%v)", err)}
 	}
 	return segment{glob: g}, nil
@@ -198,8 +198,8 @@ func writeOutside(b *strings.Builder, c string) {
 	b.WriteString(gobwas.QuoteMeta(c))
 }
 
-// maxClass bounds the characters that the classes of one pattern are spelled
-// out to where several ranges stand in one class, so that a pattern stays small.
+// maxClass bounds the characters of one pattern's classes of several ranges. These
+// are written out one by one, and a compiled pattern must stay small.
 const maxClass = 1 << 16
 
 // class is a [...] of a pattern: a set of characters as sorted ranges that do

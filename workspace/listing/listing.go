@@ -26,51 +26,51 @@ import (
 	"perago/workspace/storage"
 )
 
-// listing is immutable, sorted by the bytes of the paths. Paths are those of
+// Listing is immutable, sorted by the bytes of the paths. Paths are those of
 // the repository.
 type Listing struct {
 	blocks      []block
-	names       *inflater   // the block that was looked at last, where its names are deflated
+	names       *inflater   // with the names of the block that was inflated last
 	exclusions  []exclusion // sorted by path
 	Hidden      int         // objects that the file API cannot name
-	HiddenPaths []string    // their paths, as many as maxUnseen bytes hold
-	Total       int         // objects the store gave
+	HiddenPaths []string    // their paths, as far as maxHiddenPaths has room
+	Total       int         // objects that the store listed
 	Self        bool        // there is also an object with the very name of the folder
 }
 
 // checkEvery is after how many objects a loop over them checks the context.
 const checkEvery = 4096
 
-// maxListing bounds what one listing takes, in bytes: about ten million objects
+// maxSize bounds the memory of one listing, in bytes: about ten million objects
 // of ordinary names.
 const maxSize = 512 << 20
 
-// leftOut is a name that is not shown, or a folder of which nothing is.
+// exclusion is the path of an object, or of a folder with all below it, that is not shown.
 type exclusion struct {
 	Path   string `json:"path"`
 	Reason string `json:"reason"`
 }
 
-// content is one object of the lower layer.
+// Object is one object of the lower layer.
 type Object struct {
 	Path     string // in the repository
 	Size     int64
 	Checksum string // as the store gives it
-	Hashed   bool   // sum is the MD5 of the bytes
+	Hashed   bool   // MD5 is known, and is that of the bytes
 	MD5      MD5
 	Location Location
 }
 
-// md5sum is what content is checked against on its arrival. It finds damage. It
-// does not tell contents apart: anyone can make two with one MD5.
+// MD5 is what content is checked against after its transfer. It finds damage. It
+// does not identify a content: anyone can make two contents with one MD5.
 type MD5 [md5.Size]byte
 
-// place tells the bytes of an object from all others of its repository: a hash
-// of where the store keeps them.
+// Location identifies the bytes of an object within its repository: a hash of
+// where the store keeps them.
 type Location [16]byte
 
-// contentOf makes the content of an object. commit says which, for a store that
-// tells neither checksum nor address.
+// NewObject makes an Object of one that a store listed. For a store that gives no
+// address, the location is the path and the commit.
 func NewObject(o storage.Object, commit string) Object {
 	c := Object{Path: o.Path, Size: o.Size, Checksum: o.Checksum}
 	if raw, err := hex.DecodeString(o.Checksum); o.Hashed && err == nil && len(raw) == md5.Size {
@@ -86,7 +86,7 @@ func NewObject(o storage.Object, commit string) Object {
 	return c
 }
 
-// Empty says that there is nothing of which the listing could tell anything.
+// Empty says whether the listing has neither an object nor an exclusion.
 func (l *Listing) Empty() bool { return l.len() == 0 && len(l.exclusions) == 0 }
 
 // len is how many objects there are that the file API can name.
@@ -98,8 +98,8 @@ func (l *Listing) len() int {
 	return last*blockLen + l.blocks[last].len()
 }
 
-// listed is one object as it lies in a listing. Its strings keep the memory of
-// its neighbours alive: what is kept for longer is a content, or a clone.
+// Entry is one object as it is stored in a listing. Its strings share memory with
+// those of its neighbours, and keep it alive: keep an Object or a clone instead.
 type Entry struct {
 	Path     string
 	checksum string // "" where it is the MD5 as lower-case hex
@@ -107,7 +107,7 @@ type Entry struct {
 	record   string
 }
 
-// content is the object under a path of its own memory.
+// Object is the object of the entry, with a path that does not share memory.
 func (e Entry) Object(path string) Object {
 	c := Object{Path: path, Hashed: e.hashed}
 	c.Size, c.MD5, c.Location = recordFields(e.record)
@@ -119,7 +119,7 @@ func (e Entry) Object(path string) Object {
 	return c
 }
 
-// entries yields the objects from start up to end, with their indexes.
+// Entries yields the objects from start up to end, with their indexes.
 func (l *Listing) Entries(start, end int) iter.Seq2[int, Entry] {
 	return func(yield func(int, Entry) bool) {
 		var in inflater
@@ -137,7 +137,7 @@ func (l *Listing) Entries(start, end int) iter.Seq2[int, Entry] {
 	}
 }
 
-// find returns the object of a path.
+// Find returns the object of a path.
 func (l *Listing) Find(path string) (Object, bool) {
 	_, e := l.search(path)
 	if e.Path != path || path == "" {
@@ -146,7 +146,7 @@ func (l *Listing) Find(path string) (Object, bool) {
 	return e.Object(path), true
 }
 
-// from is the index of the first object that is not before path.
+// Index is the index of the first object that is not before path.
 func (l *Listing) Index(path string) int {
 	i, _ := l.search(path)
 	return i
@@ -159,9 +159,10 @@ func (l *Listing) search(path string) (i int, exact Entry) {
 	if n < 0 {
 		return 0, Entry{}
 	}
-	// No path is put together: before is how much of path the object before has,
-	// which is smaller. One that shares more with that is smaller too, one that
-	// shares less is larger.
+	// No path is decompressed here. before is the length of the prefix that path
+	// shares with the previous object, which sorts before path. An object that
+	// shares more than that with the previous one sorts before path too, and one
+	// that shares less sorts after it.
 	b := &l.blocks[n]
 	r := nameReader{rest: l.names.names(l, n)}
 	before := common(b.firstPath(), path)
@@ -187,7 +188,7 @@ func (l *Listing) search(path string) (i int, exact Entry) {
 	return n*blockLen + b.len(), Entry{}
 }
 
-// common is how many bytes two texts start with alike.
+// common is the length of the longest prefix of both, in bytes.
 func common(a, b string) int {
 	n := 0
 	for n < min(len(a), len(b)) && a[n] == b[n] {
@@ -196,7 +197,7 @@ func common(a, b string) int {
 	return n
 }
 
-// span are the indexes of the objects below a folder of the repository, "" for all.
+// Range are the indexes of the objects below a folder of the repository, "" for all.
 func (l *Listing) Range(folder string) (start, end int) {
 	if folder == "" {
 		return 0, l.len()
@@ -204,8 +205,8 @@ func (l *Listing) Range(folder string) (start, end int) {
 	return l.Index(folder + "/"), l.Index(folder + "0") // "0" follows "/"
 }
 
-// leftOut says why a path is not shown, when it or a folder that it is in was
-// left out.
+// Excluded says whether a path is not shown, because it or a folder that it is in
+// is excluded, and why.
 func (l *Listing) Excluded(path string) (reason string, is bool) {
 	if len(l.exclusions) == 0 {
 		return "", false
@@ -225,39 +226,38 @@ func (l *Listing) Excluded(path string) (reason string, is bool) {
 	return reason, exact(path)
 }
 
-// This file holds how the objects of a listing lie in memory, and on disk: in
-// blocks of blockLen. In a block a path is what it does not share with the path
-// before it. Where that is still long, as with names that differ at the front,
-// the names of the block are deflated when that halves them. To find a path
-// takes a binary search over the first paths, and one block read from its start.
+// The objects of a listing are stored in blocks of blockLen, in memory and on disk.
+// In a block, a path is stored without the prefix that it shares with the path
+// before it. Where the rest is still long, as with names that differ at the front,
+// the names of the block are deflated if that halves them. A path is found by a
+// binary search over the first paths, and by reading one block from its start.
 
 // blockLen is how many objects a block has, but for the last one. With more of
-// them a block is smaller, and a look-up reads more.
+// them an object takes fewer bytes, and a look-up reads more.
 const blockLen = 32
 
-// deflateFrom is from how many bytes of names in a block deflating is tried.
-// Ordinary names take a tenth of it, and are looked up without inflating.
+// deflateFrom is the length of a block's names, in bytes, from which on deflating
+// them is tried. Ordinary names take a tenth of it, and need no inflating.
 const deflateFrom = blockLen * 64
 
 // block is up to blockLen objects. data is the path of the first one, then the
 // names, then a record for each.
 //
-// Each object has in the names: how many bytes its path shares with the one
-// before, how many follow, the length of its checksum twice, plus 1 for an
-// object that has an MD5 (all as uvarints); then the bytes of the path that
-// follow, then the checksum when that is not the MD5. The first object shares
-// all of its path.
+// For each object the names have: how many bytes its path shares with the one
+// before, how many bytes follow, twice the length of its checksum, plus 1 if the
+// object has an MD5 (all as uvarints); then the bytes of the path that follow,
+// then the checksum unless it is the MD5. The first object shares all of its path.
 type block struct {
 	data     string
 	first    uint32 // bytes of the first path
-	packed   uint32 // bytes of the names as they are here
-	inflated uint32 // bytes of the names before they were deflated; 0: they are not
+	packed   uint32 // bytes of the names in data
+	inflated uint32 // bytes of the names before they were deflated; 0: they are not deflated
 }
 
-// A record is: size (8 bytes, little-endian), MD5 (16), place (16).
+// recordSize is that of a record: size (8 bytes, little-endian), MD5 (16), location (16).
 const recordSize = 40
 
-// blockCost is what a block takes beside its data, in bytes.
+// blockCost is the memory that a block takes in addition to its data, in bytes.
 const blockCost = 32
 
 func (b *block) firstPath() string { return b.data[:b.first] }
@@ -277,9 +277,8 @@ func recordFields(record string) (size int64, sum MD5, p Location) {
 	return int64(binary.LittleEndian.Uint64(raw[:])), sum, p
 }
 
-// inflater gives the names of blocks, and remembers the last that it had to
-// inflate: who looks at one block mostly looks at it again. It is safe for
-// concurrent use.
+// inflater returns the names of blocks, and keeps those that it inflated last,
+// since look-ups mostly stay in one block for a while. It is safe for concurrent use.
 type inflater struct {
 	mu    sync.Mutex
 	from  io.ReadCloser
@@ -306,7 +305,7 @@ func (in *inflater) names(l *Listing, n int) string {
 	}
 	plain := make([]byte, b.inflated)
 	if _, err := io.ReadFull(in.from, plain); err != nil {
-		panic("workspace: a block of a listing cannot be inflated: " + err.Error()) // this process made it, or its checksum was right
+		panic("workspace: a block of a listing cannot be inflated: " + err.Error()) // this process made the block, or verified its checksum
 	}
 	in.of, in.plain = b, string(plain)
 	return in.plain
@@ -342,8 +341,8 @@ func (r *nameReader) uvarint() int {
 	}
 }
 
-// unpacked are some neighbouring objects of a block. Their paths are cut from
-// one string, so that they cost one allocation.
+// unpacked are some consecutive objects of a block. Their paths are slices of
+// one string, which is one allocation.
 type unpacked struct {
 	some  [blockLen]Entry
 	ends  [blockLen]int
@@ -352,7 +351,7 @@ type unpacked struct {
 	path  []byte
 }
 
-// read takes the objects from start up to end.
+// read decodes the objects of the block from start up to end.
 func (u *unpacked) read(b *block, names string, start, end int) {
 	r := nameReader{rest: names}
 	u.path = append(u.path[:0], b.firstPath()...)
@@ -383,19 +382,19 @@ func (u *unpacked) entries() iter.Seq[Entry] {
 	}
 }
 
-// packer makes blocks of objects that come in order.
+// packer makes blocks of objects that are added in order.
 type packer struct {
 	blocks []block
-	size   int // bytes that the blocks take
+	size   int // bytes of the finished blocks
 
-	first, last    []byte // the first path of the block in work, and the last that came
+	first, last    []byte // the first path of the unfinished block, and the last one added
 	names, records []byte
 	deflate        *flate.Writer
 	deflated       bytes.Buffer
 }
 
-// add takes the next object, and says how many bytes its path shares with the
-// one before.
+// add appends the next object, and returns how many bytes its path shares with
+// the one before.
 func (p *packer) add(c Object, checksum string) (shared int) {
 	for shared < min(len(p.last), len(c.Path)) && p.last[shared] == c.Path[shared] {
 		shared++
@@ -422,10 +421,10 @@ func (p *packer) add(c Object, checksum string) (shared int) {
 	return shared
 }
 
-// taken is what the blocks take so far, in bytes, with the one in work.
+// taken is the size of the blocks so far, in bytes, with the unfinished one.
 func (p *packer) taken() int { return p.size + len(p.names) + len(p.records) }
 
-// flush ends the block in work.
+// flush finishes the unfinished block.
 func (p *packer) flush() {
 	if len(p.records) == 0 {
 		return
@@ -447,12 +446,12 @@ func (p *packer) flush() {
 	p.names, p.records = p.names[:0], p.records[:0]
 }
 
-// halves deflates the names of the block in work, and says whether they are half
-// as long then.
+// halves deflates the names of the unfinished block, and says whether they are at
+// most half as long then.
 func (p *packer) halves() bool {
 	p.deflated.Reset()
 	if p.deflate == nil {
-		p.deflate, _ = flate.NewWriter(&p.deflated, flate.BestSpeed) // its only error is another level
+		p.deflate, _ = flate.NewWriter(&p.deflated, flate.BestSpeed) // an error only for a level that does not exist
 	} else {
 		p.deflate.Reset(&p.deflated)
 	}
@@ -461,44 +460,45 @@ func (p *packer) halves() bool {
 	return p.deflated.Len() <= len(p.names)/2
 }
 
-// This file holds how a listing is made of what a store gives: what is left out
-// of it, and how large it may become.
+// A Builder makes a listing of what a store lists: it decides what is excluded,
+// and bounds how large the listing may become.
 
-// maxUnseen bounds the paths of a listing that are kept only for forbid_glob, in bytes.
+// maxHiddenPaths bounds the paths of a listing that are kept only for forbid_glob, in bytes.
 const maxHiddenPaths = 4 << 20
 
+// ReasonBoth is why a path is excluded that an object has and that other objects are below.
 const ReasonBoth = "is the name of a file and of a folder at once"
 
-// listingBuilder takes objects in order and makes a listing of them.
+// Builder makes a listing of objects that are added in order.
 type Builder struct {
 	Root    string // the prefix of the repository that is the workspace, "a/b/"
 	Commit  string
-	most    int // bytes that the listing may take; 0 is maxListing
+	most    int // bytes that the listing may take; 0 is maxSize
 	last    string
 	objects packer
-	files   []int    // lengths of the paths taken that the last one starts with, itself among them
+	files   []int    // lengths of those paths added that the last one starts with, its own included
 	both    []string // the outermost paths that are a file and a folder
-	unseen  int      // bytes of l.unseen
-	names   int      // bytes of l.left and both
+	hidden  int      // bytes of l.HiddenPaths
+	names   int      // bytes of l.exclusions and both
 	l       Listing
 }
 
 // hide counts an object that is not shown.
 func (b *Builder) hide(l *Listing, path string) {
 	l.Hidden++
-	if b.unseen += len(path) + 16; b.unseen <= maxHiddenPaths {
+	if b.hidden += len(path) + 16; b.hidden <= maxHiddenPaths {
 		l.HiddenPaths = append(l.HiddenPaths, strings.Clone(path))
 	}
 }
 
-// add takes the next object. Its error is a store that does not keep its order,
-// or too many names.
+// Add appends the next object. It fails if the store does not list in order, or
+// with a *TooLargeError.
 func (b *Builder) Add(o storage.Object) error {
 	name, ours := strings.CutPrefix(o.Path, b.Root)
 	switch {
 	case !ours:
 		return fmt.Errorf("the store's listing of %s has %s", paths.Quote(b.Root), paths.Quote(o.Path))
-	case o.Odd != "": // it may be a folder, which has a place of its own in the order
+	case o.Odd != "": // it may be a folder, and folders are sorted otherwise
 	case o.Path <= b.last && b.l.Total > 0:
 		return fmt.Errorf("the store's listing is out of order: %s came after %s", paths.Quote(o.Path), paths.Quote(b.last))
 	default:
@@ -533,8 +533,8 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("the listing is too large: %d bytes for the first %d objects, want at most %d bytes", e.Bytes, e.Objects, e.Most)
 }
 
-// take packs an object. A file that others are below comes before them, and all
-// that come between start with its name as well.
+// take packs an object. A file that other objects are below comes before these,
+// and all that come between start with its name as well.
 func (b *Builder) take(c Object) {
 	shared := b.objects.add(c, checksumBeside(c))
 	for n := len(b.files); n > 0 && b.files[n-1] > shared; n-- {
@@ -565,11 +565,11 @@ func checksumBeside(c Object) string {
 	return c.Checksum
 }
 
-// leftOutCost is what a name in listing.left takes beside its bytes.
+// exclusionCost is the memory that an exclusion takes in addition to its path, in bytes.
 const exclusionCost = 48
 
-// leave counts an object that is not shown, and remembers its name if a body
-// could ask for it.
+// Exclude counts an object that is not shown, and keeps its path if a body could
+// ask for it.
 func (b *Builder) Exclude(path, reason string) {
 	b.hide(&b.l, path)
 	if paths.Problem(path[len(b.Root):]) == "" {
@@ -578,8 +578,8 @@ func (b *Builder) Exclude(path, reason string) {
 	}
 }
 
-// finish makes the listing. Where a name is that of a file and of a folder, it
-// and all below it is left out; over are such names above the listed folder.
+// Finish makes the listing. A path that is both a file and a folder is excluded
+// with all that is below it; over are such paths above the listed folder.
 func (b *Builder) Finish(ctx context.Context, over []string) (*Listing, error) {
 	b.objects.flush()
 	l := new(Listing)
@@ -613,25 +613,26 @@ func (b *Builder) Finish(ctx context.Context, over []string) (*Listing, error) {
 	return l, nil
 }
 
-// The form of a listing on disk: a line that names the form, the counts, the
-// blocks as they are in memory, the names that are not shown, and a checksum of
-// all that, since a file of a crashed machine may have any content. Numbers are
-// uvarints, a text has its length before it. It is read and written piece by
-// piece, as long as the context of who asked lasts.
+// The format of a listing on disk: a line that names the format, the counts, the
+// blocks as they are in memory, the paths that are not shown, and a checksum of
+// all that, since after a crash of the machine a file may have any content.
+// Numbers are uvarints, a text has its length before it. It is read and written
+// piece by piece, and the context is checked in between.
 
 const magic = "perago listing 4\n"
 
-// castagnoli is made when it is first asked for: a check reads no listing.
+// castagnoli is the table of the checksum; crc32 makes it on the first call.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 var errFormat = errors.New("is not a listing")
 
-// blocksPerLook is after how many blocks the context is looked at.
-const blocksPerLook = checkEvery / blockLen
+// checkEveryBlocks is after how many blocks the context is checked.
+const checkEveryBlocks = checkEvery / blockLen
 
+// Write writes the listing in the format that Read reads.
 func (l *Listing) Write(ctx context.Context, w io.Writer) error {
 	sum := crc32.New(castagnoli())
-	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 1<<18) // it remembers its first error
+	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 1<<18) // Flush returns its first error
 	number := func(n int) { out.Write(binary.AppendUvarint(out.AvailableBuffer(), uint64(n))) }
 	text := func(s string) {
 		number(len(s))
@@ -646,7 +647,7 @@ func (l *Listing) Write(ctx context.Context, w io.Writer) error {
 		number(n)
 	}
 	for i, b := range l.blocks {
-		if i%blocksPerLook == 0 && ctx.Err() != nil {
+		if i%checkEveryBlocks == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		number(int(b.first))
@@ -655,9 +656,9 @@ func (l *Listing) Write(ctx context.Context, w io.Writer) error {
 		text(b.data)
 	}
 	number(len(l.exclusions))
-	for _, left := range l.exclusions {
-		text(left.Path)
-		text(left.Reason)
+	for _, e := range l.exclusions {
+		text(e.Path)
+		text(e.Reason)
 	}
 	number(len(l.HiddenPaths))
 	for _, path := range l.HiddenPaths {
@@ -669,7 +670,7 @@ func (l *Listing) Write(ctx context.Context, w io.Writer) error {
 	return binary.Write(w, binary.LittleEndian, sum.Sum32())
 }
 
-// readListing reads what writeTo wrote, of size bytes; errBadListing for
+// Read reads what Write wrote, size bytes long; it fails with errFormat on
 // anything else.
 func Read(ctx context.Context, file io.Reader, size int64) (*Listing, error) {
 	sum := crc32.New(castagnoli())
@@ -680,7 +681,7 @@ func Read(ctx context.Context, file io.Reader, size int64) (*Listing, error) {
 	}
 	l := &Listing{Total: r.number(), Hidden: r.number(), Self: r.number() == 1, names: new(inflater)}
 	for i := range r.number() {
-		if i%blocksPerLook == 0 && ctx.Err() != nil {
+		if i%checkEveryBlocks == 0 && ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		b := block{first: uint32(r.number()), packed: uint32(r.number()), inflated: uint32(r.number()), data: r.text()}
@@ -705,8 +706,8 @@ func Read(ctx context.Context, file io.Reader, size int64) (*Listing, error) {
 	return l, nil
 }
 
-// listingReader reads the pieces of a listing; after its first error all of them
-// are empty.
+// reader reads the pieces of a listing; after its first error all of them are
+// empty.
 type reader struct {
 	r    *bufio.Reader
 	left int64 // no piece is longer

@@ -10,21 +10,21 @@ import (
 	"syscall"
 )
 
-// Sync makes a file, or the names in a folder, last.
+// Sync writes a file, or the names in a folder, to the disk, so that a loss of power keeps them.
 func Sync(f *os.File) error {
-	// Some file systems have nothing to sync of a folder, and say so.
+	// Some file systems refuse to sync a folder, because they have nothing to write.
 	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
 		return err
 	}
 	return nil
 }
 
-// copyChunk is how many bytes are copied between two looks at the context.
+// CopyChunk is how many bytes are copied between two checks of the context.
 const CopyChunk = 8 << 20
 
-// copyAll copies until the end of from, where size bytes are expected. Between
-// two plain files the system does it without moving the bytes through this
-// process, where it can.
+// Copy copies until the end of from, which is expected after size bytes. Between
+// two plain files the system copies without moving the bytes through this process,
+// where it can.
 func Copy(ctx context.Context, to io.Writer, from io.Reader, size int64) (int64, error) {
 	chunk := min(CopyChunk, max(size, 0)+1) // a small file takes a small buffer
 	var total int64

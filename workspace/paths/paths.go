@@ -11,7 +11,7 @@ import (
 // MaxLength is the longest path a store takes, in bytes, prefix included.
 const MaxLength = 1024
 
-// PathError is a path that cannot name a file of a workspace. Its text is for
+// Error is a path that cannot name a file of a workspace. Its text is for
 // the author of a task.
 type Error struct {
 	Path   string
@@ -20,9 +20,9 @@ type Error struct {
 
 func (e *Error) Error() string { return "path " + Quote(e.Path) + " " + e.Reason }
 
-// CheckPath says whether p can name a file or folder: relative to the
+// Check says whether p can name a file or folder: relative to the
 // workspace, "/" between segments. "" (the root itself), an absolute path, a
-// backslash, a NUL and an empty, "." or ".." segment are refused with a *PathError.
+// backslash, a NUL and an empty, "." or ".." segment are refused with an *Error.
 func Check(p string) error {
 	if reason := Problem(p); reason != "" {
 		return &Error{Path: p, Reason: reason}
@@ -30,9 +30,9 @@ func Check(p string) error {
 	return nil
 }
 
-// CheckNewName says whether a file may be written under p: what CheckPath
-// refuses, and what a store could not give back as it was: control characters,
-// invalid UTF-8, more than 1024 bytes.
+// CheckNew says whether a file may be written at p. It refuses what Check
+// refuses, and names that a store would not return unchanged: with control
+// characters, invalid UTF-8, or more than 1024 bytes.
 func CheckNew(p string) error {
 	if err := Check(p); err != nil {
 		return err
@@ -66,8 +66,8 @@ func Join(parts ...string) string {
 	return b.String()
 }
 
-// badPath is the reason of a PathError, "" when there is none. It is the one
-// rule for paths, patterns and prefixes.
+// Problem is the Reason of an Error for p, "" when there is none. Paths, patterns
+// and prefixes are all checked by it.
 func Problem(p string) string {
 	switch {
 	case p == "":
@@ -94,27 +94,27 @@ func Problem(p string) string {
 	return ""
 }
 
-// hasDrive says whether p starts like a path of another system, "C:".
+// HasDrive says whether p starts with a drive of Windows, as "C:".
 func HasDrive(p string) bool {
 	return len(p) > 1 && p[1] == ':' && (p[0]|0x20) >= 'a' && (p[0]|0x20) <= 'z'
 }
 
-// nameable says whether the file API can give the name of a stored object.
+// Nameable says whether the file API can show a stored object under the name p.
 func Nameable(p string) bool {
 	return Problem(p) == "" && !strings.ContainsFunc(p, unicode.IsControl)
 }
 
-// parent is the folder of p, "" for one directly in the root.
+// Parent is the folder of p, "" for one directly in the root.
 func Parent(p string) string {
 	return p[:max(0, strings.LastIndexByte(p, '/'))]
 }
 
-// under says whether p is below folder; everything is below "".
+// Under says whether p is below folder; everything is below "".
 func Under(p, folder string) bool {
 	return folder == "" || len(p) > len(folder) && p[len(folder)] == '/' && strings.HasPrefix(p, folder)
 }
 
-// asPrefix is the string that all paths below folder start with.
+// Prefix is the string that all paths below folder start with.
 func Prefix(folder string) string {
 	if folder == "" {
 		return ""
@@ -122,7 +122,7 @@ func Prefix(folder string) string {
 	return folder + "/"
 }
 
-// ancestors yields the folders that p is in, outermost first, without the root.
+// Ancestors yields the folders that p is in, outermost first, without the root.
 func Ancestors(p string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for i := range len(p) {
@@ -133,7 +133,7 @@ func Ancestors(p string) func(yield func(string) bool) {
 	}
 }
 
-// quote shows a name to a person: quoted, at most 80 characters.
+// Quote is a name as it is shown to a person: quoted, at most 80 characters.
 func Quote(s string) string {
 	if utf8.RuneCountInString(s) > 80 {
 		s = string([]rune(s)[:79]) + "…"
@@ -161,16 +161,16 @@ func Quote(s string) string {
 	return b.String()
 }
 
-// trimSlash is the folder of a prefix: "a" of "a/".
+// TrimSlash is the folder of a prefix: "a" of "a/".
 func TrimSlash(prefix string) string { return strings.TrimSuffix(prefix, "/") }
 
-// reserved are the folders at the root of a repository that belong to the
+// ReservedFolders are the folders at the root of a repository that belong to the
 // server and to publication; no workspace shows them, whatever its prefix.
 var ReservedFolders = [...]string{"_lakefs_actions", "_perago"}
 
-// CleanPrefix makes the prefix of a Spec of what an author wrote: outer white
+// CleanPrefix makes the prefix of a Spec from what an author wrote: outer white
 // space and leading slashes are dropped, and "/" is the whole repository. Its
-// error is a *PathError.
+// error is an *Error.
 func CleanPrefix(s string) (string, error) {
 	trimmed := strings.TrimSpace(s)
 	p := strings.TrimLeft(trimmed, "/")
@@ -190,7 +190,7 @@ func CleanPrefix(s string) (string, error) {
 	return p, nil
 }
 
-// isReserved says whether a path of the repository is in a reserved folder.
+// Reserved says whether a path of the repository is in a reserved folder.
 func Reserved(path string) bool {
 	for _, folder := range ReservedFolders {
 		if path == folder || Under(path, folder) {
