@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"perago/engine": {"perago/engine/heap", "perago/engine/logs", "perago/engine/module", "perago/engine/queue", "perago/panics",
 		"perago/starlib", "perago/starlib/diag", "perago/starlib/jsontext", "perago/starlib/schema",
 		"perago/workspace", "perago/workspace/attempts", "perago/workspace/cache", "perago/workspace/publish",
-		"perago/workspace/storage"},
+		"perago/workspace/storage", "perago/workspace/trace"},
 	"perago/engine/worker": {"perago/engine", "perago/engine/logs", "perago/engine/module", "perago/engine/queue", "perago/panics",
 		"perago/starlib", "perago/workspace/storage"},
 	"perago/starlib/statement": {},

@@ -129,7 +129,8 @@ type Result struct {
 	// folder, and unless completed.
 	Ref     Ref
 	Changes []Change
-	Adopted bool // an earlier attempt of this task had published, and this is its result
+	Adopted bool   // an earlier attempt of this task had published, and this is its result
+	Reused  string // the commit whose files and result were taken over (task(reuse = True)); "" when the body ran
 
 	Took      time.Duration // the whole attempt
 	BodyTook  time.Duration
@@ -203,7 +204,7 @@ func resultOf(r engine.Result) Result {
 	p, w := r.Phases, envelope.Workspace
 	return Result{Task: r.Attempt.Task, Status: r.Status, Value: envelope.Result,
 		Ref:     Ref{Repository: w.Repository, Branch: w.Branch, Commit: w.Ref},
-		Changes: r.Changes, Adopted: r.Adopted,
+		Changes: r.Changes, Adopted: r.Adopted, Reused: r.Reused,
 		Took: p.Load + p.Prepare + p.Pre + p.Body + p.Post + p.Publish, BodyTook: p.Body,
 		Steps: r.Body.Steps, PeakBytes: r.Body.PeakBytes, FilesRead: r.Files.ObjectsRead, BytesRead: r.Files.BytesRead}
 }

@@ -77,6 +77,8 @@ type Usage struct {
 	// garbage, the Go runtime and the program itself; 0 when the body had no
 	// process of its own, or that is not known.
 	ProcessBytes int64
+
+	AskedTime bool // the body called time.now
 }
 
 // limitsOf is what holds for a task: the lowest of what the task declares and

@@ -29,7 +29,8 @@ type Result struct {
 	Diagnostics diag.List
 	Story       string // the whole story, stack included; "" when completed
 	Changes     []workspace.Change
-	Adopted     bool // an earlier attempt had published: the body did not run, or its result gave way
+	Reused      string // the commit whose files and result were taken over, without running the body; "" is none
+	Adopted     bool   // an earlier attempt had published: the body did not run, or its result gave way
 	Phases      Phases
 	Body        Usage
 	Files       workspace.Usage
@@ -95,7 +96,7 @@ func (x *execution) logFinished() {
 		level = slog.LevelWarn
 	}
 	x.log.Log(context.Background(), level, "attempt finished",
-		"status", string(res.Status), "reason", res.Reason, "story", res.Story,
+		"status", string(res.Status), "reason", res.Reason, "story", res.Story, "reused", res.Reused,
 		"load_ms", logs.Milliseconds(p.Load), "list_ms", logs.Milliseconds(p.List), "pre_ms", logs.Milliseconds(p.Pre), "prepare_ms", logs.Milliseconds(p.Prepare), "body_ms", logs.Milliseconds(p.Body),
 		"post_ms", logs.Milliseconds(p.Post), "publish_ms", logs.Milliseconds(p.Publish), "total_ms", logs.Milliseconds(time.Since(x.started)),
 		"steps", res.Body.Steps, "peak_bytes", res.Body.PeakBytes, "process_bytes", res.Body.ProcessBytes,

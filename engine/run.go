@@ -100,6 +100,9 @@ func (x *execution) path(ctx context.Context) error {
 	if err := x.step(ctx, "guarded", &took.Pre, x.preGuards); err != nil {
 		return err // terminal: the same commit gives the same answer
 	}
+	if err := x.step(ctx, "looked up", &took.Pre, x.reuse); err != nil {
+		return err
+	}
 	if err := x.step(ctx, "ran", &took.Body, x.runBody); err != nil {
 		return err
 	}
@@ -204,7 +207,7 @@ func (x *execution) publishes() bool {
 // publication is what a Publisher has to know; its Result is nil before the body.
 func (x *execution) publication() publish.Publication {
 	return publish.Publication{Ref: x.ref, Task: x.key(), Rebase: x.module.Task.Workspace.Rebase, Overlay: x.overlay, Dir: x.dir,
-		Result: x.returned, Current: x.hooks.Current}
+		Result: x.returned, Current: x.hooks.Current, Record: x.newRecord()}
 }
 
 func (x *execution) key() attempts.TaskKey {
@@ -276,13 +279,22 @@ func (x *execution) tableGuards(ctx context.Context, failures []workspace.GuardF
 	return failures, nil
 }
 
-// runBody runs the body, under its limits.
+// runBody runs the body, under its limits, unless what an earlier one made was taken over.
 func (x *execution) runBody(ctx context.Context) (err error) {
+	if x.res.Reused != "" {
+		return nil
+	}
 	call := Call{Params: x.params, Limits: x.res.Limits, Now: x.Now, Log: x.record, Progress: x.progress}
 	if x.overlay != nil {
 		call.Files = x.overlay
 	}
 	x.returned, x.res.Body, err = x.Body.Run(ctx, x.module, call)
+	if x.overlay != nil && x.res.Body.AskedTime {
+		x.overlay.Unrepeatable("it asked the time")
+	}
+	if x.overlay != nil && x.res.Limits.Threads > 1 {
+		x.overlay.Unrepeatable("its SQL may use more than one thread")
+	}
 	return err
 }
 

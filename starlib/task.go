@@ -31,6 +31,7 @@ type Task struct {
 	Controls     Controls
 	StrictParams bool
 	Resources    Resources
+	Reuse        bool       // take over what an earlier attempt made, where nothing changed
 	At           Position   // of the call of task
 	PreAt        []Position // of the calls of Workspace.Pre
 	PostAt       []Position // of the calls of Workspace.Post
@@ -258,6 +259,13 @@ func taskControls(c *call, t *Task) (err error) {
 		resources = defaultResources()
 	}
 	t.Resources = resources
+	if err != nil {
+		return err
+	}
+	if t.Reuse, err = c.boolean("reuse", false); t.Reuse && t.Workspace == nil {
+		return &diag.Problem{Code: "P2123", Message: "task: reuse without a workspace", Argument: "reuse",
+			Hint: "what an attempt made is found in its workspace: take reuse away, or add workspace = workspace_spec(...)"}
+	}
 	return err
 }
 
@@ -315,6 +323,8 @@ func taskRow() Builtin {
 		{Name: "strict_params", Type: "bool", Default: "False", Kind: KeywordOnly,
 			Doc: "whether params that are not declared are an error; otherwise they are dropped, at every depth"},
 		{Name: "resources", Type: "resources", Default: "resources()", Kind: KeywordOnly, Doc: "limits of one run of the body"},
+		{Name: "reuse", Type: "bool", Default: "False", Kind: KeywordOnly, Doc: "whether an attempt takes over what an earlier one made, where the sources, the params and " +
+			"all that the earlier one asked of its workspace are the same. For a task with a workspace; one that asks the time, or has a secret param, is never taken over"},
 	}, Doc: "Declares the task of this file. The top level calls it exactly once; a file that is there for `load` does not. " +
 		"The body is the function `run` of the same file: `run(workspace, params)` with a workspace, `run(params)` without.",
 		Example: `task(

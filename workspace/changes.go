@@ -58,7 +58,7 @@ func (o *Overlay) Staged(ctx context.Context) ([]storage.Staged, error) {
 		switch {
 		case d.entry == nil:
 		case d.entry.from != nil:
-			s.Size, s.From = d.entry.size, d.entry.from.Path
+			s.Size, s.From, s.FromCommit = d.entry.size, d.entry.from.Path, d.entry.from.Commit
 		default:
 			name, size := d.entry.blob.path, d.entry.size
 			s.Size = size

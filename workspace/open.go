@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"errors"
@@ -142,7 +143,7 @@ func (o *Overlay) fetchAhead(ctx context.Context, c listing.Object) (f *os.File,
 
 func (o *Overlay) fetchAs(ctx context.Context, c listing.Object, ahead bool) (f *os.File, hit bool, err error) {
 	if local, ok := o.store.(storage.LocalOpener); ok {
-		f, err := local.OpenLocal(ctx, o.ref.Repository, o.ref.Commit, c.Path)
+		f, err := local.OpenLocal(ctx, o.ref.Repository, cmp.Or(c.Commit, o.ref.Commit), c.Path)
 		return f, true, err
 	}
 	fill := func(a *cache.Writer) error { return o.download(ctx, c, a) }
@@ -215,7 +216,7 @@ func (e *damagedError) Error() string {
 func (e *damagedError) Unwrap() error { return e.cause }
 
 func (o *Overlay) downloadOnce(ctx context.Context, c listing.Object, to *cache.Writer) error {
-	body, err := o.store.Open(ctx, o.ref.Repository, o.ref.Commit, c.Path)
+	body, err := o.store.Open(ctx, o.ref.Repository, cmp.Or(c.Commit, o.ref.Commit), c.Path)
 	if err != nil {
 		return err
 	}

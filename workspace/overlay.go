@@ -125,6 +125,12 @@ func (s state) content() *listing.Object {
 
 // look says what is at a path. Its errors are not wrapped yet.
 func (o *Overlay) look(ctx context.Context, path string) (state, error) {
+	return o.lookFor(ctx, path, "")
+}
+
+// lookFor is look for who only asks whether the path is a file (trace.NotFile) or a
+// folder (trace.NotFolder); "" asks which it is.
+func (o *Overlay) lookFor(ctx context.Context, path string, asked trace.Kind) (state, error) {
 	if path == "" {
 		return state{folder: true}, nil
 	}
@@ -134,7 +140,7 @@ func (o *Overlay) look(ctx context.Context, path string) (state, error) {
 	if s, known := o.lookUpper(path); known {
 		return s, nil
 	}
-	f, err := o.fact(ctx, path)
+	f, err := o.fact(ctx, path, asked)
 	if err != nil {
 		return state{}, err
 	}

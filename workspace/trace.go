@@ -3,6 +3,7 @@ package workspace
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 
 	"perago/workspace/glob"
@@ -15,7 +16,8 @@ import (
 // This file holds what the attempt asked of its input commit, and the same
 // questions put to another commit.
 
-// Trace is what was asked so far, and what was written. It may be called again later.
+// Trace is what was asked so far, and what was written; where a content was neither
+// copied nor compared it has no checksum yet. It may be called again later.
 func (o *Overlay) Trace(ctx context.Context) (*trace.Trace, error) {
 	var all trace.Names
 	if o.trace.Full() {
@@ -31,13 +33,110 @@ func (o *Overlay) Trace(ctx context.Context) (*trace.Trace, error) {
 	o.upper.walk("", func(path string, n *node) bool {
 		switch {
 		case n.entry != nil:
-			t.Wrote[o.inRepository(path)] = trace.Content{Size: n.entry.size}
+			t.Wrote[o.inRepository(path)] = n.written()
 		case n.deleted:
 			t.Removed[o.inRepository(path)] = true
 		}
 		return true
 	})
 	return t, nil
+}
+
+// written is the content of a written file, as far as it is known without reading
+// it: one that was copied, or compared with what was there (Changes, Staged).
+func (n *node) written() trace.Content {
+	c := trace.Content{Size: n.entry.size}
+	switch {
+	case n.entry.from != nil:
+		c.Checksum = n.entry.from.Checksum
+	case n.over != nil && n.entry.same.Load() == isSame:
+		c.Checksum = n.over.Checksum
+	}
+	return c
+}
+
+// Unrepeatable notes why the attempt may come to something else the next time.
+func (o *Overlay) Unrepeatable(why string) { o.trace.Unrepeatable(why) }
+
+// Reuse writes and removes what an earlier attempt did, whose trace holds at the
+// input commit. What lies there as that attempt left it stays; the rest is taken
+// from commit, which has it. fs.ErrNotExist: it does not, and nothing was changed.
+func (o *Overlay) Reuse(ctx context.Context, earlier *trace.Trace, commit string) error {
+	done, err := o.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	there := newLower(o.store, Ref{Repository: o.ref.Repository, Commit: commit}, o.opts.Spec.Prefix, nil)
+	type write struct {
+		path       string
+		from, over *listing.Object
+	}
+	var writes []write
+	for full, want := range earlier.Wrote {
+		path, err := o.outputPath(full)
+		if err != nil {
+			return err
+		}
+		over, err := o.lowerFile(ctx, path)
+		if err != nil {
+			return pathError("reuse", path, err)
+		}
+		if over != nil && over.Size == want.Size && over.Checksum == want.Checksum {
+			o.noteContent(over) // a fresh run would have written over another one
+			continue
+		}
+		f, err := there.fact(ctx, path)
+		if err == nil && (f.file == nil || f.file.Size != want.Size || f.file.Checksum != want.Checksum) {
+			err = fs.ErrNotExist
+		}
+		if err != nil {
+			return pathError("reuse", path, err)
+		}
+		f.file.Commit = commit
+		writes = append(writes, write{path, f.file, over})
+	}
+	for full := range earlier.Removed {
+		path, err := o.outputPath(full)
+		if err != nil {
+			return err
+		}
+		over, err := o.lowerFile(ctx, path)
+		if err != nil {
+			return pathError("reuse", path, err)
+		}
+		if over != nil {
+			writes = append(writes, write{path: path, over: over})
+		}
+	}
+	o.trace.Add(earlier)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, w := range writes {
+		if err := o.fits(w.path, 0); err != nil {
+			return pathError("reuse", w.path, err)
+		}
+		if w.from == nil {
+			o.upper.remove(w.path, w.over)
+		} else {
+			o.upper.put(w.path, &entry{size: w.from.Size, from: w.from}, w.over)
+		}
+	}
+	return nil
+}
+
+// outputPath is a path of a record, which anyone may have made, as one that this
+// attempt may write.
+func (o *Overlay) outputPath(full string) (string, error) {
+	path, below := strings.CutPrefix(full, o.lower.root)
+	err := paths.CheckNew(path)
+	switch {
+	case !below, paths.Reserved(full):
+		err = ErrReserved
+	case err == nil && o.opts.Spec.ReadOnly:
+		err = ErrReadOnly
+	}
+	return path, pathError("reuse", full, err)
 }
 
 // At answers the questions of a trace of this attempt at another commit of its
@@ -54,11 +153,11 @@ func (o *Overlay) At(commit string) trace.View {
 // inRepository is a path of the workspace as one of the repository.
 func (o *Overlay) inRepository(path string) string { return paths.TrimSlash(o.lower.root + path) }
 
-// fact is what the input commit has at a path, with a note that it was asked.
-func (o *Overlay) fact(ctx context.Context, path string) (fact, error) {
+// fact is what the input commit has at a path, with a note of what was asked (see lookFor).
+func (o *Overlay) fact(ctx context.Context, path string, asked trace.Kind) (fact, error) {
 	f, err := o.lower.fact(ctx, path)
 	if k, known := kindOf(f, err); known && path != "" && !paths.Reserved(o.inRepository(path)) {
-		o.trace.Kind(o.inRepository(path), k)
+		o.trace.KindAs(o.inRepository(path), k, asked)
 	}
 	return f, err
 }
@@ -83,9 +182,13 @@ func kindOf(f fact, err error) (k trace.Kind, known bool) {
 // noteContent notes that the content or the size of an object was asked for; nil
 // is none.
 func (o *Overlay) noteContent(c *listing.Object) {
-	if c != nil {
-		o.trace.Content(c.Path, trace.Content{Size: c.Size, Checksum: c.Checksum})
+	if c == nil || c.Commit != "" {
+		return
 	}
+	if c.Checksum == "" {
+		o.trace.Unrepeatable("the store gives no checksums")
+	}
+	o.trace.Content(c.Path, trace.Content{Size: c.Size, Checksum: c.Checksum})
 }
 
 // noteTree notes that all that the input commit has below a folder was asked for.

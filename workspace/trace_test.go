@@ -113,7 +113,7 @@ func tracedBody(ctx context.Context, seed uint64, o *workspace.Overlay) string {
 }
 
 // left is what an attempt leaves on a commit: the whole tree.
-func left(t *testing.T, o *workspace.Overlay, tree map[string]string) map[string]string {
+func left(t *testing.T, store *memory.Store, o *workspace.Overlay, tree map[string]string) map[string]string {
 	t.Helper()
 	staged, err := o.Staged(t.Context())
 	if err != nil {
@@ -124,6 +124,8 @@ func left(t *testing.T, o *workspace.Overlay, tree map[string]string) map[string
 		switch {
 		case s.Op == storage.Deleted:
 			delete(after, s.Path)
+		case s.FromCommit != "":
+			after[s.Path] = contentAt(t, store, s.FromCommit, s.From)
 		case s.From != "":
 			after[s.Path] = tree[s.From]
 		default:
@@ -185,7 +187,7 @@ func TestTraceDecidesTheAttempt(t *testing.T) {
 			t.Fatal(err)
 		}
 		second, again := run(h)
-		made, fresh := left(t, first, older), left(t, second, newer)
+		made, fresh := left(t, store, first, older), left(t, store, second, newer)
 		// What the attempt changed, on top of what the others did.
 		merged := maps.Clone(newer)
 		for p := range union(older, made) {
@@ -202,6 +204,27 @@ func TestTraceDecidesTheAttempt(t *testing.T) {
 		}
 		if miss == nil {
 			held++
+			// The earlier attempt's files, as a publication leaves them, taken over.
+			published := h
+			if !maps.Equal(newer, made) {
+				published = commitTree(t, store, newer, made)
+			}
+			if seen, err = first.Trace(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for p, c := range seen.Wrote {
+				if c.Checksum == "" { // an upload tells it
+					seen.Wrote[p] = trace.Content{Size: c.Size, Checksum: checksumAt(t, store, published, p)}
+				}
+			}
+			third := workspace.NewOverlay(store, workspace.Ref{Repository: "r", Branch: "main", Commit: h}, workspace.OverlayOptions{Dir: t.TempDir()})
+			defer third.Close()
+			if err := third.Reuse(t.Context(), seen, published); err != nil {
+				t.Fatalf("case %d: reuse: %v\nolder %v\nnewer %v\ntrace %+v", n, err, older, newer, seen)
+			}
+			if reused := left(t, store, third, newer); !maps.Equal(reused, fresh) {
+				t.Fatalf("case %d: reused %v\nfresh %v\nolder %v\nnewer %v\ntrace %+v", n, reused, fresh, older, newer, seen)
+			}
 		}
 		if len(clashes) == 0 {
 			clear++
@@ -212,6 +235,34 @@ func TestTraceDecidesTheAttempt(t *testing.T) {
 	if held < cases/10 || clear < cases/10 || clashed < cases/10 {
 		t.Errorf("%d held, %d without a clash, %d with one: too few of one kind to say much", held, clear, clashed)
 	}
+}
+
+func checksumAt(t *testing.T, store *memory.Store, commit, path string) string {
+	t.Helper()
+	for o, err := range store.List(t.Context(), "r", commit, path) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Path == path {
+			return o.Checksum
+		}
+	}
+	t.Fatalf("%s is not in %s", path, commit)
+	return ""
+}
+
+func contentAt(t *testing.T, store *memory.Store, commit, path string) string {
+	t.Helper()
+	f, err := store.Open(t.Context(), "r", commit, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 func has(m map[string]string, p string) bool { _, is := m[p]; return is }

@@ -33,7 +33,7 @@ type node struct {
 type entry struct {
 	size int64
 	blob *blob
-	from *listing.Object // an unchanged object of the lower layer
+	from *listing.Object // an unchanged object of the lower layer, or of another commit (Commit)
 	same atomic.Int32    // what comparing it with the node's over said: 0 is not known yet
 }
 
@@ -276,7 +276,7 @@ func (u *upper) put(path string, e *entry, over *listing.Object) {
 	u.update(path, func(n *node) {
 		u.release(n.entry)
 		n.entry, n.over, n.deleted, n.made = e, over, false, false
-		if e.from != nil && over != nil && e.from.Path == over.Path {
+		if e.from != nil && over != nil && e.from.Path == over.Path && e.from.Commit == "" {
 			n.entry, n.over = nil, nil // back where it was: no change
 		}
 	})

@@ -45,7 +45,11 @@ func (o *Overlay) alone(ctx context.Context) (done func(), err error) {
 
 // Create starts a new content for path, parents included.
 func (o *Overlay) Create(ctx context.Context, path string, mode WriteMode) (*Draft, error) {
-	s, err := o.target(ctx, path)
+	asked := trace.NotFolder
+	if mode == Append {
+		asked = "" // a missing file is another start
+	}
+	s, err := o.target(ctx, path, asked)
 	if err == nil && s.folder {
 		err = storage.ErrIsFolder
 	}
@@ -179,7 +183,7 @@ func (o *Overlay) put(ctx context.Context, path string, e *entry) error {
 		return err
 	}
 	defer done()
-	s, err := o.target(ctx, path)
+	s, err := o.target(ctx, path, trace.NotFolder)
 	if err == nil && s.folder {
 		err = storage.ErrIsFolder
 	}
@@ -219,15 +223,17 @@ func (o *Overlay) fits(path string, size int64) error {
 	return o.upper.fitsBytes(size+o.drafted(), o.opts.Scratch)
 }
 
-// lowerFile is the file that the input commit has at path, nil for none.
+// lowerFile is the file that the input commit has at path, nil for none; it is no
+// part of the trace.
 func (o *Overlay) lowerFile(ctx context.Context, path string) (*listing.Object, error) {
-	f, err := o.fact(ctx, path)
+	f, err := o.lower.fact(ctx, path)
 	return f.file, err
 }
 
 // target says what is at a path that is to be written, and refuses one that
-// cannot be: a bad or reserved name, or one below a file.
-func (o *Overlay) target(ctx context.Context, path string) (state, error) {
+// cannot be: a bad or reserved name, or one below a file. asked is what the
+// operation depends on (lookFor).
+func (o *Overlay) target(ctx context.Context, path string, asked trace.Kind) (state, error) {
 	if o.opts.Spec.ReadOnly {
 		return state{}, ErrReadOnly
 	}
@@ -243,7 +249,7 @@ func (o *Overlay) target(ctx context.Context, path string) (state, error) {
 	case len(full) > paths.MaxLength:
 		return state{}, &paths.Error{Path: path, Reason: "is longer than 1024 bytes, the prefix of the workspace included"}
 	}
-	s, err := o.look(ctx, path)
+	s, err := o.lookFor(ctx, path, asked)
 	if err != nil || s.file() || s.folder {
 		return s, err
 	}
@@ -265,15 +271,7 @@ func (o *Overlay) isFile(ctx context.Context, folder string) (bool, error) {
 	if folder == "" {
 		return false, nil
 	}
-	if s, known := o.lookUpper(folder); known {
-		return s.file(), nil
-	}
-	f, err := o.lower.fact(ctx, folder)
-	if k, known := kindOf(f, err); known && (k == trace.Nothing || k == trace.Folder) {
-		o.trace.Kind(o.inRepository(folder), trace.NotFile)
-		return false, nil
-	}
-	s, err := o.look(ctx, folder)
+	s, err := o.lookFor(ctx, folder, trace.NotFile)
 	return s.file(), err
 }
 
@@ -295,10 +293,11 @@ func (o *Overlay) remove(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	over, err := o.lowerFile(ctx, path)
+	f, err := o.fact(ctx, path, "") // also where the file was written here: what is removed with it?
 	if err != nil {
 		return err
 	}
+	over := f.file
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if over != nil && s.entry == nil {
@@ -381,7 +380,7 @@ func (o *Overlay) mkdir(ctx context.Context, path string) error {
 		return err
 	}
 	defer done()
-	s, err := o.target(ctx, path)
+	s, err := o.target(ctx, path, trace.NotFile)
 	if err == nil && s.file() {
 		err = fs.ErrExist
 	}
@@ -537,7 +536,11 @@ func (o *Overlay) transfer(ctx context.Context, from, to string, move bool) erro
 	if err != nil {
 		return pathError("", from, err)
 	}
-	target, err := o.target(ctx, to)
+	asked := trace.NotFolder
+	if source.folder {
+		asked = ""
+	}
+	target, err := o.target(ctx, to, asked)
 	switch {
 	case err != nil || from == to:
 		return err
@@ -553,6 +556,9 @@ func (o *Overlay) transfer(ctx context.Context, from, to string, move bool) erro
 
 func (o *Overlay) transferFile(ctx context.Context, from, to string, move bool) error {
 	source, err := o.lowerFile(ctx, from)
+	if err == nil && move { // see remove
+		_, err = o.fact(ctx, from, "")
+	}
 	if err != nil {
 		return err
 	}
@@ -565,12 +571,12 @@ func (o *Overlay) transferFile(ctx context.Context, from, to string, move bool) 
 	if err := o.fits(to, 0); err != nil {
 		return err
 	}
-	f := fileBelow{path: from, over: source}
+	file := fileBelow{path: from, over: source}
 	if n := o.upper.find(from); n != nil {
-		f.entry = n.entry
+		file.entry = n.entry
 	}
-	o.noteContent(f.from())
-	o.upper.put(to, f.content(), over)
+	o.noteContent(file.from())
+	o.upper.put(to, file.content(), over)
 	if move {
 		o.upper.remove(from, source)
 	}

@@ -23,7 +23,8 @@ type outcome struct {
 	Phases      phases             `json:"phases"`
 	Usage       usageFigures       `json:"usage"`
 	Diagnostics diag.List          `json:"diagnostics"`
-	Diffs       []fileDiff         `json:"diffs,omitempty"` // with --diff
+	Diffs       []fileDiff         `json:"diffs,omitempty"`  // with --diff
+	Reused      string             `json:"reused,omitempty"` // the commit whose files and result were taken over
 }
 
 // phases are the times of engine.Phases in milliseconds.
@@ -46,7 +47,7 @@ type usageFigures struct {
 func outcomeOf(r engine.Result) outcome {
 	ms, p := milliseconds, r.Phases
 	return outcome{
-		Status: r.Status, Reason: r.Reason, Output: r.Output, Changes: r.Changes, Diagnostics: r.Diagnostics,
+		Status: r.Status, Reason: r.Reason, Output: r.Output, Changes: r.Changes, Diagnostics: r.Diagnostics, Reused: r.Reused,
 		Phases: phases{ms(p.Load), ms(p.List), ms(p.Prepare + p.Pre), ms(p.Body), ms(p.Post), ms(p.Publish)},
 		Usage:  usageFigures{r.Body.Steps, r.Body.PeakBytes, r.Files.ObjectsRead, r.Files.BytesRead},
 	}

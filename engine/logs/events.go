@@ -19,7 +19,7 @@ func logEvent(log *slog.Logger, e publish.Event) {
 	switch e.Kind {
 	case publish.EventBranched, publish.EventMerging:
 		level = slog.LevelDebug
-	case publish.EventUnfenced, publish.EventLeft:
+	case publish.EventUnfenced, publish.EventLeft, publish.EventUnrecorded:
 		level = slog.LevelWarn
 	case publish.EventLost:
 		level = slog.LevelError
@@ -30,7 +30,7 @@ func logEvent(log *slog.Logger, e publish.Event) {
 		attrs = append(attrs, "commit", e.Commit, "puts", e.Puts, "copies", e.Copies, "deletes", e.Drops, "bytes", e.Bytes)
 	}
 	switch e.Kind {
-	case publish.EventPublished, publish.EventAdopted, publish.EventLost:
+	case publish.EventPublished, publish.EventAdopted, publish.EventLost, publish.EventRebased:
 		attrs = append(attrs, "from", e.Ref.Commit, "to", e.Commit)
 	}
 	if e.Took > 0 {

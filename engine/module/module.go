@@ -4,7 +4,12 @@
 package module
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -41,6 +46,20 @@ func (m *Module) Coverage() *Coverage { return m.coverage }
 
 // Bounds are those of the values that the code of the module makes.
 func (m *Module) Bounds() *starlib.Bounds { return &m.bounds }
+
+// Digest stands for the text of all files of the module: hex. Where the root lies
+// does not matter.
+func (m *Module) Digest() string {
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(m.Sources)) {
+		below := strings.TrimPrefix(name, m.Root)
+		if name == m.File {
+			below = "" // by what name it was called does not matter either
+		}
+		fmt.Fprintf(sum, "%d %s%d %s", len(below), below, len(m.Sources[name]), m.Sources[name])
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
 
 // Doc is the docstring at the top of the file, "" when there is none.
 func (m *Module) Doc() string {

@@ -122,7 +122,7 @@ func Stories() []Story {
 		{"P2120", "a guard that cannot be", "Its pattern is none, or its counts contradict each other. In a pattern *, ? and [abc] stand within one part of the path, and ** is a whole part.", "require_glob(\"raw/**.csv\")\n\nrequire_glob(\"raw/**/*.csv\")"},
 		{"P2121", "not a size", "A number and a unit: \"512MiB\", \"2GB\". KiB, MiB, GiB and KB, MB, GB mean the same, 1024-based.", "resources(memory = \"lots\")\n\nresources(memory = \"512MiB\")"},
 		{"P2122", "a default that has no meaning", "Only a field of schema(...) can be left out, so only there a default means something.", "list_of(field(str, default = \"a\"))\n\nlist_of(str)"},
-		{"P2123", "a publish budget without a workspace", "A task without a workspace publishes nothing.", ""},
+		{"P2123", "a publish budget, or reuse, without a workspace", "A task without a workspace publishes nothing.", ""},
 
 		// What comes in and what goes out.
 		{"P3002", "not a JSON object", "The input of a task, its `params` and its `workspace` are JSON objects.", "[]\n\n{\"params\": {}}"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"net/http"
 	"time"
@@ -221,6 +222,29 @@ func differenceOf(d apigen.Diff) storage.Difference {
 		out.Checksum = d.Right.Checksum
 	}
 	return out
+}
+
+// LastChange is the newest commit that changed an object.
+func (s *Store) LastChange(ctx context.Context, repo, commit, path string) (storage.Commit, error) {
+	amount, limit, objects := apigen.PaginationAmount(1), true, []string{path}
+	a, err := s.call(ctx, request{what: "read the history of " + path, repeat: true, long: true,
+		send: func(ctx context.Context) (*http.Response, error) {
+			return s.api.LogCommits(ctx, repo, commit, &apigen.LogCommitsParams{Amount: &amount, Limit: &limit, Objects: &objects})
+		}})
+	if status(err) == http.StatusNotFound {
+		err = s.missing(ctx, repo, fmt.Errorf("commit %s of %s: %w", commit, repo, storage.ErrUnknownCommit))
+	}
+	var page apigen.CommitList
+	if err == nil {
+		page, err = decode[apigen.CommitList](a)
+	}
+	switch {
+	case err != nil:
+		return storage.Commit{}, err
+	case len(page.Results) == 0:
+		return storage.Commit{}, fmt.Errorf("history of %s: %w", path, fs.ErrNotExist)
+	}
+	return commitOf(page.Results[0]), nil
 }
 
 // Uncommitted names what is uncommitted on a branch.

@@ -59,6 +59,7 @@ type Object struct {
 	Hashed   bool   // MD5 is known, and is that of the bytes
 	MD5      MD5
 	Location Location
+	Commit   string // that has it; "" is the one of the listing
 }
 
 // MD5 is what content is checked against after its transfer. It finds damage. It

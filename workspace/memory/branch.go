@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"iter"
 	"maps"
 	"slices"
@@ -213,4 +214,36 @@ func (s *Store) diff(ctx context.Context, repo, from, to string) (found []storag
 		}
 	}
 	return found, nil
+}
+
+// LastChange is the newest commit that changed an object.
+func (s *Store) LastChange(ctx context.Context, repo, id, path string) (storage.Commit, error) {
+	if ctx.Err() != nil {
+		return storage.Commit{}, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := s.commit(repo, id)
+	if err != nil {
+		return storage.Commit{}, err
+	}
+	r := s.repos[repo]
+	var found *commit
+	r.walk(c, func(c *commit) {
+		older := &commit{}
+		switch len(c.Parents) {
+		case 0:
+		case 1:
+			older = r.commits[c.Parents[0]]
+		default:
+			return
+		}
+		if !same(c.tree[path], older.tree[path]) && (found == nil || found.generation < c.generation) {
+			found = c
+		}
+	})
+	if found == nil {
+		return storage.Commit{}, fmt.Errorf("history of %s: %w", path, fs.ErrNotExist)
+	}
+	return found.Commit, nil
 }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"perago/workspace"
@@ -34,6 +35,7 @@ type Publication struct {
 	Dir      *attempts.Dir   // records the staging branch before it is made
 	Result   json.RawMessage // the checked result of the body; nil in Prepare
 	Current  Fence           // step 4; nil: there is no queue to ask
+	Record   *trace.Record   // published with the files, its Result and Trace filled in; nil: none
 }
 
 // Published says where an attempt's result is.
@@ -85,17 +87,18 @@ type Event struct {
 type EventKind string
 
 const (
-	EventRevoked   EventKind = "revoked"   // predecessors can no longer publish
-	EventBranched  EventKind = "branched"  // the staging branch is made
-	EventStaged    EventKind = "staged"    // the staging branch has its commit
-	EventFenced    EventKind = "fenced"    // the attempt is current; the merge comes next
-	EventMerging   EventKind = "merging"   // a merge request goes out
-	EventPublished EventKind = "published" // M is on the branch
-	EventAdopted   EventKind = "adopted"   // an earlier attempt, or a twin, had published
-	EventUnfenced  EventKind = "unfenced"  // a warning: the server does not run the hook
-	EventRebased   EventKind = "rebased"   // the branch moved; the merge may stand on Commit, where the attempt would have been the same
-	EventLost      EventKind = "race lost" // an error: M is on the branch, on top of something else
-	EventLeft      EventKind = "left"      // a warning: a branch could not be removed; the sweep will
+	EventRevoked    EventKind = "revoked"      // predecessors can no longer publish
+	EventBranched   EventKind = "branched"     // the staging branch is made
+	EventStaged     EventKind = "staged"       // the staging branch has its commit
+	EventFenced     EventKind = "fenced"       // the attempt is current; the merge comes next
+	EventMerging    EventKind = "merging"      // a merge request goes out
+	EventPublished  EventKind = "published"    // M is on the branch
+	EventAdopted    EventKind = "adopted"      // an earlier attempt, or a twin, had published
+	EventUnfenced   EventKind = "unfenced"     // a warning: the server does not run the hook
+	EventRebased    EventKind = "rebased"      // the branch moved; the merge may stand on Commit, where the attempt would have been the same
+	EventUnrecorded EventKind = "not recorded" // a warning: how the files were made is not published with them
+	EventLost       EventKind = "race lost"    // an error: M is on the branch, on top of something else
+	EventLeft       EventKind = "left"         // a warning: a branch could not be removed; the sweep will
 )
 
 // Errors of a publication that callers branch on.
@@ -265,6 +268,7 @@ type session struct {
 	branch   string         // S; "" until it is made
 	doubtful []string       // branches that a request still on its way may make
 	staged   storage.Commit // C; zero until it is made
+	uploaded sync.Map       // path -> trace.Content, of what was put on S
 }
 
 func (p *Publisher) session(pub Publication) *session {

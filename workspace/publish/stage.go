@@ -3,6 +3,7 @@ package publish
 // Staging: what the attempt wrote, as one commit on a branch of its own.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"perago/panics"
 	"perago/workspace/fence"
 	"perago/workspace/storage"
+	"perago/workspace/trace"
 )
 
 // repeats bounds how often one request of a publication is sent again.
@@ -54,6 +56,9 @@ func (s *session) stage(ctx context.Context, changes []storage.Staged) error {
 	done, err := s.upload(ctx, changes)
 	if err != nil {
 		return fmt.Errorf("stage: %w", err)
+	}
+	if err := s.putRecord(ctx); err != nil {
+		return fmt.Errorf("stage the record: %w", err)
 	}
 	metadata, err := s.result(ctx)
 	if err != nil {
@@ -123,13 +128,16 @@ func (s *session) upload(ctx context.Context, changes []storage.Staged) (Event, 
 		case c.From != "":
 			done.Copies++
 			group.Go(panics.ToError(func() error {
-				return s.Store.Copy(gctx, s.Ref.Repository, s.branch, storage.CopyRequest{Commit: s.Ref.Commit, From: c.From, To: c.Path})
+				return s.Store.Copy(gctx, s.Ref.Repository, s.branch, storage.CopyRequest{Commit: cmp.Or(c.FromCommit, s.Ref.Commit), From: c.From, To: c.Path})
 			}))
 		default:
 			done.Puts++
 			group.Go(panics.ToError(func() error {
-				_, err := s.Store.Put(gctx, s.Ref.Repository, s.branch, c.Path, storage.Content{Size: c.Size, Open: c.Open})
+				o, err := s.Store.Put(gctx, s.Ref.Repository, s.branch, c.Path, storage.Content{Size: c.Size, Open: c.Open})
 				bytes.Add(c.Size)
+				if s.Record != nil {
+					s.uploaded.Store(c.Path, trace.Content{Size: o.Size, Checksum: o.Checksum})
+				}
 				return err
 			}))
 		}
@@ -146,6 +154,32 @@ func (s *session) upload(ctx context.Context, changes []storage.Staged) (Event, 
 	err := group.Wait()
 	done.Bytes = bytes.Load()
 	return done, err
+}
+
+// putRecord puts the record of the attempt beside its files. One that is too large
+// is left out: the files are as good without it.
+func (s *session) putRecord(ctx context.Context) error {
+	if s.Record == nil {
+		return nil
+	}
+	t, err := s.Overlay.Trace(ctx)
+	if err != nil {
+		return err
+	}
+	for path, c := range t.Wrote {
+		if up, is := s.uploaded.Load(path); is && c.Checksum == "" {
+			t.Wrote[path] = up.(trace.Content)
+		}
+	}
+	r := *s.Record
+	r.Trace, r.Result = t, s.Result
+	data, err := r.Encode()
+	if err != nil || len(data) > trace.MaxRecord {
+		s.tell(Event{Kind: EventUnrecorded, Err: cmp.Or(err, fmt.Errorf("the record has %d bytes, at most %d are kept", len(data), trace.MaxRecord))})
+		return nil
+	}
+	_, err = s.Store.Put(ctx, s.Ref.Repository, s.branch, trace.Path(r.Task, r.Key), storage.StringContent(string(data)))
+	return err
 }
 
 // ensureFence puts the hook on S unless the input commit has it.

@@ -137,12 +137,21 @@ type Committer interface {
 	// Diff yields the paths in which two commits differ, sorted by bytes. It stops
 	// at the first error. ErrUnknownRepository, ErrUnknownCommit, or the store's.
 	Diff(ctx context.Context, repo, from, to string) iter.Seq2[Difference, error]
+	// LastChange is the newest commit that changed an object, among commit and all
+	// that it stands on. Merges do not count: it is the commit that was merged.
+	// ErrUnknownCommit, ErrUnknownRepository; fs.ErrNotExist when none ever had it.
+	LastChange(ctx context.Context, repo, commit, path string) (Commit, error)
 	// Uncommitted returns at most max paths that are uncommitted on branch.
 	Uncommitted(ctx context.Context, repo, branch string, max int) ([]string, error)
 	// CommitBranch commits what is uncommitted on branch. ErrNoChanges,
 	// *RefusedError, ErrUnknownBranch, ErrProtected; any other error means that
 	// the answer is not known.
 	CommitBranch(ctx context.Context, repo, branch, message string, metadata map[string]string) (Commit, error)
+}
+
+// Historian finds where an object comes from.
+type Historian interface {
+	LastChange(ctx context.Context, repo, commit, path string) (Commit, error)
 }
 
 // Difference is one path in which two commits differ.
@@ -228,5 +237,7 @@ type Staged struct {
 	Op   Op
 	Size int64                             // bytes; 0 for Deleted
 	Open func() (io.ReadSeekCloser, error) // the new content; nil for Deleted, and when From is set
-	From string                            // not "": the content is that of this unchanged object of the input commit (its path in the repository)
+	From string                            // not "": the content is that of this object (its path in the repository) of FromCommit
+	// FromCommit is "" for the input commit.
+	FromCommit string
 }

@@ -214,6 +214,12 @@ func (f *Faulty) Lookup(ctx context.Context, repo, commit string) (storage.Commi
 	return ask(ctx, f, "Lookup", func(ctx context.Context) (storage.Commit, error) { return f.Store.Lookup(ctx, repo, commit) })
 }
 
+func (f *Faulty) LastChange(ctx context.Context, repo, commit, path string) (storage.Commit, error) {
+	return ask(ctx, f, "LastChange", func(ctx context.Context) (storage.Commit, error) {
+		return f.Store.LastChange(ctx, repo, commit, path)
+	})
+}
+
 // Diff is one call, as FirstParents is.
 func (f *Faulty) Diff(ctx context.Context, repo, from, to string) iter.Seq2[storage.Difference, error] {
 	return walk(ctx, f, "Diff", f.Store.Diff(ctx, repo, from, to))

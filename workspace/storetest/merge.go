@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -85,6 +86,38 @@ func testDiff(t *testing.T, r repo) {
 	for _, err := range r.Store.Diff(t.Context(), r.name, first, noCommit) {
 		r.wants("difference from no commit", err, storage.ErrUnknownCommit)
 	}
+}
+
+func testLastChange(t *testing.T, r repo) {
+	made := r.seed("main", map[string]string{"a": "1", "b": "1", "gone": "1"})
+	r.branch("side", made.ID)
+	side := r.seed("side", map[string]string{"a": "2"})
+	apart := r.seed("main", map[string]string{"c": "1"})
+	_, err := r.merge("side", "main", nil)
+	r.must(err)
+	r.must(r.Store.Remove(t.Context(), r.name, "main", []string{"gone"}))
+	removed := r.commit("main", nil)
+	for path, want := range map[string]string{
+		"a":    side.ID, // not the merge
+		"b":    made.ID,
+		"c":    apart.ID,
+		"gone": removed.ID,
+	} {
+		got, err := r.Store.LastChange(t.Context(), r.name, removed.ID, path)
+		r.must(err)
+		if got.ID != want {
+			t.Errorf("%s was last changed by %.8s, want %.8s", path, got.ID, want)
+		}
+	}
+	got, err := r.Store.LastChange(t.Context(), r.name, apart.ID, "a")
+	r.must(err)
+	if got.ID != made.ID {
+		t.Errorf("before the merge, a was last changed by %.8s, want %.8s", got.ID, made.ID)
+	}
+	_, err = r.Store.LastChange(t.Context(), r.name, removed.ID, "never")
+	r.wants("history of what never was", err, fs.ErrNotExist)
+	_, err = r.Store.LastChange(t.Context(), r.name, noCommit, "a")
+	r.wants("history in no commit", err, storage.ErrUnknownCommit)
 }
 
 func testMerge(t *testing.T, r repo) {

@@ -52,6 +52,7 @@ func TestStore(t *testing.T, s Subject) {
 		{"branches are made once, dropped any number of times", testBranches},
 		{"history follows first parents", testFirstParents},
 		{"what differs between two commits is named", testDiff},
+		{"the commit that last changed an object is found", testLastChange},
 		{"a merge onto its base has both parents and the source's tree", testMerge},
 		{"a merge takes both sides' changes", testThreeWay},
 		{"a merge that cannot be has its own error", testMergeErrors},

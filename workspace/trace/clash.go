@@ -77,7 +77,7 @@ func (t *Trace) holdsAll(ctx context.Context, at View) (*Clash, error) {
 func (t *Trace) holdsKind(ctx context.Context, at View, path string) (*Clash, error) {
 	k, err := at.Kind(ctx, path)
 	was := t.Kinds[path]
-	if err != nil || k == was || was == NotFile && (k == Nothing || k == Folder) {
+	if err != nil || was.holds(k) {
 		return nil, err
 	}
 	return &Clash{path, "was looked for: it was " + called(was) + ", and is " + called(k) + " now"}, nil
@@ -89,8 +89,8 @@ func called(k Kind) string {
 		return "a file"
 	case Folder:
 		return "a folder"
-	case NotFile:
-		return "not a file"
+	case NotFile, NotFolder:
+		return string(k)
 	case Unnameable:
 		return "a file with others below it, or below one"
 	}

@@ -118,7 +118,7 @@ func Decode(data []byte) (*Trace, error) {
 		return nil, fmt.Errorf("trace: version %d, this perago reads %d", e.Version, version)
 	}
 	for path, k := range e.Kinds {
-		if !slices.Contains([]Kind{Nothing, File, Folder, Unnameable, NotFile}, k) {
+		if !slices.Contains([]Kind{Nothing, File, Folder, Unnameable, NotFile, NotFolder}, k) {
 			return nil, fmt.Errorf("trace: %q is %q, which is no kind", path, k)
 		}
 	}

@@ -36,8 +36,10 @@ const (
 	// Unnameable is a file with others below it, and what is below such a file.
 	Unnameable Kind = "unnameable"
 	// NotFile is Nothing or Folder: all that is asked of a folder that something is
-	// written in.
-	NotFile Kind = "not a file"
+	// written in. NotFolder is Nothing or File: all that is asked of a file that is
+	// written over.
+	NotFile   Kind = "not a file"
+	NotFolder Kind = "not a folder"
 )
 
 // Content is one version of a file.
@@ -154,17 +156,29 @@ func (r *Recorder) Content(path string, c Content) {
 	note(r, path, len(path)+len(c.Checksum), func(t *Trace) map[string]Content { return t.Contents }, c)
 }
 
-// Kind notes that somebody asked whether there is a file, a folder or nothing. An
-// answer that says more takes the place of NotFile.
-func (r *Recorder) Kind(path string, k Kind) {
-	if r != nil && k != NotFile {
-		r.mu.Lock()
-		if r.t.Kinds[path] == NotFile {
-			r.t.Kinds[path] = k
-		}
-		r.mu.Unlock()
+// Kind notes that somebody asked whether there is a file, a folder or nothing.
+func (r *Recorder) Kind(path string, k Kind) { r.KindAs(path, k, k) }
+
+// KindAs notes that k was found where only asked mattered: NotFile or NotFolder. Where
+// k is not one of these, or another question was asked of the path, k is noted.
+func (r *Recorder) KindAs(path string, k, asked Kind) {
+	if r == nil {
+		return
 	}
-	note(r, path, len(path), func(t *Trace) map[string]Kind { return t.Kinds }, k)
+	if !asked.holds(k) {
+		asked = k
+	}
+	r.mu.Lock()
+	if known, is := r.t.Kinds[path]; is && known != asked {
+		r.t.Kinds[path] = k
+	}
+	r.mu.Unlock()
+	note(r, path, len(path), func(t *Trace) map[string]Kind { return t.Kinds }, asked)
+}
+
+// holds says whether what was noted is still so where k is found.
+func (was Kind) holds(k Kind) bool {
+	return was == k || k == Nothing && (was == NotFile || was == NotFolder) || was == NotFile && k == Folder || was == NotFolder && k == File
 }
 
 // Folder notes that the names directly in a folder were asked for.
@@ -212,6 +226,60 @@ func (r *Recorder) Unrepeatable(why string) {
 	if !known && len(r.t.Unrepeatable) < maxUnrepeatable {
 		r.t.Unrepeatable = slices.Insert(r.t.Unrepeatable, at, why)
 	}
+}
+
+// Add notes all that another trace has asked.
+func (r *Recorder) Add(t *Trace) {
+	if r == nil {
+		return
+	}
+	if t.All != nil {
+		r.fill()
+	}
+	for path, c := range t.Contents {
+		r.Content(path, c)
+	}
+	for path, k := range t.Kinds {
+		r.addKind(path, k)
+	}
+	for path, n := range t.Folders {
+		r.Folder(path, n)
+	}
+	for p, n := range t.Patterns {
+		r.Pattern(p, n)
+	}
+	for _, why := range t.Unrepeatable {
+		r.Unrepeatable(why)
+	}
+}
+
+// addKind notes a kind of another trace of the same commit: what says more stays.
+func (r *Recorder) addKind(path string, k Kind) {
+	r.mu.Lock()
+	known, is := r.t.Kinds[path]
+	switch {
+	case !is || known == k || k.holds(known):
+	case known.holds(k):
+		r.t.Kinds[path] = k
+	default: // NotFile and NotFolder
+		r.t.Kinds[path] = Nothing
+	}
+	r.mu.Unlock()
+	note(r, path, len(path), func(t *Trace) map[string]Kind { return t.Kinds }, k)
+}
+
+// fill makes "everything below the prefix" of what was noted.
+func (r *Recorder) fill() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.full = true
+	clear(r.t.Contents)
+	clear(r.t.Kinds)
+	clear(r.t.Folders)
+	clear(r.t.Patterns)
 }
 
 // Full says that there were more questions than a trace holds: All has to be

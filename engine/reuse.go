@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"time"
+
+	"perago/starlib/schema"
+	"perago/workspace/storage"
+	"perago/workspace/trace"
+)
+
+// language is part of the key of a record: it changes when the same source may
+// come to something else.
+const language = "1"
+
+// newRecord is what the publication of this attempt says of how its files were made;
+// nil when nobody will take them over. Result and trace are filled in later.
+func (x *execution) newRecord() *trace.Record {
+	if !x.reusable() {
+		return nil
+	}
+	a := x.attempt
+	return &trace.Record{Task: a.Task, Key: x.recordKey(), Source: x.module.Digest(), Params: x.params.JSON(), Input: x.ref.Commit,
+		WorkflowID: a.WorkflowID, Reference: a.Reference, TaskID: a.TaskID, Retry: a.Retry, Time: time.Now().UTC()}
+}
+
+// reusable says whether attempts of this task take over what earlier ones made. With
+// a secret param they do not: a record would tell whether a guess of it is right.
+func (x *execution) reusable() bool {
+	if !x.module.Task.Reuse || x.Fixed != nil || len(x.module.Host) > 0 {
+		return false
+	}
+	for range x.params.Secrets() {
+		return false
+	}
+	return true
+}
+
+func (x *execution) recordKey() string {
+	return trace.Key(language, x.module.Digest(), x.params.JSON(), x.module.Task.Workspace.Prefix)
+}
+
+// reuse looks for an earlier attempt with the same sources and params whose every
+// question has the same answer at this commit, and takes over what it made. Why
+// there is none is logged, and the body runs then.
+func (x *execution) reuse(ctx context.Context) error {
+	if !x.reusable() {
+		return nil
+	}
+	from, why, err := x.takeOver(ctx)
+	if err != nil {
+		return fmt.Errorf("look for an earlier attempt: %w", err)
+	}
+	if why != "" {
+		x.log.Info("not reused", "why", x.redact.Line(why))
+		return nil
+	}
+	x.res.Reused = from
+	x.log.Info("reused", "commit", from)
+	if x.hooks.Record != nil {
+		x.hooks.Record("INFO reused what commit " + from + " has, the body did not run: sources, params and all that was asked of the workspace are the same")
+	}
+	return nil
+}
+
+// takeOver returns the commit that has what an earlier attempt made, or why the
+// body has to run.
+func (x *execution) takeOver(ctx context.Context) (from, why string, err error) {
+	r, err := x.readRecord(ctx)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", "no earlier attempt has these sources and params", nil
+	case errors.Is(err, errNoRecord):
+		return "", err.Error(), nil
+	case err != nil:
+		return "", "", err
+	case !r.Trace.Repeatable():
+		return "", "the earlier attempt may come to something else the next time: " + r.Trace.Unrepeatable[0], nil
+	}
+	clash, err := r.Trace.Holds(ctx, x.overlay.At(x.ref.Commit))
+	if err != nil {
+		return "", "", err
+	}
+	if clash != nil {
+		return "", clash.String(), nil
+	}
+	problems, err := x.module.Task.CheckResult(schema.Limits{Context: ctx, Memory: inputMemory}, r.Result)
+	if err != nil {
+		return "", "", err
+	}
+	if len(problems) > 0 || int64(len(r.Result)) > MaxResultBytes {
+		return "", "what the earlier attempt returned is not a result of this task", nil
+	}
+	history, is := x.Store.(storage.Historian)
+	if !is {
+		return "", "the store does not tell where a file comes from", nil
+	}
+	made, err := history.LastChange(ctx, x.ref.Repository, x.ref.Commit, trace.Path(r.Task, r.Key))
+	if err != nil {
+		return "", "", err
+	}
+	switch err := x.overlay.Reuse(ctx, r.Trace, made.ID); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", "a file that the earlier attempt made is no longer to be had: " + err.Error(), nil
+	case err != nil:
+		return "", "", err
+	}
+	x.returned = slices.Clone(r.Result)
+	return made.ID, "", nil
+}
+
+// errNoRecord: what is there is not a record of this attempt.
+var errNoRecord = errors.New("the record of an earlier attempt cannot be read")
+
+// readRecord reads the record of this task, these sources and params at the input
+// commit; one at a time, since a large one takes many times its size.
+func (x *execution) readRecord(ctx context.Context) (*trace.Record, error) {
+	x.large.Lock()
+	defer x.large.Unlock()
+	key := x.recordKey()
+	f, err := x.Store.Open(ctx, x.ref.Repository, x.ref.Commit, trace.Path(x.attempt.Task, key))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, trace.MaxRecord+1))
+	if err != nil {
+		return nil, err
+	}
+	r, err := trace.DecodeRecord(data)
+	if err == nil && (r.Task != x.attempt.Task || r.Key != key || r.Trace.Prefix != x.module.Task.Workspace.Prefix) {
+		err = errors.New("it is that of another task")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoRecord, err)
+	}
+	return r, nil
+}
