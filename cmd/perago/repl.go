@@ -208,7 +208,7 @@ func (p *prompt) greet(m *module.Module) {
 	}
 	fmt.Fprintln(p.app.stderr, ":help says what there is, Ctrl-D leaves")
 	if names := p.session.Given(); len(names) > 0 {
-		fmt.Fprintf(p.app.stderr, "names: %s\n", cutAt(strings.Join(names, ", "), 300))
+		fmt.Fprintf(p.app.stderr, "names: %s\n", diag.ShortenTo(strings.Join(names, ", "), 300))
 	}
 }
 

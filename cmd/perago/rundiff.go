@@ -26,7 +26,7 @@ const (
 	maxDiffFiles = 100       // files that are compared; of the others there is the line of the change
 	maxDiffLines = 200       // of one file
 	maxDiffTotal = 2000      // lines of all files
-	maxDiffWidth = 200       // characters of one line
+	maxDiffWidth = 200       // characters of one line, before the "…" of a longer one
 	maxDiffText  = 4 << 20   // bytes of one side, above which a text is not compared
 	maxDiffSum   = 256 << 20 // bytes of one side, above which there is no checksum
 )
@@ -203,17 +203,9 @@ func compareSums(d *fileDiff, before, after *side) bool {
 func printableLines(text string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {
-		lines = append(lines, cutAt(diag.Printable(strings.TrimSuffix(line, "\n")), maxDiffWidth))
+		lines = append(lines, diag.ShortenTo(diag.Printable(strings.TrimSuffix(line, "\n")), maxDiffWidth))
 	}
 	return lines
-}
-
-// cutAt shortens a line to so many characters.
-func cutAt(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	return string([]rune(s)[:most-1]) + "…"
 }
 
 // bound keeps so many lines at most.

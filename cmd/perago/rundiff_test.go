@@ -92,7 +92,7 @@ func TestDiffIsBounded(t *testing.T) {
 	if d.Rows == nil || d.Rows.Added != 5000 || len(d.Lines) != 1+maxRowsShown+1 || d.Lines[len(d.Lines)-1] != "+ … 4990 rows more" {
 		t.Errorf("a long table: got %+v and %d lines, the last %q", d.Rows, len(d.Lines), d.Lines[len(d.Lines)-1])
 	}
-	if d := compared(t, "a.txt", nil, []byte(strings.Repeat("é", 5000))); len([]rune(d.Lines[3])) != maxDiffWidth {
+	if d := compared(t, "a.txt", nil, []byte(strings.Repeat("é", 5000))); len([]rune(d.Lines[3])) != maxDiffWidth+1 {
 		t.Errorf("a long line: got %d characters", len([]rune(d.Lines[3])))
 	}
 	large := bytes.Repeat([]byte("a\n"), maxDiffText/2+1)

@@ -260,7 +260,7 @@ func (s *rowsShown) line(sign, text string) {
 		s.left[sign]++
 		return
 	}
-	s.kept[sign] = append(s.kept[sign], cutAt(diag.Printable(sign+" "+text), maxDiffWidth))
+	s.kept[sign] = append(s.kept[sign], diag.ShortenTo(diag.Printable(sign+" "+text), maxDiffWidth))
 }
 
 func (s *rowsShown) lines() []string {
@@ -292,11 +292,11 @@ func named(columns, values []string) string {
 // shownCell is a value as it is shown: one that is empty or has spaces at its ends is
 // quoted, so that it can be seen.
 func shownCell(v string) string {
-	v = cutAt(v, 60)
+	v = diag.ShortenTo(v, 60)
 	if v == "" || strings.TrimSpace(v) != v {
 		return fmt.Sprintf("%q", v)
 	}
 	return v
 }
 
-func printableCut(s string) string { return cutAt(diag.Printable(s), maxDiffWidth/2) }
+func printableCut(s string) string { return diag.ShortenTo(diag.Printable(s), maxDiffWidth/2) }

@@ -2,6 +2,7 @@ package isolate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -272,20 +273,10 @@ func (s *tableSession) handFiles(ctx context.Context) error {
 			file.Close()
 		}
 		if err != nil {
-			return firstOf(errs, err)
+			return cmp.Or(cmp.Or(errs...), err)
 		}
 	}
 	return nil
-}
-
-// firstOf is the first error of a list, or else err.
-func firstOf(errs []error, err error) error {
-	for _, e := range errs {
-		if e != nil {
-			return e
-		}
-	}
-	return err
 }
 
 func (s *tableSession) hand(m handMessage, file *os.File) error {

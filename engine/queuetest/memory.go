@@ -238,21 +238,28 @@ func (m *Memory) find(a queue.Attempt) *memoryTask {
 	return nil
 }
 
-// Extend implements queue.Leaser.
-func (m *Memory) Extend(ctx context.Context, a queue.Attempt) error {
+// with does something to a try while the lock is held; one that is not there is
+// gone.
+func (m *Memory) with(ctx context.Context, a queue.Attempt, do func(t *memoryTask) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	t := m.find(a)
-	if t == nil {
-		return queue.ErrGone
+	if t := m.find(a); t != nil {
+		return do(t)
 	}
-	if t.Status == InProgress && !t.over {
-		t.renew()
-	}
-	return nil
+	return queue.ErrGone
+}
+
+// Extend implements queue.Leaser.
+func (m *Memory) Extend(ctx context.Context, a queue.Attempt) error {
+	return m.with(ctx, a, func(t *memoryTask) error {
+		if t.Status == InProgress && !t.over {
+			t.renew()
+		}
+		return nil
+	})
 }
 
 // Delay queues a try of a task that may be polled after d.
@@ -280,29 +287,18 @@ func (m *Memory) Stale(a queue.Attempt) (write func()) {
 
 // Current implements queue.Leaser.
 func (m *Memory) Current(ctx context.Context, a queue.Attempt) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	t := m.find(a)
-	if t == nil || t.Status != InProgress || t.over || t.Retry != a.Retry {
-		return queue.ErrGone
-	}
-	return nil
+	return m.with(ctx, a, func(t *memoryTask) error {
+		if t.Status != InProgress || t.over || t.Retry != a.Retry {
+			return queue.ErrGone
+		}
+		return nil
+	})
 }
 
 // Note implements queue.Leaser.
 func (m *Memory) Note(ctx context.Context, a queue.Attempt, lines []string) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	t := m.find(a)
-	if t == nil {
-		return queue.ErrGone
-	}
-	t.Log = append(t.Log, strings.Join(lines, "\n"))
-	return nil
+	return m.with(ctx, a, func(t *memoryTask) error {
+		t.Log = append(t.Log, strings.Join(lines, "\n"))
+		return nil
+	})
 }

@@ -178,7 +178,7 @@ func (c *compiler) node(doc any, path []string, in *resource) (*node, error) {
 	case map[string]any:
 		return n, c.object(n, doc)
 	}
-	return nil, wrong(path, "got %s, want a schema: an object, true or false", describe(doc))
+	return nil, wrong(path, "got %s, want a schema: an object, true or false", jsontext.Describe(doc))
 }
 
 func (c *compiler) object(n *node, doc map[string]any) error {
@@ -337,7 +337,7 @@ func (k *keywords) has(keyword string) (v any, path []string, ok bool) {
 
 func (k *keywords) want(path []string, v any, wanted string) {
 	if k.err == nil {
-		k.err = wrong(path, "got %s, want %s", describe(v), wanted)
+		k.err = wrong(path, "got %s, want %s", jsontext.Describe(v), wanted)
 	}
 }
 
@@ -395,7 +395,7 @@ func (k *keywords) count(keyword string) (int, bool) {
 		return 0, false
 	}
 	if n, is := v.(json.Number); is {
-		if r := rational(n); r.IsInt() && r.Sign() >= 0 {
+		if r := jsontext.Rational(n); r.IsInt() && r.Sign() >= 0 {
 			if !r.Num().IsInt64() || r.Num().Int64() > 1<<40 {
 				return 1 << 40, true // more than anything has
 			}
@@ -522,11 +522,11 @@ func (k *keywords) values() {
 		case !is:
 			k.want(path, v, "a number")
 		case keyword != "multipleOf":
-			n.bounds = append(n.bounds, bound{keyword, rational(number), number.String()})
-		case rational(number).Sign() <= 0:
+			n.bounds = append(n.bounds, bound{keyword, jsontext.Rational(number), number.String()})
+		case jsontext.Rational(number).Sign() <= 0:
 			k.want(path, v, "a number above 0")
 		default:
-			n.multipleOf = rational(number)
+			n.multipleOf = jsontext.Rational(number)
 		}
 	}
 	for _, keyword := range []string{"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"} {
@@ -553,7 +553,7 @@ func constant(n *node, values []any) *node {
 func keysOf(values []any) map[string]bool {
 	keys := make(map[string]bool, len(values))
 	for _, v := range values {
-		keys[canonical(v)] = true
+		keys[jsontext.Canonical(v)] = true
 	}
 	return keys
 }

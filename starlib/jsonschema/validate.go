@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 )
 
 // Problem is one thing that is wrong with a value.
@@ -139,7 +140,7 @@ func (v *validation) apply(n *node, value any, at *place, found *problems) (bool
 	}
 	if n.always != nil {
 		if !*n.always {
-			c.fail("false", describe(value), "nothing: the schema takes no value here")
+			c.fail("false", jsontext.Describe(value), "nothing: the schema takes no value here")
 		}
 		return c.ok, c.seen
 	}
@@ -212,17 +213,17 @@ func (c *checking) references() {
 func (c *checking) itself() {
 	n := c.node
 	if n.types != nil && !slices.ContainsFunc(n.types, func(name string) bool { return isA(c.value, name) }) {
-		c.fail("type", describe(c.value), typesInWords(n.types))
+		c.fail("type", jsontext.Describe(c.value), typesInWords(n.types))
 	}
-	if n.enum != nil && !n.enumKeys[canonical(c.value)] {
+	if n.enum != nil && !n.enumKeys[jsontext.Canonical(c.value)] {
 		texts := make([]string, 0, len(n.enum))
 		for _, e := range n.enum {
-			texts = append(texts, describe(e))
+			texts = append(texts, jsontext.Describe(e))
 		}
 		if n.enumIsConst {
-			c.fail("const", describe(c.value), texts[0])
+			c.fail("const", jsontext.Describe(c.value), texts[0])
 		} else {
-			c.fail("enum", describe(c.value), "one of "+diag.Shorten(strings.Join(texts, ", ")))
+			c.fail("enum", jsontext.Describe(c.value), "one of "+diag.Shorten(strings.Join(texts, ", ")))
 		}
 	}
 	switch value := c.value.(type) {
@@ -231,10 +232,10 @@ func (c *checking) itself() {
 	case string:
 		c.sized("Length", utf8.RuneCountInString(value), "character")
 		if n.pattern != nil && !n.pattern.MatchString(value) {
-			c.fail("pattern", describe(value), "a text that matches "+diag.Shorten(n.patternText))
+			c.fail("pattern", jsontext.Describe(value), "a text that matches "+diag.Shorten(n.patternText))
 		}
 		if formed := c.schema.formats[n.format]; formed != nil && !formed(value) {
-			c.fail("format", describe(value), "a text of the form "+n.format)
+			c.fail("format", jsontext.Describe(value), "a text of the form "+n.format)
 		}
 	case []any:
 		c.sized("Items", len(value), "item")
@@ -251,23 +252,23 @@ func (c *checking) number(value json.Number) {
 	if n.bounds == nil && n.multipleOf == nil {
 		return
 	}
-	x := rational(value)
+	x := jsontext.Rational(value)
 	for _, b := range n.bounds {
 		order := x.Cmp(b.at)
 		switch {
 		case b.keyword == "minimum" && order < 0:
-			c.fail(b.keyword, describe(value), "at least "+diag.Shorten(b.text))
+			c.fail(b.keyword, jsontext.Describe(value), "at least "+diag.Shorten(b.text))
 		case b.keyword == "exclusiveMinimum" && order <= 0:
-			c.fail(b.keyword, describe(value), "more than "+diag.Shorten(b.text))
+			c.fail(b.keyword, jsontext.Describe(value), "more than "+diag.Shorten(b.text))
 		case b.keyword == "maximum" && order > 0:
-			c.fail(b.keyword, describe(value), "at most "+diag.Shorten(b.text))
+			c.fail(b.keyword, jsontext.Describe(value), "at most "+diag.Shorten(b.text))
 		case b.keyword == "exclusiveMaximum" && order >= 0:
-			c.fail(b.keyword, describe(value), "less than "+diag.Shorten(b.text))
+			c.fail(b.keyword, jsontext.Describe(value), "less than "+diag.Shorten(b.text))
 		}
 	}
 	if n.multipleOf != nil && !new(big.Rat).Quo(x, n.multipleOf).IsInt() {
 		f, _ := n.multipleOf.Float64()
-		c.fail("multipleOf", describe(value), "a multiple of "+strconv.FormatFloat(f, 'g', -1, 64))
+		c.fail("multipleOf", jsontext.Describe(value), "a multiple of "+strconv.FormatFloat(f, 'g', -1, 64))
 	}
 }
 
@@ -289,9 +290,9 @@ func (c *checking) distinct(items []any) {
 		if c.err = c.tick(); c.err != nil {
 			return
 		}
-		key := canonical(item)
+		key := jsontext.Canonical(item)
 		if first, again := at[key]; again {
-			c.fail("uniqueItems", fmt.Sprintf("%s at %d and at %d", describe(item), first, i), "items that differ")
+			c.fail("uniqueItems", fmt.Sprintf("%s at %d and at %d", jsontext.Describe(item), first, i), "items that differ")
 			return
 		}
 		at[key] = i
@@ -313,7 +314,7 @@ func (c *checking) branches() {
 		c.some("oneOf", n.oneOf)
 	}
 	if n.not != nil && !c.over() && c.holds(n.not, c.value, c.at, nil) && c.err == nil {
-		c.fail("not", describe(c.value), "a value that the schema under `not` refuses")
+		c.fail("not", jsontext.Describe(c.value), "a value that the schema under `not` refuses")
 	}
 	if n.test != nil && !c.over() {
 		then := n.no
@@ -358,11 +359,11 @@ func (c *checking) some(keyword string, nodes []*node) {
 	}
 	switch {
 	case len(holding) > 1 && keyword == "oneOf":
-		c.fail(keyword, fmt.Sprintf("%s, which schemas %d and %d take", describe(c.value), holding[0], holding[1]), "a value that one of them takes alone")
+		c.fail(keyword, fmt.Sprintf("%s, which schemas %d and %d take", jsontext.Describe(c.value), holding[0], holding[1]), "a value that one of them takes alone")
 	case len(holding) > 0:
 	case nearest == nil && types != nil:
 		slices.Sort(types)
-		c.fail(keyword, describe(c.value), diag.Shorten(strings.Join(slices.Compact(types), ", or ")))
+		c.fail(keyword, jsontext.Describe(c.value), diag.Shorten(strings.Join(slices.Compact(types), ", or ")))
 	default:
 		c.ok = false
 		for _, p := range nearest {

@@ -2,14 +2,8 @@ package jsonschema
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
-	"math/big"
-	"slices"
-	"strconv"
 	"strings"
 
-	"perago/starlib/diag"
 	"perago/starlib/jsontext"
 )
 
@@ -27,7 +21,7 @@ func isA(value any, name string) bool {
 	case map[string]any:
 		return name == "object"
 	case json.Number:
-		return name == "number" || name == "integer" && (!strings.ContainsAny(string(value), ".eE") || rational(value).IsInt())
+		return name == "number" || name == "integer" && jsontext.IsInteger(value)
 	}
 	return false
 }
@@ -47,65 +41,6 @@ func typesInWords(names []string) string {
 		}
 	}
 	return strings.Join(words, ", or ")
-}
-
-func rational(n json.Number) *big.Rat {
-	r, _ := new(big.Rat).SetString(string(n))
-	return r
-}
-
-// canonical is the same text for equal values; 5.0 is 5.
-func canonical(value any) string {
-	var b strings.Builder
-	writeCanonical(&b, value)
-	return b.String()
-}
-
-func writeCanonical(b *strings.Builder, value any) {
-	switch value := value.(type) {
-	case nil:
-		b.WriteString("null")
-	case bool:
-		b.WriteString(strconv.FormatBool(value))
-	case string:
-		b.WriteString(strconv.Quote(value))
-	case json.Number:
-		b.WriteString(rational(value).RatString())
-	case []any:
-		b.WriteByte('[')
-		for _, item := range value {
-			writeCanonical(b, item)
-			b.WriteByte(',')
-		}
-		b.WriteByte(']')
-	case map[string]any:
-		b.WriteByte('{')
-		for _, key := range slices.Sorted(maps.Keys(value)) {
-			b.WriteString(strconv.Quote(key) + ":")
-			writeCanonical(b, value[key])
-			b.WriteByte(',')
-		}
-		b.WriteByte('}')
-	}
-}
-
-// describe shows a value to people: what is long is named, not shown.
-func describe(value any) string {
-	switch value := value.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return strconv.FormatBool(value)
-	case string:
-		return diag.Quote(value)
-	case json.Number:
-		return diag.Shorten(string(value))
-	case []any:
-		return "an array of " + diag.Plural(len(value), "item")
-	case map[string]any:
-		return "an object of " + diag.Plural(len(value), "key")
-	}
-	return fmt.Sprint(value)
 }
 
 // Decode reads a JSON text as Compile and Validate want it. A key that an object

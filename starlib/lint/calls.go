@@ -259,71 +259,69 @@ func (f *inference) checkCall(e *syntax.CallExpr) {
 	k := t[0]
 	switch {
 	case k.row != nil && k.row.Phase != starlib.Declare:
-		f.checkArguments(k.row, e)
+		f.checkArguments(k.row, e, "write "+k.row.Signature(), k.row.Usage(len(e.Args) == 0))
 		f.checkLiterals(k.row, e)
 		f.checkValue(k.row, e)
 		f.checkWrite(k.row, e)
 		f.checkParts(k.row, e)
 	case k.def != nil:
-		f.checkOwn(k.def, e)
+		f.checkArguments(rowOf(k.def), e, "", "")
 	case slices.Contains(fixed, k.name):
 		f.says(e.Lparen, "P5018", "invalid call of non-function (%s)", t.typeOf())
 	}
 }
 
-// checkArguments holds the arguments of a call against a row of the table.
-func (f *inference) checkArguments(row *starlib.Builtin, e *syntax.CallExpr) {
+// checkArguments holds the arguments of a call against a row of the table, or one
+// of rowOf; signature and usage are the hints.
+func (f *inference) checkArguments(row *starlib.Builtin, e *syntax.CallExpr, signature, usage string) {
 	args := argumentsOf(e)
-	signature := "write " + row.Signature()
 	given, wrong := map[string]bool{}, false
-	rest, most := false, 0
 	var positional []starlib.Param
-	for _, p := range row.Params {
+	var rest *starlib.Param
+	kwargs := false
+	var names []string // that a keyword may be
+	for i, p := range row.Params {
 		switch p.Kind {
 		case starlib.Rest:
-			rest = true
+			rest = &row.Params[i]
+		case starlib.KeywordRest:
+			kwargs = true
 		case starlib.Either, starlib.Positional:
 			positional = append(positional, p)
-			most++
+		}
+		if p.Kind == starlib.Either || p.Kind == starlib.KeywordOnly {
+			names = append(names, p.Name)
 		}
 	}
 	for i, arg := range args.positional {
-		if i >= most {
-			if rest {
-				f.checkType(row, row.Params[slices.IndexFunc(row.Params, func(p starlib.Param) bool { return p.Kind == starlib.Rest })], arg)
-				continue
-			}
-			f.fail(syntax.Start(arg), "P5018", fmt.Sprintf("%s takes at most %d arguments by position", row.Name, most), signature)
+		switch {
+		case i < len(positional):
+			given[positional[i].Name] = true
+			f.checkType(row, positional[i], arg)
+		case rest != nil:
+			f.checkType(row, *rest, arg)
+		default:
+			f.fail(syntax.Start(arg), "P5018", fmt.Sprintf("%s takes at most %d arguments by position", row.Name, len(positional)), signature)
 			return
 		}
-		given[positional[i].Name] = true
-		f.checkType(row, positional[i], arg)
 	}
 	for _, kw := range args.keywords {
 		id := kw.X.(*syntax.Ident)
-		i := slices.IndexFunc(row.Params, func(p starlib.Param) bool {
-			return p.Name == id.Name && (p.Kind == starlib.Either || p.Kind == starlib.KeywordOnly)
-		})
-		switch {
-		case i >= 0 && given[id.Name]:
+		switch known := slices.Contains(names, id.Name); {
+		case known && given[id.Name]:
 			f.fail(id.NamePos, "P5018", fmt.Sprintf("%s: argument `%s` is given twice", row.Name, id.Name), signature)
 			wrong = true
-		case i >= 0:
+		case known:
 			given[id.Name] = true
-			f.checkType(row, row.Params[i], kw.Y)
-		case !slices.ContainsFunc(row.Params, func(p starlib.Param) bool { return p.Kind == starlib.KeywordRest }):
-			var names []string
-			for _, p := range row.Params {
-				if p.Kind == starlib.Either || p.Kind == starlib.KeywordOnly {
-					names = append(names, p.Name)
-				}
-			}
+			f.checkType(row, row.Params[slices.IndexFunc(row.Params, func(p starlib.Param) bool { return p.Name == id.Name })], kw.Y)
+		case !kwargs:
 			hint := signature
 			if near := diag.Nearest(id.Name, names); near != "" {
 				hint = "did you mean `" + near + "`?"
 			}
 			d := f.fail(id.NamePos, "P5018", fmt.Sprintf("%s has no argument `%s`", row.Name, id.Name), hint)
-			rename(d, id.NamePos, id.Name, args.without(names))
+			left := slices.DeleteFunc(args.without(names), func(name string) bool { return given[name] })
+			rename(d, id.NamePos, id.Name, left)
 			wrong = true
 		}
 	}
@@ -332,7 +330,7 @@ func (f *inference) checkArguments(row *starlib.Builtin, e *syntax.CallExpr) {
 	}
 	for _, p := range row.Params {
 		if p.Default == "" && p.Kind != starlib.Rest && p.Kind != starlib.KeywordRest && !given[p.Name] {
-			f.fail(e.Lparen, "P5018", fmt.Sprintf("%s: missing argument `%s`", row.Name, p.Name), row.Usage(len(e.Args) == 0))
+			f.fail(e.Lparen, "P5018", fmt.Sprintf("%s: missing argument `%s`", row.Name, p.Name), usage)
 			return
 		}
 	}
@@ -370,76 +368,28 @@ func (f *inference) checkType(row *starlib.Builtin, p starlib.Param, arg syntax.
 	d.Found, d.Wanted = got.String(), p.Type
 }
 
-// checkOwn holds the arguments of a call against a function of the file.
-func (f *inference) checkOwn(def *syntax.DefStmt, e *syntax.CallExpr) {
-	args := argumentsOf(e)
-	name := def.Name.Name
-	var names, needed []string // by position; without a default
-	keywordOnly, rest, kwargs := map[string]bool{}, false, false
+// rowOf is a function of the file as a row of the table: its parameters have no
+// types.
+func rowOf(def *syntax.DefStmt) *starlib.Builtin {
+	row := &starlib.Builtin{Name: def.Name.Name}
+	kind := starlib.Either
 	for _, p := range def.Params {
 		switch p := p.(type) {
 		case *syntax.Ident:
-			if rest {
-				keywordOnly[p.Name] = true
-			} else {
-				names = append(names, p.Name)
-			}
-			needed = append(needed, p.Name)
+			row.Params = append(row.Params, starlib.Param{Name: p.Name, Kind: kind})
 		case *syntax.BinaryExpr:
-			id := p.X.(*syntax.Ident).Name
-			if rest {
-				keywordOnly[id] = true
-			} else {
-				names = append(names, id)
-			}
+			row.Params = append(row.Params, starlib.Param{Name: p.X.(*syntax.Ident).Name, Kind: kind, Default: "..."})
 		case *syntax.UnaryExpr:
-			if p.Op == syntax.STARSTAR {
-				kwargs = true
-			} else {
-				rest = true
+			switch {
+			case p.Op == syntax.STARSTAR:
+				row.Params = append(row.Params, starlib.Param{Kind: starlib.KeywordRest})
+			case p.X != nil: // else a bare `*`
+				row.Params = append(row.Params, starlib.Param{Kind: starlib.Rest})
 			}
+			kind = starlib.KeywordOnly
 		}
 	}
-	bare := slices.ContainsFunc(def.Params, func(p syntax.Expr) bool {
-		star, ok := p.(*syntax.UnaryExpr)
-		return ok && star.Op == syntax.STAR && star.X == nil
-	})
-	if len(args.positional) > len(names) && (!rest || bare) {
-		f.fail(syntax.Start(args.positional[len(names)]), "P5018", fmt.Sprintf("%s takes at most %d arguments by position", name, len(names)), "")
-		return
-	}
-	given, wrong := map[string]bool{}, false
-	for i := range args.positional {
-		if i < len(names) {
-			given[names[i]] = true
-		}
-	}
-	for _, kw := range args.keywords {
-		id := kw.X.(*syntax.Ident)
-		switch known := slices.Contains(names, id.Name) || keywordOnly[id.Name]; {
-		case known && given[id.Name]:
-			f.fail(id.NamePos, "P5018", fmt.Sprintf("%s: argument `%s` is given twice", name, id.Name), "")
-			wrong = true
-		case !known && !kwargs:
-			hint := ""
-			if near := diag.Nearest(id.Name, names); near != "" {
-				hint = "did you mean `" + near + "`?"
-			}
-			d := f.fail(id.NamePos, "P5018", fmt.Sprintf("%s has no argument `%s`", name, id.Name), hint)
-			rename(d, id.NamePos, id.Name, args.without(names[min(len(args.positional), len(names)):]))
-			wrong = true
-		}
-		given[id.Name] = true
-	}
-	if args.open || wrong {
-		return
-	}
-	for _, p := range needed {
-		if !given[p] {
-			f.fail(e.Lparen, "P5018", fmt.Sprintf("%s: missing argument `%s`", name, p), "")
-			return
-		}
-	}
+	return row
 }
 
 // literal is the text that an expression is, ok when it is one that is written out.
@@ -581,7 +531,7 @@ func (f *inference) checkFormat(e *syntax.BinaryExpr) {
 		return
 	}
 	if len(values) != len(wants) {
-		f.fail(syntax.Start(e.X), "P5020", fmt.Sprintf("the format wants %s, and gets %d", counted(len(wants), "value"), len(values)), "")
+		f.fail(syntax.Start(e.X), "P5020", fmt.Sprintf("the format wants %s, and gets %d", diag.Plural(len(wants), "value"), len(values)), "")
 		return
 	}
 	for i, v := range values {
@@ -631,13 +581,6 @@ func (f *inference) checkFits(want starlib.FormatValue, v syntax.Expr) {
 	if wrong != nil {
 		f.fail(syntax.Start(v), "P5020", plainError(wrong), hintOf(wrong))
 	}
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // checkBraces holds "{}".format(...) against its arguments.

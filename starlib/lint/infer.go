@@ -1,10 +1,11 @@
 package lint
 
 import (
-	"go.starlark.net/resolve"
-	"go.starlark.net/syntax"
 	"slices"
 	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
 
 	"perago/starlib"
 	"perago/starlib/schema"

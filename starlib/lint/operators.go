@@ -52,63 +52,41 @@ func operation(op syntax.Token, x, y string) (result string, refused bool) {
 	}
 	number := func(s string) bool { return s == "int" || s == "float" }
 	sequence := func(s string) bool { return s == "string" || s == "bytes" || s == "list" || s == "tuple" }
+	switch {
+	case x == "int" && y == "int" && op != syntax.SLASH:
+		result = "int"
+	case number(x) && number(y):
+		result = "float"
+	}
 	switch op {
 	case syntax.PLUS:
-		switch {
-		case sequence(x) && x == y:
-			return x, false
-		case x == "int" && y == "int":
-			return "int", false
-		case number(x) && number(y):
-			return "float", false
+		if sequence(x) && x == y {
+			result = x
 		}
-		return "", true
 	case syntax.MINUS:
-		switch {
-		case x == "set" && y == "set":
-			return "set", false
-		case x == "int" && y == "int":
-			return "int", false
-		case number(x) && number(y):
-			return "float", false
+		if x == "set" && y == "set" {
+			result = "set"
 		}
-		return "", true
 	case syntax.STAR:
 		switch {
 		case sequence(x) && y == "int":
-			return x, false
+			result = x
 		case x == "int" && sequence(y):
-			return y, false
-		case x == "int" && y == "int":
-			return "int", false
-		case number(x) && number(y):
-			return "float", false
+			result = y
 		}
-		return "", true
 	case syntax.SLASH:
-		switch {
-		case x == "path" && (y == "string" || y == "path"):
-			return "path", false
-		case number(x) && number(y):
-			return "float", false
+		if x == "path" && (y == "string" || y == "path") {
+			result = "path"
 		}
-		return "", true
-	case syntax.SLASHSLASH, syntax.PERCENT:
-		switch {
-		case x == "string" && op == syntax.PERCENT:
-			return "string", false
-		case x == "int" && y == "int":
-			return "int", false
-		case number(x) && number(y):
-			return "float", false
+	case syntax.SLASHSLASH:
+	case syntax.PERCENT:
+		if x == "string" {
+			result = "string"
 		}
-		return "", true
 	case syntax.LT, syntax.LE, syntax.GT, syntax.GE:
-		switch {
-		case number(x) && number(y), x == y && x != "NoneType" && x != "dict" && x != "range":
-			return "bool", false
+		if result != "" || x == y && x != "NoneType" && x != "dict" && x != "range" {
+			result = "bool"
 		}
-		return "", true
 	case syntax.IN, syntax.NOT_IN:
 		switch y {
 		case "string":
@@ -117,8 +95,10 @@ func operation(op syntax.Token, x, y string) (result string, refused bool) {
 			return "", true
 		}
 		return "bool", false
+	default:
+		return "", false
 	}
-	return "", false
+	return result, result == ""
 }
 
 // checkBinary complains of an operation that no combination of what its sides

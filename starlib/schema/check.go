@@ -14,6 +14,7 @@ import (
 	"maps"
 	"math"
 	"math/big"
+	"perago/starlib/jsontext"
 	"regexp"
 	"slices"
 	"strconv"
@@ -331,13 +332,7 @@ func (t *Type) takes(plain any) bool {
 // isInteger says whether a value is a whole number, as 5.0 is.
 func isInteger(plain any) bool {
 	n, is := plain.(json.Number)
-	if !is {
-		return false
-	}
-	if _, small := smallInt(n); small {
-		return true
-	}
-	return rational(n).IsInt()
+	return is && jsontext.IsInteger(n)
 }
 
 // smallInt is a number that is an int of at most 18 characters: of most, so that
@@ -356,7 +351,7 @@ func compare(a, b json.Number) int {
 	if y, ok := smallInt(b); ok && small {
 		return cmp.Compare(x, y)
 	}
-	return rational(a).Cmp(rational(b))
+	return jsontext.Rational(a).Cmp(jsontext.Rational(b))
 }
 
 func isMultiple(n, of json.Number) bool {
@@ -364,7 +359,7 @@ func isMultiple(n, of json.Number) bool {
 	if y, ok := smallInt(of); ok && small {
 		return x%y == 0
 	}
-	return new(big.Rat).Quo(rational(n), rational(of)).IsInt()
+	return new(big.Rat).Quo(jsontext.Rational(n), jsontext.Rational(of)).IsInt()
 }
 
 // formed says whether a text has the form that t wants.
@@ -422,7 +417,7 @@ func IsDateTime(text string) bool {
 func (v *checker) distinct(items []any) bool {
 	seen := make(map[string]struct{}, len(items))
 	for _, item := range items {
-		text := canonical(item)
+		text := jsontext.Canonical(item)
 		if _, again := seen[text]; again {
 			return false
 		}
@@ -471,7 +466,7 @@ func enumKey(plain any) (key any, ok bool) {
 	case string, bool:
 		return v, true
 	case json.Number:
-		return json.Number(rational(v).RatString()), true
+		return json.Number(jsontext.Rational(v).RatString()), true
 	}
 	return nil, false
 }

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,24 +90,6 @@ func (cs *complaints) diagnostics() diag.List {
 	return list
 }
 
-// found is a JSON value in a complaint. Of arrays and objects only the size is
-// shown: what is in them may be secret, or is complained of by itself.
-func found(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case string:
-		return diag.Quote(v)
-	case json.Number:
-		return diag.Shorten(string(v))
-	case []any:
-		return "an array of " + diag.Plural(len(v), "item")
-	case map[string]any:
-		return "an object of " + diag.Plural(len(v), "key")
-	}
-	return fmt.Sprint(v)
-}
-
 // kindOfJSON names the type of a value without showing it.
 func kindOfJSON(v any) string {
 	switch v.(type) {
@@ -182,7 +163,7 @@ func (w *fault) otherType(at *location) bool {
 func (x *explainer) leaf(f *Field, word string, at *location, orNull bool) {
 	steps := at.steps()
 	value := x.tree.at(steps)
-	c := complaint{code: "P3108", path: append(append([]string(nil), x.path...), steps...), found: found(value)}
+	c := complaint{code: "P3108", path: append(append([]string(nil), x.path...), steps...), found: jsontext.Describe(value)}
 	depth := secretAt(x.root, steps)
 	hidden := depth >= 0
 	switch {
@@ -348,36 +329,13 @@ func secretAt(f *Field, steps []string) int {
 func repeated(items []any) string {
 	first := make(map[string]int)
 	for i, item := range items {
-		text := canonical(item)
+		text := jsontext.Canonical(item)
 		if j, ok := first[text]; ok {
 			return fmt.Sprintf("the same in items %d and %d", j, i)
 		}
 		first[text] = i
 	}
-	return found(items)
-}
-
-// canonical is the same text for equal JSON values.
-func canonical(plain any) string {
-	switch v := plain.(type) {
-	case json.Number:
-		return rational(v).RatString()
-	case []any:
-		texts := make([]string, len(v))
-		for i, item := range v {
-			texts[i] = canonical(item)
-		}
-		return "[" + strings.Join(texts, ",") + "]"
-	case map[string]any:
-		texts := make([]string, 0, len(v))
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			texts = append(texts, strconv.Quote(key)+":"+canonical(v[key]))
-		}
-		return "{" + strings.Join(texts, ",") + "}"
-	case string:
-		return strconv.Quote(v)
-	}
-	return fmt.Sprint(plain)
+	return jsontext.Describe(items)
 }
 
 func (t *Type) describe() string {

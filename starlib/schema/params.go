@@ -317,7 +317,7 @@ func integer(n json.Number) starlark.Int {
 	if i, ok := new(big.Int).SetString(string(n), 10); ok {
 		return starlark.MakeBigInt(i)
 	}
-	return starlark.MakeBigInt(rational(n).Num())
+	return starlark.MakeBigInt(jsontext.Rational(n).Num())
 }
 
 // mostSecrets bounds the texts in secret fields together, in bytes, and

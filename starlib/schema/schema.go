@@ -6,13 +6,13 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"regexp"
 	"strings"
 
 	"go.starlark.net/starlark"
 
 	"perago/starlib/diag"
+	"perago/starlib/jsontext"
 )
 
 // Schema is the shape of a JSON object, as schema(...) declares it. It is
@@ -294,7 +294,7 @@ func (c *Constraints) Contradiction() (low, high Constraint, found bool) {
 			if low.Value == "" || high.Value == "" {
 				continue
 			}
-			order := rational(json.Number(low.Value)).Cmp(rational(json.Number(high.Value)))
+			order := jsontext.Rational(json.Number(low.Value)).Cmp(jsontext.Rational(json.Number(high.Value)))
 			if order > 0 || order == 0 && (low.Name == "gt" || high.Name == "lt") {
 				return low, high, true
 			}
@@ -320,10 +320,4 @@ func (f *Field) SetDefault(raw json.RawMessage) diag.List {
 		f.filled, _ = v.conform(f, tree)
 	}
 	return problems
-}
-
-// rational is the exact value of a JSON number. The decoder has bounded its cost.
-func rational(n json.Number) *big.Rat {
-	r, _ := new(big.Rat).SetString(string(n))
-	return r
 }
