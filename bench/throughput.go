@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"perago/e2e/servers"
 	"strconv"
 	"time"
 )
@@ -54,14 +55,12 @@ func (s *site) drain(ctx context.Context, task, worker string, args ...string) (
 	if _, err := s.timed(ctx, s.dir, s.perago, "register", file); err != nil {
 		return 0, err
 	}
-	definition := []map[string]any{{"name": task, "version": 1, "schemaVersion": 2, "ownerEmail": "bench@example.com", "timeoutSeconds": 0, "timeoutPolicy": "ALERT_ONLY",
-		"tasks": []map[string]any{{"name": task, "taskReferenceName": "only", "type": "SIMPLE", "inputParameters": map[string]any{"params": map[string]any{}}}}}}
-	if err := s.conductor.Call(ctx, "PUT /metadata/workflow", definition, nil); err != nil {
+	if err := s.conductor.DefineWorkflow(ctx, task, []servers.WorkflowTask{{Name: task, Reference: "only", Type: "SIMPLE",
+		Input: map[string]any{"params": map[string]any{}}}}); err != nil {
 		return 0, err
 	}
 	for range throughputTasks {
-		var id string
-		if err := s.conductor.Call(ctx, "POST /workflow/"+url.PathEscape(task), map[string]any{}, &id); err != nil {
+		if _, err := s.conductor.StartWorkflow(ctx, task, map[string]any{}); err != nil {
 			return 0, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"perago/e2e/servers"
 	"strings"
 	"sync"
 	"time"
@@ -150,10 +151,8 @@ func (s *site) workerMemory(ctx context.Context, file string) ([]figure, error) 
 // workflows runs n workflows of the task that reads all, one after another, and
 // waits for each.
 func (s *site) workflows(ctx context.Context, n int) error {
-	definition := []map[string]any{{"name": "bench", "version": 1, "schemaVersion": 2, "ownerEmail": "bench@example.com",
-		"timeoutSeconds": 0, "timeoutPolicy": "ALERT_ONLY", "tasks": []map[string]any{{"name": "bench.all", "taskReferenceName": "all", "type": "SIMPLE",
-			"inputParameters": map[string]string{"workspace": "${workflow.input.workspace}", "params": "${workflow.input.params}"}}}}}
-	if err := s.conductor.Call(ctx, "PUT /metadata/workflow", definition, nil); err != nil {
+	if err := s.conductor.DefineWorkflow(ctx, "bench", []servers.WorkflowTask{{Name: "bench.all", Reference: "all", Type: "SIMPLE",
+		Input: map[string]any{"workspace": "${workflow.input.workspace}", "params": "${workflow.input.params}"}}}); err != nil {
 		return err
 	}
 	for range n {
@@ -161,35 +160,21 @@ func (s *site) workflows(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		var id string
-		if err := s.conductor.Call(ctx, "POST /workflow/bench", in, &id); err != nil {
+		id, err := s.conductor.StartWorkflow(ctx, "bench", in)
+		if err != nil {
 			return err
 		}
-		if err := s.wait(ctx, id); err != nil {
+		within, cancel := context.WithTimeout(ctx, time.Minute)
+		w, err := s.conductor.Await(within, id)
+		cancel()
+		if err == nil && w.Status != "COMPLETED" {
+			err = fmt.Errorf("workflow %s: %s: %s", id, w.Status, w.Reason)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (s *site) wait(ctx context.Context, id string) error {
-	for range 600 {
-		var workflow struct{ Status, ReasonForIncompletion string }
-		if err := s.conductor.Call(ctx, "GET /workflow/"+id, nil, &workflow); err != nil {
-			return err
-		}
-		switch workflow.Status {
-		case "COMPLETED":
-			return nil
-		case "RUNNING":
-		default:
-			return fmt.Errorf("workflow %s: %s: %s", id, workflow.Status, workflow.ReasonForIncompletion)
-		}
-		if err := settle(ctx, 100*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("workflow %s still runs after a minute", id)
 }
 
 // settle waits, or ends with ctx.

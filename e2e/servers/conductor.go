@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -164,43 +162,12 @@ func (c *Conductor) Call(ctx context.Context, call string, in, out any) error {
 	if !ok {
 		return fmt.Errorf("call %q: want METHOD PATH", call)
 	}
-	var body io.Reader
-	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("%s: %w", call, err)
-		}
-		body = bytes.NewReader(data)
+	req, err := request(ctx, method, c.API()+path, in)
+	if err == nil {
+		err = send(req, out)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.API()+path, body)
 	if err != nil {
 		return fmt.Errorf("%s: %w", call, err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("%s: %w", call, err)
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return fmt.Errorf("%s: %w", call, err)
-	}
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s: %s: %s", call, resp.Status, answer)
-	}
-	if len(answer) == 0 { // an empty list, sometimes
-		return nil
-	}
-	switch out := out.(type) {
-	case nil:
-		return nil
-	case *string:
-		*out = string(answer)
-		return nil
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("%s: %w in %s", call, err, answer)
 	}
 	return nil
 }

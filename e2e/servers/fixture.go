@@ -1,22 +1,19 @@
 package servers
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // Upload puts every file under dir on a branch, commits, and returns the id of
 // the commit.
 func (l *LakeFS) Upload(ctx context.Context, repo, branch, dir string) (commit string, err error) {
-	at := "/api/v1/repositories/" + url.PathEscape(repo) + "/branches/" + url.PathEscape(branch)
+	at := "/" + url.PathEscape(repo) + "/branches/" + url.PathEscape(branch)
 	tree := os.DirFS(dir)
 	err = fs.WalkDir(tree, ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -27,27 +24,19 @@ func (l *LakeFS) Upload(ctx context.Context, repo, branch, dir string) (commit s
 			return err
 		}
 		defer f.Close()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.URL+at+"/objects?path="+url.QueryEscape(name), f)
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.repositories()+at+"/objects?path="+url.QueryEscape(name), f)
 		if err != nil {
 			return err
 		}
 		req.Header.Set("Content-Type", "application/octet-stream")
-		return l.do(req, nil)
+		return login(req, nil)
 	})
 	if err != nil {
 		return "", fmt.Errorf("upload %s: %w", dir, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.URL+at+"/commits",
-		strings.NewReader(`{"message": "a workspace to try perago on"}`))
-	if err != nil {
-		return "", fmt.Errorf("commit: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
 	var made struct{ ID string }
-	if err := l.do(req, &made); err != nil {
-		return "", fmt.Errorf("commit: %w", err)
-	}
-	return made.ID, nil
+	err = l.call(ctx, "commit", http.MethodPost, at+"/commits", map[string]string{"message": "a workspace to try perago on"}, &made)
+	return made.ID, err
 }
 
 // Commit is a commit, as the server shows it.
@@ -61,70 +50,47 @@ type Commit struct {
 // FirstParents are the commits of a branch along the first parents, newest first,
 // at most 100.
 func (l *LakeFS) FirstParents(ctx context.Context, repo, branch string) ([]Commit, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.URL+"/api/v1/repositories/"+url.PathEscape(repo)+
-		"/refs/"+url.PathEscape(branch)+"/commits?first_parent=true&amount=100", nil)
-	if err != nil {
-		return nil, err
-	}
 	var page struct{ Results []Commit }
-	if err := l.do(req, &page); err != nil {
-		return nil, fmt.Errorf("history of %s: %w", branch, err)
-	}
-	return page.Results, nil
+	path := "/" + url.PathEscape(repo) + "/refs/" + url.PathEscape(branch) + "/commits?first_parent=true&amount=100"
+	err := l.call(ctx, "history of "+branch, http.MethodGet, path, nil, &page)
+	return page.Results, err
 }
 
 // Branches are the names of all branches, at most 1,000.
 func (l *LakeFS) Branches(ctx context.Context, repo string) ([]string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet,
-		l.URL+"/api/v1/repositories/"+url.PathEscape(repo)+"/branches?amount=1000", nil)
-	if err != nil {
-		return nil, err
-	}
 	var page struct{ Results []struct{ ID string } }
-	if err := l.do(req, &page); err != nil {
-		return nil, fmt.Errorf("branches: %w", err)
-	}
+	err := l.call(ctx, "branches", http.MethodGet, "/"+url.PathEscape(repo)+"/branches?amount=1000", nil, &page)
 	var names []string
 	for _, b := range page.Results {
 		names = append(names, b.ID)
 	}
-	return names, nil
+	return names, err
 }
 
 // Protect makes a rule that protects the branches that a pattern names. It
 // takes the server some seconds to go by it.
 func (l *LakeFS) Protect(ctx context.Context, repo, pattern string) error {
-	rules, err := json.Marshal([]map[string]string{{"pattern": pattern}})
-	if err != nil {
-		return err
+	return l.call(ctx, "protect "+pattern, http.MethodPut, "/"+url.PathEscape(repo)+"/settings/branch_protection",
+		[]map[string]string{{"pattern": pattern}}, nil)
+}
+
+// repositories is the address that calls about repositories begin with.
+func (l *LakeFS) repositories() string { return l.URL + "/api/v1/repositories" }
+
+// call makes a call about repositories; what names it in an error.
+func (l *LakeFS) call(ctx context.Context, what, method, path string, in, out any) error {
+	req, err := request(ctx, method, l.repositories()+path, in)
+	if err == nil {
+		err = login(req, out)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut,
-		l.URL+"/api/v1/repositories/"+url.PathEscape(repo)+"/settings/branch_protection", bytes.NewReader(rules))
 	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if err := l.do(req, nil); err != nil {
-		return fmt.Errorf("protect %s: %w", pattern, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
 
-// do makes a call and fills out from its answer, unless out is nil.
-func (l *LakeFS) do(req *http.Request, out any) error {
+// login is send with the key pair.
+func login(req *http.Request, out any) error {
 	req.SetBasicAuth(AccessKey, SecretKey)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		var answer strings.Builder
-		resp.Write(&answer)
-		return fmt.Errorf("%s %s: %s", req.Method, req.URL.Path, answer.String())
-	}
-	if out == nil {
-		return nil
-	}
-	return json.NewDecoder(resp.Body).Decode(out)
+	return send(req, out)
 }

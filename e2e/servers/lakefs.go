@@ -1,15 +1,12 @@
 package servers
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -104,26 +101,6 @@ installation: {user_name: admin, access_key_id: %s, secret_access_key: %s}
 
 // CreateRepository makes a repository with the branch main.
 func (l *LakeFS) CreateRepository(ctx context.Context, name string) error {
-	body, err := json.Marshal(map[string]string{
-		"name": name, "storage_namespace": "local://" + name, "default_branch": "main"})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.URL+"/api/v1/repositories", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.SetBasicAuth(AccessKey, SecretKey)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusCreated {
-		var answer strings.Builder
-		resp.Write(&answer)
-		return fmt.Errorf("create repository %s: %s", name, answer.String())
-	}
-	return nil
+	return l.call(ctx, "create repository "+name, http.MethodPost, "",
+		map[string]string{"name": name, "storage_namespace": "local://" + name, "default_branch": "main"}, nil)
 }

@@ -7,7 +7,9 @@
 package servers
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -128,6 +130,54 @@ func healthy(ctx context.Context, url string, ok func(body []byte) bool) error {
 	}
 	if resp.StatusCode != http.StatusOK || !ok(body) {
 		return fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return nil
+}
+
+// request is a call with in as JSON, unless it is nil.
+func request(ctx context.Context, method, url string, in any) (*http.Request, error) {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err == nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, err
+}
+
+// send makes a call and fills out from the JSON that it is answered with, unless
+// out is nil: a *string gets the answer as it is.
+func send(req *http.Request, out any) error {
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("%s: %s", resp.Status, answer)
+	}
+	if len(answer) == 0 { // an empty list, sometimes
+		return nil
+	}
+	switch out := out.(type) {
+	case nil:
+		return nil
+	case *string:
+		*out = string(answer)
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("%w in %s", err, answer)
 	}
 	return nil
 }

@@ -407,15 +407,21 @@ func OutOfMemory(stderr string, large bool) bool {
 	return false
 }
 
-// exitReason is what the system says of the end of the process.
-func (s *session) exitReason(stderr string) string {
-	how := "it hung up"
-	if state := s.child.state; state != nil {
-		how = state.String()
-		if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-			how += " (by the system when it is out of memory, or by someone)"
-		}
+// howEnded is what the system says of the end of the process.
+func (p *process) howEnded() string {
+	if p.state == nil {
+		return "it hung up"
 	}
+	how := p.state.String()
+	if status, ok := p.state.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+		how += " (by the system when it is out of memory, or by someone)"
+	}
+	return how
+}
+
+// exitReason is howEnded, and what the process said.
+func (s *session) exitReason(stderr string) string {
+	how := s.child.howEnded()
 	if line, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n"); line != "" {
 		how += "; it said " + diag.ShortenBytes(line, 200)
 	}

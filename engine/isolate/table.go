@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"perago/engine"
@@ -386,14 +385,7 @@ func (s *tableSession) why(err error) error {
 	if OutOfMemory(stderr, true) || strings.Contains(stderr, "bad_alloc") {
 		return &TableDeath{Memory: true}
 	}
-	d := &TableDeath{How: "it hung up"}
-	if state := s.child.state; state != nil {
-		d.How = state.String()
-		if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-			d.How += " (by the system when it is out of memory, or by someone)"
-		}
-	}
-	return d
+	return &TableDeath{How: s.child.howEnded()}
 }
 
 // adopt makes the parts that a statement wrote the content of its folder.

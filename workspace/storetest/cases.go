@@ -281,9 +281,7 @@ func testNotCurrent(t *testing.T, w world) {
 	if !errors.Is(err, publish.ErrNotCurrent) || !errors.Is(err, gone) {
 		t.Errorf("error %v, want %q around %q", err, publish.ErrNotCurrent, gone)
 	}
-	if w.head("main") != w.input {
-		t.Error("it was published all the same")
-	}
+	w.unpublished()
 	w.noDebris()
 }
 
@@ -334,9 +332,7 @@ func testForeignHook(t *testing.T, w world) {
 	if n := a.saw(publish.EventMerging); n != 1 {
 		t.Errorf("%d merges were sent, want 1: a refusal by another hook is final", n)
 	}
-	if w.head("main") != w.input {
-		t.Error("it was published all the same")
-	}
+	w.unpublished()
 	w.noDebris()
 }
 

@@ -67,9 +67,7 @@ func testCurrentAgain(t *testing.T, w world) {
 	if !errors.Is(err, publish.ErrNotCurrent) || !errors.Is(err, gone) {
 		t.Errorf("error %v, want %q", err, publish.ErrNotCurrent)
 	}
-	if w.head("main") != w.input {
-		t.Error("it was published all the same")
-	}
+	w.unpublished()
 	w.noDebris()
 }
 
@@ -123,9 +121,7 @@ func testStagedElsewhere(t *testing.T, w world) {
 	if err == nil || !strings.Contains(err.Error(), w.input) {
 		t.Errorf("error %v, want one that names the input commit", err)
 	}
-	if w.head("main") != w.input {
-		t.Error("it was published all the same")
-	}
+	w.unpublished()
 }
 
 func testHookChanged(t *testing.T, w world) {
@@ -136,9 +132,7 @@ func testHookChanged(t *testing.T, w world) {
 	if err == nil || !strings.Contains(err.Error(), fence.Path) {
 		t.Errorf("error %v, want that the hook differs", err)
 	}
-	if w.head("main") != w.input {
-		t.Error("it was published all the same")
-	}
+	w.unpublished()
 }
 
 // meddled is a store on which someone does something to a staging branch before

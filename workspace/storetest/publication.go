@@ -206,6 +206,14 @@ func publications(history []storage.Commit) (ours []storage.Commit) {
 	return ours
 }
 
+// unpublished checks that the branch is where it was.
+func (w world) unpublished() {
+	w.t.Helper()
+	if w.head("main") != w.input {
+		w.t.Error("it was published all the same")
+	}
+}
+
 // noDebris ends the test when a branch of perago's own is left.
 func (w world) noDebris() {
 	w.t.Helper()
