@@ -14,6 +14,8 @@ require (
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/conductor-sdk/conductor-go v1.5.4 // indirect
 	github.com/deepmap/oapi-codegen v1.5.6 // indirect
+	github.com/duckdb/duckdb-go-bindings v0.10506.0 // indirect
+	github.com/duckdb/duckdb-go-bindings/lib/linux-amd64 v0.10506.0 // indirect
 	github.com/elastic/go-seccomp-bpf v1.6.0 // indirect
 	github.com/getkin/kin-openapi v0.131.0 // indirect
 	github.com/go-chi/chi/v5 v5.2.4 // indirect

@@ -7,10 +7,11 @@ import (
 	"testing"
 
 	"perago/engine/isolate"
+	"perago/engine/tables"
 )
 
 // TestMain is the child as well: the tests start themselves again.
 func TestMain(m *testing.M) {
-	isolate.Main()
+	isolate.Main(isolate.TableRole(tables.New())...)
 	os.Exit(m.Run())
 }

@@ -59,8 +59,7 @@ func (d *db) inspect(query string) (*inquiry, *statement.Failure) {
 	case parsed.Error:
 		return d.inspectPivot(query)
 	case len(parsed.Statements) != 1:
-		return nil, &statement.Failure{Kind: statement.Refused, Message: fmt.Sprintf("sql() takes one SELECT, and here are %d statements", len(parsed.Statements)), Offset: -1,
-			Hint: "one sql() each: a relation can be a table of another one"}
+		return nil, severalStatements(len(parsed.Statements))
 	}
 	in := &inquiry{}
 	in.walk(parsed.Statements[0])
@@ -70,6 +69,9 @@ func (d *db) inspect(query string) (*inquiry, *statement.Failure) {
 // inspectPivot judges what has no parse tree: a PIVOT whose columns come out of
 // the data, or no SELECT at all. Of the former its words are looked at.
 func (d *db) inspectPivot(query string) (*inquiry, *statement.Failure) {
+	if n := statements(query); n > 1 {
+		return nil, severalStatements(n)
+	}
 	err := d.exec("CREATE VIEW perago_pivot AS " + query)
 	if err == nil || !strings.Contains(err.Error(), "PIVOT statements with pivot elements extracted from the data") {
 		return nil, &statement.Failure{Kind: statement.Refused, Message: "sql() takes a SELECT, and this is " + firstWords(query), Offset: start(query),
@@ -97,6 +99,24 @@ func (d *db) inspectPivot(query string) (*inquiry, *statement.Failure) {
 		in.tables = append(in.tables, r.what)
 	}
 	return in, nil
+}
+
+func severalStatements(n int) *statement.Failure {
+	return &statement.Failure{Kind: statement.Refused, Message: fmt.Sprintf("sql() takes one SELECT, and here are %d statements", n), Offset: -1,
+		Hint: "one sql() each: a relation can be a table of another one"}
+}
+
+// statements is how many statements a text has, by its semicolons.
+func statements(query string) int {
+	n, within := 0, false
+	for _, token := range statement.Scan(query) {
+		ends := token.Kind == statement.Symbol && token.Text == ";"
+		if !ends && !within {
+			n++
+		}
+		within = !ends
+	}
+	return n
 }
 
 // firstWords are those that a statement begins with, in capitals.

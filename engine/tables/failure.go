@@ -73,13 +73,31 @@ func (s *session) failed(err error, relation int, place func(offset int) int) *s
 		f.Near, _, _ = strings.Cut(t.Candidates, ",")
 	}
 	f.Message, f.Hint = s.words(t.Message)
+	if strings.Contains(f.Message, "File too large") || strings.Contains(f.Message, "No space left") {
+		f.Kind = statement.Memory
+	}
 	switch f.Kind {
+	case statement.Memory:
+		f.Message, f.Hint = full(t.Message)
 	case statement.Internal:
 		f.Message, f.Hint = "the engine gave up", ""
 	case statement.Refused:
 		f.Message, f.Hint = "the engine reaches nothing but the tables that it was given", "give the file by keyword: sql(\"... FROM t\", t = path)"
 	}
 	return f
+}
+
+// full says what a statement has too much of.
+func full(message string) (what, hint string) {
+	switch {
+	case strings.Contains(message, "No space left"):
+		return "the disk is full", ""
+	case strings.Contains(message, "File too large"):
+		return "the output is larger than the attempt may write", "raise resources(scratch = ...)"
+	case strings.Contains(message, "temp_directory") || strings.Contains(message, "offload"):
+		return "the statement spills more to disk than the attempt may", "raise resources(memory = ...) or resources(scratch = ...)"
+	}
+	return "the statement takes more memory than the attempt has", "raise resources(memory = ...), or group and sort before rows are put into lists"
 }
 
 // words is a message of DuckDB as one line without its proposals, with the paths
