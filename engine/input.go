@@ -131,11 +131,8 @@ func decodeRef(raw json.RawMessage) (workspace.Ref, diag.List) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if len(found) < 100 && !slices.Contains(refKeys, key) {
-			hint := ""
-			if near := diag.Nearest(key, refKeys); near != "" {
-				hint = fmt.Sprintf("did you mean `%s`?", near)
-			}
-			found = append(found, complaint("/workspace/"+diag.Shorten(key), "an unknown key", "only "+strings.Join(refKeys, ", "), hint))
+			found = append(found, complaint("/workspace/"+diag.Shorten(key), "an unknown key", "only "+strings.Join(refKeys, ", "),
+				diag.DidYouMean(key, refKeys, diag.Backquote)))
 		}
 	}
 	return workspace.Ref{Repository: values["repository"], Branch: values["branch"], Commit: values["ref"]}, found

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -626,9 +627,7 @@ func (w *csvWriter) named(names []string, value func(string) starlark.Value) err
 	for _, name := range names {
 		if !slices.Contains(w.header, name) {
 			p := w.problem(fmt.Sprintf("the header has no column %q", diag.Shorten(name)))
-			if near := diag.Nearest(name, w.header); near != "" {
-				p.Hint = fmt.Sprintf("did you mean %q?", near)
-			}
+			p.Hint = diag.DidYouMean(name, w.header, strconv.Quote)
 			return p
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -49,9 +50,7 @@ func (c *call) charsetOf() (charset, error) {
 	cs, ok := charsetNamed(name)
 	if !ok {
 		p := c.refuse("encoding", starlark.String(diag.Shorten(name)).String(), anEncoding)
-		if near := diag.Nearest(name, []string{"utf-8", "utf-8-sig", "utf-16", "latin-1", "windows-1252", "iso-8859-15", "shift_jis", "gb18030", "big5"}); near != "" {
-			p.Hint = fmt.Sprintf("did you mean %q?", near)
-		}
+		p.Hint = diag.DidYouMean(name, []string{"utf-8", "utf-8-sig", "utf-16", "latin-1", "windows-1252", "iso-8859-15", "shift_jis", "gb18030", "big5"}, strconv.Quote)
 		if strings.Contains(name, "ascii") {
 			p.Hint = "ASCII is UTF-8: leave encoding out"
 		}

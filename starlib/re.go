@@ -306,9 +306,7 @@ func (c *call) groupNumber(m *match, v starlark.Value, argument string) (int, er
 			return i, nil
 		}
 		p := c.refuse(argument, v.String(), "a group of the pattern")
-		if near := diag.Nearest(string(v), slices.DeleteFunc(slices.Clone(names), func(s string) bool { return s == "" })); near != "" {
-			p.Hint = fmt.Sprintf("did you mean %q?", near)
-		}
+		p.Hint = diag.DidYouMean(string(v), slices.DeleteFunc(slices.Clone(names), func(s string) bool { return s == "" }), strconv.Quote)
 		return 0, p
 	}
 	return 0, c.wrongType(argument, v)

@@ -198,9 +198,7 @@ func placeholder(s string) (name string, length int) {
 func (c *call) valueText(name string, v starlark.Value, known []string) (string, error) {
 	if v == nil {
 		p := c.problem(codeValue, "there is no value for $%s", diag.Shorten(name))
-		if near := diag.Nearest(name, known); near != "" {
-			p.Hint = fmt.Sprintf("did you mean `$%s`?", near)
-		}
+		p.Hint = diag.DidYouMean(name, known, func(near string) string { return "`$" + near + "`" })
 		return "", p
 	}
 	if s, ok := v.(starlark.String); ok {

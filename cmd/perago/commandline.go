@@ -217,11 +217,7 @@ func unknownFlag(fs *flag.FlagSet, arg string) error {
 			known = append(known, f.Name)
 		}
 	})
-	hint := ""
-	if near := diag.Nearest(name, known); near != "" {
-		hint = fmt.Sprintf("did you mean %s?", dashed(near))
-	}
-	return usageError(hint, "unknown flag %s", dashed(diag.Shorten(name)))
+	return usageError(diag.DidYouMean(name, known, dashed), "unknown flag %s", dashed(diag.Shorten(name)))
 }
 
 // dashed is a flag as it is written in messages and help.

@@ -302,10 +302,7 @@ func (p *prompt) command(ctx context.Context, line string) (leave bool) {
 			p.app.report(environmentError("", "%w", err))
 		}
 	default:
-		hint := ""
-		if near := diag.Nearest(strings.TrimPrefix(line, ":"), []string{"changes", "diff", "reset", "help", "quit"}); near != "" {
-			hint = "did you mean :" + near + "?"
-		}
+		hint := diag.DidYouMean(strings.TrimPrefix(line, ":"), []string{"changes", "diff", "reset", "help", "quit"}, func(s string) string { return ":" + s })
 		p.app.report(usageError(hint, "the prompt has no %s; :help lists what there is", diag.Shorten(line)))
 	}
 	return false

@@ -311,13 +311,13 @@ func (l *loader) symbols(v *unit, stmt *syntax.LoadStmt) {
 			continue
 		}
 		p := &diag.Problem{Code: "P1403", Message: fmt.Sprintf("%s defines no `%s`", v.name, from.Name)}
-		switch near := diag.Nearest(from.Name, names); {
+		switch {
 		case loadsName(v.tree, from.Name):
 			p.Hint = "it is loaded there, not defined: load it from where it is defined"
 		case l.names.Has(from.Name) || starlark.Universe.Has(from.Name):
 			p.Hint = "`" + from.Name + "` needs no load: it is always there"
-		case near != "":
-			p.Hint = "did you mean `" + near + "`?"
+		default:
+			p.Hint = diag.DidYouMean(from.Name, names, diag.Backquote)
 		}
 		l.found = append(l.found, l.sources.At(from.NamePos, p))
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	pathpkg "path"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -106,10 +107,7 @@ func nearFile(in fs.FS, path string) string {
 	for _, e := range entries[:min(len(entries), 1000)] {
 		names = append(names, pathpkg.Join(folder, e.Name()))
 	}
-	if near := diag.Nearest(path, names); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
-	}
-	return ""
+	return diag.DidYouMean(path, names, strconv.Quote)
 }
 
 // place is the workspace of one t.run, and the publisher of its attempt: what
@@ -335,11 +333,8 @@ func (p *place) read(ctx context.Context, path string) (starlark.Value, error) {
 		return starlark.String(data), nil
 	}
 	if !slices.Contains(p.files, path) {
-		problem := &diag.Problem{Code: "P4151", Message: "the attempt left no file " + path, Cause: fs.ErrNotExist}
-		if near := diag.Nearest(path, p.files); near != "" {
-			problem.Hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		return nil, problem
+		return nil, &diag.Problem{Code: "P4151", Message: "the attempt left no file " + path, Cause: fs.ErrNotExist,
+			Hint: diag.DidYouMean(path, p.files, strconv.Quote)}
 	}
 	r, err := p.runner.Store.Open(ctx, p.ref.Repository, p.ref.Commit, path)
 	if err != nil {

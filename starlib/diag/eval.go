@@ -255,9 +255,7 @@ func (s *Sources) wrongCall(stack starlark.CallStack, msg, callee string, define
 	}
 	name = strings.Trim(name, `"`)
 	d.Message = "`" + callee + "` has no argument `" + name + "`"
-	if near := Nearest(name, params); near != "" {
-		d.Hint = "did you mean `" + near + "`?"
-	}
+	d.Hint = DidYouMean(name, params, Backquote)
 	if call != nil {
 		if at, ok := s.argument(call, "", name); ok {
 			s.setPosition(d, at)

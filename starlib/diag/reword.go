@@ -162,8 +162,8 @@ func explainAttribute(s *Sources, d *Diagnostic, msg string) {
 		d.Hint = writeHint(hint)
 	} else if _, guess, ok := strings.Cut(rest, "did you mean ."); ok {
 		d.Hint = "did you mean `." + strings.TrimSuffix(guess, "?)") + "`?"
-	} else if near := Nearest(name, methodsOf(kind)); near != "" {
-		d.Hint = "did you mean `." + near + "`?"
+	} else {
+		d.Hint = DidYouMean(name, methodsOf(kind), func(near string) string { return "`." + near + "`" })
 	}
 }
 

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,7 +91,7 @@ func (f *inference) checkMember(e *syntax.DotExpr) {
 	}
 	t, name := f.of(e.X), e.Name.Name
 	if t.all(func(k kind) bool { return k.schema != nil && len(f.member(k, name)) == 0 && !hasField(k.schema, name) }) {
-		d := f.fail(e.Name.NamePos, "P5002", "the schema of params has no field `"+name+"`", near(name, t[0].schema))
+		d := f.fail(e.Name.NamePos, "P5002", "the schema of params has no field `"+name+"`", didYouMean(name, fieldNames(t[0].schema), ""))
 		if len(t) == 1 {
 			rename(d, e.Name.NamePos, name, fieldNames(t[0].schema))
 		}
@@ -116,19 +117,13 @@ func (f *inference) checkMember(e *syntax.DotExpr) {
 	} else if len(t) == 1 && (d.Hint == "" || strings.HasPrefix(d.Hint, "did you mean")) {
 		rename(d, e.Name.NamePos, name, near)
 	}
-	if d.Hint == "" {
-		if n := diag.Nearest(name, near); n != "" {
-			d.Hint = "did you mean `." + n + "`?"
-		}
-	}
+	d.Hint = cmp.Or(d.Hint, didYouMean(name, near, "."))
 	if d.Hint == "" && t.named("dict") {
 		d.Hint = "a dict has keys: write `d[\"" + name + "\"]`"
 	}
 }
 
-func hasField(s *schema.Schema, name string) bool {
-	return slices.ContainsFunc(s.Fields, func(f *schema.Field) bool { return f.Name == name })
-}
+func hasField(s *schema.Schema, name string) bool { return slices.Contains(fieldNames(s), name) }
 
 // checkStore complains of x.a = v, and of x[i] = v where x never takes it.
 func (f *inference) checkStore(n *syntax.AssignStmt) {
@@ -315,10 +310,7 @@ func (f *inference) checkArguments(row *starlib.Builtin, e *syntax.CallExpr, sig
 			given[id.Name] = true
 			f.checkType(row, row.Params[slices.IndexFunc(row.Params, func(p starlib.Param) bool { return p.Name == id.Name })], kw.Y)
 		case !kwargs:
-			hint := signature
-			if near := diag.Nearest(id.Name, names); near != "" {
-				hint = "did you mean `" + near + "`?"
-			}
+			hint := cmp.Or(didYouMean(id.Name, names, ""), signature)
 			d := f.fail(id.NamePos, "P5018", fmt.Sprintf("%s has no argument `%s`", row.Name, id.Name), hint)
 			left := slices.DeleteFunc(args.without(names), func(name string) bool { return given[name] })
 			rename(d, id.NamePos, id.Name, left)

@@ -486,6 +486,19 @@ func (f *inference) given(row *starlib.Builtin, e *syntax.CallExpr) types {
 	return reading(row.Returns)
 }
 
+// walkOwn visits the nodes of a function, without those of functions in it.
+func walkOwn(def *syntax.DefStmt, visit func(n syntax.Node) bool) {
+	syntax.Walk(def, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.DefStmt:
+			return n == def
+		case *syntax.LambdaExpr:
+			return false
+		}
+		return visit(n)
+	})
+}
+
 // returned is what a function of the file gives: all that its returns are, and
 // None when it may come to its end.
 func (f *inference) returned(def *syntax.DefStmt) types {
@@ -505,13 +518,8 @@ func (f *inference) returned(def *syntax.DefStmt) types {
 		}
 		first, all, unknown = false, t, unknown || len(t) == 0
 	}
-	syntax.Walk(def, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.DefStmt:
-			return n == def
-		case *syntax.LambdaExpr:
-			return false
-		case *syntax.ReturnStmt:
+	walkOwn(def, func(n syntax.Node) bool {
+		if n, ok := n.(*syntax.ReturnStmt); ok {
 			if n.Result == nil {
 				add(one("NoneType"))
 			} else {

@@ -122,6 +122,11 @@ func rename(d *diag.Diagnostic, pos syntax.Position, word string, candidates []s
 	}
 }
 
+// didYouMean is a hint: the nearest candidate behind a prefix, "" when none is near.
+func didYouMean(word string, candidates []string, prefix string) string {
+	return diag.DidYouMean(word, candidates, func(near string) string { return "`" + prefix + near + "`" })
+}
+
 // replace says what to write instead of a word.
 func replace(d *diag.Diagnostic, pos syntax.Position, word, instead string) {
 	d.Fix = diag.Rename(int(pos.Line), int(pos.Col), word, instead)

@@ -1,14 +1,15 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
 	"perago/starlib"
-	"perago/starlib/diag"
 )
 
 // member complains of `csv.dict_raeder`: a name that a module of the language does
@@ -26,18 +27,10 @@ func (l *linter) member(n syntax.Node) {
 		return
 	}
 	members := l.Members[id.Name]
-	if len(members) == 0 {
+	if len(members) == 0 || slices.Contains(members, dot.Name.Name) {
 		return
 	}
-	for _, name := range members {
-		if name == dot.Name.Name {
-			return
-		}
-	}
-	hint := starlib.InsteadOf(id.Name + "." + dot.Name.Name)
-	if near := diag.Nearest(dot.Name.Name, members); hint == "" && near != "" {
-		hint = fmt.Sprintf("did you mean `%s.%s`?", id.Name, near)
-	}
+	hint := cmp.Or(starlib.InsteadOf(id.Name+"."+dot.Name.Name), didYouMean(dot.Name.Name, members, id.Name+"."))
 	d := l.fail(dot.Name.NamePos, "P5016", fmt.Sprintf("there is no `%s.%s`", id.Name, dot.Name.Name), hint)
 	if instead := starlib.RenameOf(id.Name + "." + dot.Name.Name); instead != "" {
 		replace(d, dot.Name.NamePos, dot.Name.Name, instead)

@@ -7,7 +7,6 @@ import (
 
 	"go.starlark.net/syntax"
 
-	"perago/starlib/diag"
 	"perago/starlib/schema"
 	"perago/workspace"
 	"perago/workspace/paths"
@@ -112,7 +111,7 @@ func (u *usage) field(of syntax.Expr, name string, at syntax.Position, dotted bo
 			return nil // said already: the access is part of a longer one
 		}
 	}
-	d := u.fail(at, "P5002", "the schema of params has no field `"+name+"`", near(name, s))
+	d := u.fail(at, "P5002", "the schema of params has no field `"+name+"`", didYouMean(name, fieldNames(s), ""))
 	if dotted {
 		rename(d, at, name, fieldNames(s))
 	}
@@ -127,18 +126,15 @@ func fieldNames(s *schema.Schema) []string {
 	return names
 }
 
-func near(name string, s *schema.Schema) string {
-	if n := diag.Nearest(name, fieldNames(s)); n != "" {
-		return "did you mean `" + n + "`?"
-	}
-	return ""
+// taskAt is where the task is declared.
+func (l *linter) taskAt() syntax.Position {
+	at := l.Task.At
+	return syntax.MakePosition(&at.File, int32(at.Line), int32(at.Column))
 }
 
 // declared is where a field stands in the schema(...) that task gets as an
 // argument; the call of task when that cannot be seen.
 func (l *linter) declared(argument, field string) syntax.Position {
-	at := l.Task.At
-	pos := syntax.MakePosition(&at.File, int32(at.Line), int32(at.Column))
 	for _, stmt := range l.Tree.Stmts {
 		call := calling(stmt, "task")
 		if call == nil {
@@ -152,7 +148,7 @@ func (l *linter) declared(argument, field string) syntax.Position {
 			}
 		}
 	}
-	return pos
+	return l.taskAt()
 }
 
 // calling is the call of a function that a statement is, nil when it is none.
@@ -197,13 +193,8 @@ func (l *linter) results() {
 		return
 	}
 	returns := 0
-	syntax.Walk(def, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.DefStmt:
-			return n == def
-		case *syntax.LambdaExpr:
-			return false
-		case *syntax.ReturnStmt:
+	walkOwn(def, func(n syntax.Node) bool {
+		if n, ok := n.(*syntax.ReturnStmt); ok {
 			returns++
 			l.result(n)
 		}
@@ -258,7 +249,7 @@ func (l *linter) keys(ret *syntax.ReturnStmt, keys []*keyAt) {
 	for _, k := range keys {
 		has[k.name] = true
 		if !fields[k.name] {
-			d := l.fail(k.pos, "P5003", "the schema of the result has no field `"+k.name+"`", near(k.name, l.Task.Result))
+			d := l.fail(k.pos, "P5003", "the schema of the result has no field `"+k.name+"`", didYouMean(k.name, fieldNames(l.Task.Result), ""))
 			if at := k.pos; k.quoted {
 				at.Col++
 				rename(d, at, k.name, slices.DeleteFunc(fieldNames(l.Task.Result), func(name string) bool {
@@ -376,8 +367,7 @@ func (l *linter) guardAt(g workspace.Guard) syntax.Position {
 	if g.Pattern != nil {
 		want = g.Pattern.String()
 	}
-	at := l.Task.At
-	pos := syntax.MakePosition(&at.File, int32(at.Line), int32(at.Column))
+	pos := l.taskAt()
 	found := false
 	syntax.Walk(l.Tree, func(n syntax.Node) bool {
 		call, ok := n.(*syntax.CallExpr)

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,10 +61,7 @@ func (l *linter) harness(dot *syntax.DotExpr, t *syntax.Ident, members []string)
 	if !ok || variable(id) != t || len(l.binds[t]) > 1 || slices.Contains(members, dot.Name.Name) {
 		return
 	}
-	hint := "it has " + strings.Join(members, ", ")
-	if near := diag.Nearest(dot.Name.Name, members); near != "" {
-		hint = "did you mean `t." + near + "`?"
-	}
+	hint := cmp.Or(didYouMean(dot.Name.Name, members, "t."), "it has "+strings.Join(members, ", "))
 	d := l.fail(dot.Name.NamePos, "P5017", fmt.Sprintf("`t` has no member `%s`", dot.Name.Name), hint)
 	rename(d, dot.Name.NamePos, dot.Name.Name, members)
 }

@@ -69,15 +69,10 @@ func (f *inference) checkValue(row *starlib.Builtin, e *syntax.CallExpr) {
 	if err == nil {
 		return
 	}
-	var p *diag.Problem
-	if errors.As(err, &p) {
-		d := f.fail(syntax.Start(e.Args[0]), "P5021", p.Message, p.Hint)
-		d.Found, d.Wanted = p.Found, p.Wanted
-		return
-	}
-	message := err.Error()
-	said := diag.Reworded(message)
-	if said.Code == "" {
+	said := diag.Reworded(err.Error())
+	if p := (*diag.Problem)(nil); errors.As(err, &p) {
+		said = p.Diagnostic()
+	} else if said.Code == "" {
 		return
 	}
 	d := f.fail(syntax.Start(e.Args[0]), "P5021", said.Message, said.Hint)
@@ -135,11 +130,9 @@ func (f *inference) checkUnpack(n *syntax.AssignStmt) {
 		}
 		return
 	}
-	switch {
-	case len(values) < len(names):
-		f.says(n.OpPos, "P5019", "too few values to unpack (got %d, want %d)", len(values), len(names))
-	case len(values) > len(names):
-		f.says(n.OpPos, "P5019", "too many values to unpack (got %d, want %d)", len(values), len(names))
+	if len(values) != len(names) {
+		many := map[bool]string{true: "few", false: "many"}[len(values) < len(names)]
+		f.says(n.OpPos, "P5019", "too %s values to unpack (got %d, want %d)", many, len(values), len(names))
 	}
 }
 
@@ -180,13 +173,8 @@ func (f *inference) checkFrozen(n syntax.Node, inFunction bool) {
 
 // checkRecursion complains of a function that calls itself.
 func (f *inference) checkRecursion(def *syntax.DefStmt) {
-	syntax.Walk(def, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.DefStmt:
-			return n == def
-		case *syntax.LambdaExpr:
-			return false
-		case *syntax.CallExpr:
+	walkOwn(def, func(n syntax.Node) bool {
+		if n, ok := n.(*syntax.CallExpr); ok {
 			if id, ok := n.Fn.(*syntax.Ident); ok {
 				if t := f.of(id); len(t) == 1 && t[0].def == def {
 					f.says(id.NamePos, "P5026", "function %s called recursively", def.Name.Name)
