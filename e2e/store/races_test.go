@@ -21,7 +21,8 @@ import (
 
 const (
 	raceRounds    = 50
-	controlRounds = 10 // enough to show what the fence prevents
+	rebaseRounds  = 10 // in each of them every publisher gets through: they take longer
+	controlRounds = 5  // enough to show what the fence prevents
 	publishers    = 16
 	foreigners    = 2
 	retryRounds   = 30
@@ -34,6 +35,8 @@ type field struct {
 	store storage.Store // as the publishers see it
 	repo  string
 	root  *attempts.Root
+
+	rebase bool // the tasks can do with a branch that moved elsewhere
 }
 
 func newField(t *testing.T, store storage.Store) *field {
@@ -65,7 +68,7 @@ func (f *field) attempt(pub *publish.Publisher, input string, task attempts.Task
 		return publish.Published{}, err
 	}
 	defer dir.Close(attempts.Drop)
-	p := publish.Publication{Task: task, Dir: dir, Ref: workspace.Ref{Repository: f.repo, Branch: "main", Commit: input}}
+	p := publish.Publication{Task: task, Dir: dir, Rebase: f.rebase, Ref: workspace.Ref{Repository: f.repo, Branch: "main", Commit: input}}
 	p.Overlay = workspace.NewOverlay(f.store, p.Ref, workspace.OverlayOptions{Dir: dir.Files()})
 	defer p.Overlay.Close()
 	earlier, err := pub.Prepare(ctx, p)
@@ -170,14 +173,15 @@ type figures struct {
 	completed, moved, lost, other int // reports of attempts
 	foreign                       int // commits of people
 	rounds                        int // with more than one COMPLETED
-	astray                        int // publications on main that do not stand on their input
+	astray                        int // publications on main that do not stand where they were to
 	gone                          int // COMPLETED, or a person's, and not on main
 }
 
 // race lets publishers of different tasks start from one input commit, round
 // after round, while people commit to the same branch.
-func race(t *testing.T, store storage.Store, level publish.FenceLevel, rounds int) figures {
+func race(t *testing.T, store storage.Store, level publish.FenceLevel, rounds int, rebase bool) figures {
 	f := newField(t, store)
+	f.rebase = rebase
 	pub := &publish.Publisher{Store: store, Level: level}
 	var total figures
 	reported := make(map[string]string)   // commit -> the file it brought
@@ -238,13 +242,17 @@ func race(t *testing.T, store storage.Store, level publish.FenceLevel, rounds in
 		}
 	}
 	for _, c := range commits {
-		if input := c.Metadata["perago.input"]; input != "" && c.Parents[0] != input {
+		on := c.Metadata["perago.input"]
+		if rebase {
+			on = c.Metadata["perago.expect"]
+		}
+		if on != "" && c.Parents[0] != on {
 			total.astray++
 		}
 	}
 	f.noDebris()
 	t.Logf("%d rounds of %d publishers and %d foreign writers: %d completed, %d refused because the branch moved, %d lost races reported, %d other failures; "+
-		"%d rounds with more than one winner, %d publications not on their input, %d foreign commits, %d acknowledged commits lost",
+		"%d rounds with more than one winner, %d publications not where they were to stand, %d foreign commits, %d acknowledged commits lost",
 		rounds, publishers, foreigners, total.completed, total.moved, total.lost, total.other,
 		total.rounds, total.astray, total.foreign, total.gone)
 	return total
@@ -252,7 +260,7 @@ func race(t *testing.T, store storage.Store, level publish.FenceLevel, rounds in
 
 func TestRaceFenced(t *testing.T) {
 	t.Parallel()
-	got := race(t, server.store, publish.FenceServer, raceRounds)
+	got := race(t, server.store, publish.FenceServer, raceRounds, false)
 	if got.rounds != 0 || got.astray != 0 || got.lost != 0 || got.gone != 0 {
 		t.Errorf("with the fence: %+v, want no round with two winners, nothing astray, nothing lost", got)
 	}
@@ -263,7 +271,7 @@ func TestRaceFenced(t *testing.T) {
 
 func TestRaceClientLevel(t *testing.T) {
 	t.Parallel()
-	got := race(t, server.store, publish.FenceClient, raceRounds)
+	got := race(t, server.store, publish.FenceClient, raceRounds, false)
 	// A lost race can happen; it is never reported as completed, and undoes nothing.
 	if got.gone != 0 {
 		t.Errorf("without the fence: %d acknowledged commits are gone, want 0", got.gone)
@@ -273,13 +281,25 @@ func TestRaceClientLevel(t *testing.T) {
 	}
 }
 
+// TestRaceRebased: of attempts that start from one commit and write files of their
+// own, all publish, beside other writers.
+func TestRaceRebased(t *testing.T) {
+	t.Parallel()
+	got := race(t, server.store, publish.FenceServer, rebaseRounds, true)
+	if got.completed != rebaseRounds*publishers || got.astray != 0 || got.lost != 0 || got.gone != 0 {
+		t.Errorf("with rebase: %+v, want %d completed, nothing astray, nothing lost", got, rebaseRounds*publishers)
+	}
+}
+
 // TestRaceControl is the client of TestRaceFenced with the hook's comparison
 // taken out: it has to show what the fence prevents.
 func TestRaceControl(t *testing.T) {
 	t.Parallel()
-	got := race(t, storetest.Neutered{Store: server.store}, publish.FenceServer, controlRounds)
-	if got.astray == 0 {
-		t.Errorf("the control shows no violation: %+v", got)
+	for _, rebase := range []bool{false, true} {
+		got := race(t, storetest.Neutered{Store: server.store}, publish.FenceServer, controlRounds, rebase)
+		if got.astray == 0 {
+			t.Errorf("rebase %t: the control shows no violation: %+v", rebase, got)
+		}
 	}
 }
 
