@@ -124,6 +124,7 @@ type answering struct {
 	in       *bufio.Reader
 	unwatch  func() bool
 	columns  []statement.Column
+	keys     []starlark.Value // their names
 	over     bool
 }
 
@@ -233,6 +234,10 @@ func (a *answering) next() (rows *statement.Rows, done *statement.Done, err erro
 		case statement.KindColumns:
 			if err := statement.ReadJSON(payload, &a.columns); err != nil {
 				return nil, nil, a.failed(err)
+			}
+			a.keys = nil
+			for _, column := range a.columns {
+				a.keys = append(a.keys, starlark.String(column.Name))
 			}
 		case statement.KindRows:
 			return statement.ReadRows(payload), nil, nil
@@ -349,12 +354,12 @@ func pointAt(query string, offset int) string {
 // rowDict reads one row.
 func (a *answering) rowDict(rows *statement.Rows) (*starlark.Dict, error) {
 	row := starlark.NewDict(len(a.columns))
-	for _, column := range a.columns {
+	for _, key := range a.keys {
 		v, err := a.value(rows, 0)
 		if err != nil {
 			return nil, err
 		}
-		if err := row.SetKey(starlark.String(column.Name), v); err != nil {
+		if err := row.SetKey(key, v); err != nil {
 			return nil, err
 		}
 	}
