@@ -66,7 +66,7 @@ func (x *execution) finish(ctx context.Context, err error) Result {
 	if err != nil && ctx.Err() != nil && !errors.As(err, &race) {
 		cause := fmt.Errorf("the attempt was ended: %w", context.Cause(ctx))
 		if errors.As(err, &doubt) { // outlives the cancel: it is about what is on the branch
-			cause = &publish.DoubtError{Branch: doubt.Branch, Staged: doubt.Staged, Look: doubt.Look, Err: cause}
+			cause = &publish.DoubtError{Branch: doubt.Branch, Staged: doubt.Staged, ReadErr: doubt.ReadErr, Err: cause}
 		}
 		err = cause
 	}

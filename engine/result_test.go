@@ -106,7 +106,7 @@ func TestHintsOfTheSurroundings(t *testing.T) {
 		{fmt.Errorf("head: %w", storage.ErrUnknownBranch), "workspace.branch of the input"},
 		{fmt.Errorf("stage: %w", storage.ErrProtected), "perago-*"},
 		{&publish.MovedError{}, "the commit that the branch is at"},
-		{&publish.DoubtError{Look: io.ErrUnexpectedEOF, Err: &publish.MovedError{}}, "a retry adopts it"},
+		{&publish.DoubtError{ReadErr: io.ErrUnexpectedEOF, Err: &publish.MovedError{}}, "a retry adopts it"},
 		{io.ErrUnexpectedEOF, ""},
 	} {
 		d := diagnosticsOf(tt.err)[0]

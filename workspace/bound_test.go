@@ -72,7 +72,7 @@ func (s *many) List(context.Context, string, string, string) iter.Seq2[storage.O
 }
 
 // TestAnswersAreBounded: the worker never has more names for one answer than
-// maxAnswer; a guard counts all the same.
+// maxResult; a guard counts all the same.
 func TestAnswersAreBounded(t *testing.T) {
 	ctx := t.Context()
 	const n = 500

@@ -17,15 +17,15 @@ import (
 	"perago/workspace/storage"
 )
 
-// This file holds what came of the attempt: the upper layer is the change, less
-// what was written just as it was before.
+// This file has what the attempt changed: the upper layer, without files that were
+// written with the content they had before.
 
 // difference is one path of the upper layer.
 type difference struct {
 	path  string
 	entry *entry // nil: deleted
 	over  *listing.Object
-	same  bool // written with the content that was there
+	same  bool // written with the content that it had before
 }
 
 // comparisons is how many files are compared with their old content at once.
@@ -44,9 +44,9 @@ func (o *Overlay) Changes(ctx context.Context) ([]Change, error) {
 	return changes, nil
 }
 
-// Staged is what Changes says, with what is needed to publish it; the paths are
-// those of the repository. The content is to be read before the attempt writes
-// again, and before its folder goes.
+// Staged are the changes with what is needed to publish them; the paths are those
+// of the repository. The contents must be read before the attempt writes again, and
+// before its folder is removed.
 func (o *Overlay) Staged(ctx context.Context) ([]storage.Staged, error) {
 	diffs, err := o.differences(ctx)
 	if err != nil {
@@ -100,8 +100,8 @@ func (d difference) size() int64 {
 	return d.entry.size
 }
 
-// differences reads the upper layer, and compares what was written over a file
-// of the same size with it.
+// differences are the changes of the upper layer. A written file is compared with
+// the one that it replaced if both have the same size.
 func (o *Overlay) differences(ctx context.Context) ([]difference, error) {
 	o.mu.RLock()
 	var diffs []difference
@@ -142,8 +142,8 @@ func (o *Overlay) differences(ctx context.Context) ([]difference, error) {
 	return diffs, nil
 }
 
-// sameContent compares a written file with an object of the same size. Where the
-// MD5 differs the content does; where it does not, the bytes are compared.
+// sameContent compares a written file with an object of the same size. The bytes
+// are compared only if the MD5 is the same.
 func (o *Overlay) sameContent(ctx context.Context, e *entry, old listing.Object) (bool, error) {
 	if e.from != nil && e.from.Location == old.Location {
 		return true, nil

@@ -31,19 +31,19 @@ type Guard struct {
 	Pattern *glob.Pattern // of the others
 	Min     int           // files that Pattern is to match at least
 	Max     int           // and at most; Unbounded is no bound
-	Table   *TableRule    // of require_table: what more has to hold, which CheckGuards does not look at
+	Table   *TableRule    // of require_table: further conditions, which CheckGuards does not check
 }
 
-// TableRule is what require_table asks of the rows of its files.
+// TableRule are the conditions of require_table on the rows of its files.
 type TableRule struct {
 	Columns []TableColumn
 	MinRows int64
 	NotNull []string // columns
-	Unique  []string // columns whose values together come once
+	Unique  []string // columns; no two rows have the same values in all of them
 	Check   []string // conditions in SQL that hold for every row
 }
 
-// TableColumn is a column that has to be there, with its type as SQL writes it.
+// TableColumn is a column that the files must have, with its type as in SQL.
 type TableColumn struct{ Name, Type string }
 
 // Unbounded is the Max of a Guard that has none.
@@ -61,19 +61,19 @@ func (f GuardFailure) Error() string {
 	return f.Guard.String() + ": got " + f.Found + ", want " + f.Wanted
 }
 
-// RequireFile is require_file(path). Its error is a *PathError.
+// RequireFile is require_file(path). Its error is a *paths.Error.
 func RequireFile(path string) (Guard, error) {
 	return Guard{Kind: GuardFile, Path: path, Max: Unbounded}, checkGuardPath(path)
 }
 
 // RequireDir is require_dir(path): something is below path, or the body made
-// the folder. Its error is a *PathError.
+// the folder. Its error is a *paths.Error.
 func RequireDir(path string) (Guard, error) {
 	return Guard{Kind: GuardDir, Path: path, Max: Unbounded}, checkGuardPath(path)
 }
 
 // RequireGlob is require_glob(pattern): between atLeast and atMost files match;
-// atMost may be Unbounded. Its error is a *PatternError, or says that the
+// atMost may be Unbounded. Its error is a *glob.Error, or says that the
 // bounds cannot hold.
 func RequireGlob(pattern string, atLeast, atMost int) (Guard, error) {
 	p, err := glob.Compile(pattern)
@@ -90,13 +90,13 @@ func RequireGlob(pattern string, atLeast, atMost int) (Guard, error) {
 }
 
 // RequireTable is require_table(pattern): one file matches at least, and rule
-// holds. Its error is a *PatternError.
+// holds. Its error is a *glob.Error.
 func RequireTable(pattern string, rule TableRule) (Guard, error) {
 	p, err := glob.Compile(pattern)
 	return Guard{Kind: GuardTable, Pattern: p, Min: 1, Max: Unbounded, Table: &rule}, err
 }
 
-// ForbidGlob is forbid_glob(pattern): no file matches. Its error is a *PatternError.
+// ForbidGlob is forbid_glob(pattern): no file matches. Its error is a *glob.Error.
 func ForbidGlob(pattern string) (Guard, error) {
 	p, err := glob.Compile(pattern)
 	return Guard{Kind: GuardForbid, Pattern: p}, err
@@ -132,8 +132,8 @@ func (g Guard) String() string {
 	return b.String()
 }
 
-// CheckGuards returns the guards that do not hold, in their order. Its error is
-// the store's: then nothing is known of them.
+// CheckGuards returns the guards that do not hold, in their order. An error of the
+// store means that it is not known whether they hold.
 func CheckGuards(ctx context.Context, o *Overlay, guards []Guard) ([]GuardFailure, error) {
 	var failures []GuardFailure
 	for i, g := range guards {
@@ -148,7 +148,7 @@ func CheckGuards(ctx context.Context, o *Overlay, guards []Guard) ([]GuardFailur
 	return failures, nil
 }
 
-// check returns what was found when the guard does not hold, else "".
+// check returns found, "" when the guard holds, and what was wanted instead.
 func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err error) {
 	switch g.Kind {
 	case GuardFile, GuardDir:
@@ -157,7 +157,7 @@ func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err
 	paths, all, err := o.glob(ctx, "", g.Pattern)
 	n := all.found
 	if err == nil && g.Kind == GuardForbid && n == 0 {
-		return g.checkUnseen(ctx, o)
+		return g.checkHidden(ctx, o)
 	}
 	switch {
 	case errors.Is(err, storage.ErrUnnameable):
@@ -174,10 +174,10 @@ func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err
 	return "", "", nil
 }
 
-// checkUnseen holds forbid_glob against the objects that are left out of the
-// view: a name that the file API cannot give is no way past a guard.
-func (g Guard) checkUnseen(ctx context.Context, o *Overlay) (found, wanted string, err error) {
-	paths, all, err := o.unseen(ctx, g.Pattern)
+// checkHidden checks forbid_glob on objects that are not shown: a guard must not
+// pass because the file API cannot name an object.
+func (g Guard) checkHidden(ctx context.Context, o *Overlay) (found, wanted string, err error) {
+	paths, all, err := o.hidden(ctx, g.Pattern)
 	switch {
 	case err != nil:
 		return "", "", err
@@ -196,7 +196,7 @@ func (g Guard) wantedFiles() string {
 	return "at least " + plural(g.Min, "file")
 }
 
-// reasonOf is an error without the path that it is about.
+// reasonOf is the text of an error without the operation and the path.
 func reasonOf(err error) string {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {

@@ -15,46 +15,46 @@ import (
 	"perago/workspace/storage"
 )
 
-// This file holds the lower layer: what the input commit has, as far as anyone
-// asked. A question about one path is put to the store as such; questions about
-// a folder, and many about single paths, make a listing of the folder.
+// This file holds the lower layer: what the input commit has, as far as it was
+// needed. The store is asked for a single path at first; a folder is listed when its
+// names are needed, or when many paths in it were asked for one by one.
 
-// How many paths are asked for one by one before their folder is listed: the
-// folder they are in directly, and any folder above it.
+// How many paths are asked for one by one before a folder is listed: paths directly
+// in it, and paths anywhere below it.
 const (
 	askedDirectly = 4
 	askedBelow    = 32
 )
 
-// maxProbes bounds the answers about single paths that are remembered, and the
-// folders in which questions are counted.
+// maxProbes bounds the single paths whose state is remembered, and the folders for
+// which requests are counted.
 const maxProbes = 1 << 14
 
 type lower struct {
-	store   storage.Reader
-	ref     Ref
-	root    string // what the paths of the workspace start with in the repository: "" or "a/b/"
-	cache   *cache.Cache
-	oneStep chan struct{} // holds one token: who has it makes a listing
+	store    storage.Reader
+	ref      Ref
+	root     string // what the paths of the workspace start with in the repository: "" or "a/b/"
+	cache    *cache.Cache
+	listLock chan struct{} // holds one token, for the call that makes a listing
 
 	mu     sync.Mutex
-	lists  map[string]*listing.Listing // by folder of the workspace; none of them is below another
+	lists  map[string]*listing.Listing // by folder of the workspace, none of which is below another
 	probes map[string]storage.Probed
 	asked  map[string]asked    // paths asked for one by one, by each folder they are in
-	found  map[string]struct{} // files that were found by asking for one path: no more than the store has
+	found  map[string]struct{} // files that were found by a request for one path
 	usage  Usage               // of listing
-	fresh  bool                // a listing came from the store
+	fresh  bool                // a listing or a path was read from the store
 }
 
 func newLower(store storage.Reader, ref Ref, prefix string, cache *cache.Cache) *lower {
 	return &lower{
 		store: store, ref: ref, root: paths.Prefix(prefix), cache: cache,
-		oneStep: make(chan struct{}, 1),
-		lists:   map[string]*listing.Listing{}, probes: map[string]storage.Probed{}, asked: map[string]asked{}, found: map[string]struct{}{},
+		listLock: make(chan struct{}, 1),
+		lists:    map[string]*listing.Listing{}, probes: map[string]storage.Probed{}, asked: map[string]asked{}, found: map[string]struct{}{},
 	}
 }
 
-// asked counts paths of a folder: in it directly, and below it.
+// asked counts the requests for paths directly in a folder, and anywhere below it.
 type asked struct{ directly, below int }
 
 // fact is what the input commit has at one path.
@@ -63,13 +63,13 @@ type fact struct {
 	below bool // something is below the path
 }
 
-// oddError is a name that the file API cannot give; it is an ErrUnnameable.
-type oddError struct{ reason string }
+// unnameableError is an ErrUnnameable with its reason.
+type unnameableError struct{ reason string }
 
-func (e *oddError) Error() string        { return e.reason }
-func (e *oddError) Is(target error) bool { return target == storage.ErrUnnameable }
+func (e *unnameableError) Error() string        { return e.reason }
+func (e *unnameableError) Is(target error) bool { return target == storage.ErrUnnameable }
 
-// fact answers for one path. Its error is an ErrUnnameable or the store's.
+// fact is what the commit has at one path. Its error is an ErrUnnameable or the store's.
 func (l *lower) fact(ctx context.Context, path string) (fact, error) {
 	if path == "" {
 		return fact{below: true}, nil
@@ -78,20 +78,20 @@ func (l *lower) fact(ctx context.Context, path string) (fact, error) {
 		return fact{}, nil
 	}
 	if ls, folder := l.covering(path); ls != nil && (folder != path || !ls.Self) {
-		return l.measured(ctx, ls, path)
+		return l.factWithSize(ctx, ls, path)
 	}
-	if folder, many := l.manyAsked(path); many {
+	if folder, many := l.shouldList(path); many {
 		ls, err := l.list(ctx, folder)
 		if err != nil {
 			return fact{}, err
 		}
-		return l.measured(ctx, ls, path)
+		return l.factWithSize(ctx, ls, path)
 	}
 	return l.probePath(ctx, path)
 }
 
-// measured answers out of a listing, and asks for a size that it does not have.
-func (l *lower) measured(ctx context.Context, ls *listing.Listing, path string) (fact, error) {
+// factWithSize is factIn, with the size of the file also where the listing has none.
+func (l *lower) factWithSize(ctx context.Context, ls *listing.Listing, path string) (fact, error) {
 	f, err := factIn(ls, l.root+path)
 	if err == nil && f.file != nil {
 		err = l.measure(ctx, f.file)
@@ -99,8 +99,8 @@ func (l *lower) measured(ctx context.Context, ls *listing.Listing, path string) 
 	return f, err
 }
 
-// measure asks for the size of an object that was listed without. One that is
-// gone by now is empty: opening it will tell.
+// measure sets the size of an object that was listed without one. The size of a
+// file that was deleted meanwhile is 0; opening it fails.
 func (l *lower) measure(ctx context.Context, c *listing.Object) error {
 	local, is := l.store.(storage.LocalOpener)
 	if c.Size != storage.NotMeasured || !is {
@@ -108,7 +108,7 @@ func (l *lower) measure(ctx context.Context, c *listing.Object) error {
 	}
 	p, err := local.Probe(ctx, l.ref.Repository, l.ref.Commit, c.Path)
 	if err != nil {
-		return fmt.Errorf("look up %s: %w", l.at(c.Path), cause(ctx, err))
+		return fmt.Errorf("look up %s: %w", l.pathAtCommit(c.Path), cause(ctx, err))
 	}
 	c.Size = max(0, p.Object.Size)
 	return nil
@@ -117,7 +117,7 @@ func (l *lower) measure(ctx context.Context, c *listing.Object) error {
 // factIn is what a listing has at a path of the repository.
 func factIn(l *listing.Listing, path string) (fact, error) {
 	if reason, out := l.Excluded(path); out {
-		return fact{}, &oddError{reason}
+		return fact{}, &unnameableError{reason}
 	}
 	start, end := l.Range(path)
 	if c, is := l.Find(path); is {
@@ -126,20 +126,20 @@ func factIn(l *listing.Listing, path string) (fact, error) {
 	return fact{below: end > start}, nil
 }
 
-// probePath asks the store for one path, and for the folders it is in: where
-// one of them is a file too, neither can be named.
+// probePath asks the store for one path and for the folders it is in: a folder
+// that is a file as well cannot be named, nor can what is in it.
 func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
-	var file string                           // a folder of path that is a file
-	_, local := l.store.(storage.LocalOpener) // may have below a folder what is no object, and in the way
+	var file string                           // the outermost folder of path that is a file
+	_, local := l.store.(storage.LocalOpener) // even a folder without objects may have something in the way
 	for folder := range paths.Ancestors(path) {
 		p, err := l.probe(ctx, folder)
 		switch {
 		case err != nil:
 			return fact{}, err
-		case p.File && p.Object.Odd != "":
-			return fact{}, &oddError{p.Object.Odd}
-		case p.File && p.Below != "" && l.shown(p.Below): // as a listing says it, whether path is there or not
-			return fact{}, &oddError{listing.ReasonBoth}
+		case p.File && p.Object.Unusable != "":
+			return fact{}, &unnameableError{p.Object.Unusable}
+		case p.File && p.Below != "" && l.shown(p.Below): // as with a listing, whether path exists or not
+			return fact{}, &unnameableError{listing.ReasonBoth}
 		case p.File && file == "":
 			file = folder
 		case !p.File && p.Below == "" && !local:
@@ -150,12 +150,12 @@ func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
 	switch {
 	case err != nil || !p.File && p.Below == "":
 		return fact{}, err
-	case p.File && p.Object.Odd != "":
-		return fact{}, &oddError{p.Object.Odd}
+	case p.File && p.Object.Unusable != "":
+		return fact{}, &unnameableError{p.Object.Unusable}
 	}
 	below := p.Below != ""
 	if below && !l.shown(p.Below) {
-		// There may be others that are shown: only a listing can tell.
+		// There may be others that are shown, which takes a listing to find out.
 		ls, err := l.list(ctx, path)
 		if err != nil {
 			return fact{}, err
@@ -168,9 +168,9 @@ func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
 	}
 	switch {
 	case file != "" && (p.File || below), p.File && below:
-		return fact{}, &oddError{listing.ReasonBoth}
+		return fact{}, &unnameableError{listing.ReasonBoth}
 	case p.File && !paths.Nameable(path):
-		return fact{}, &oddError{"has a control character in its name"}
+		return fact{}, &unnameableError{"has a control character in its name"}
 	case p.File:
 		c := listing.NewObject(p.Object, l.ref.Commit)
 		return fact{file: &c}, nil
@@ -178,12 +178,12 @@ func (l *lower) probePath(ctx context.Context, path string) (fact, error) {
 	return fact{below: below}, nil
 }
 
-// shown says whether the name of an object is one that the file API can give.
+// shown says whether the file API shows the object at a path of the repository.
 func (l *lower) shown(path string) bool {
 	return paths.Nameable(path[len(l.root):]) && !paths.Reserved(path)
 }
 
-// probe asks the store for one path, once.
+// probe asks the store for one path, and remembers what it says.
 func (l *lower) probe(ctx context.Context, path string) (storage.Probed, error) {
 	l.mu.Lock()
 	p, known := l.probes[path]
@@ -203,13 +203,13 @@ func (l *lower) probe(ctx context.Context, path string) (storage.Probed, error) 
 	l.usage.ListTime += time.Since(start)
 	l.fresh = true
 	if err != nil {
-		return storage.Probed{}, fmt.Errorf("look up %s: %w", l.at(l.root+path), cause(ctx, err))
+		return storage.Probed{}, fmt.Errorf("look up %s: %w", l.pathAtCommit(l.root+path), cause(ctx, err))
 	}
 	if p.File {
 		l.found[path] = struct{}{}
 	}
-	// What is asked of a store on this machine is not bounded (manyAsked), and
-	// its files are asked for again as fast as they are found here.
+	// The paths asked of a local store are not bounded (see shouldList). Its files
+	// are not remembered: asking for one again is as fast as looking it up here.
 	if _, local := l.store.(storage.LocalOpener); !local || !p.File {
 		if len(l.probes) >= maxProbes {
 			clear(l.probes)
@@ -219,9 +219,9 @@ func (l *lower) probe(ctx context.Context, path string) (storage.Probed, error) 
 	return p, nil
 }
 
-// probeByListing is Probe for a store that has none. Names that only start like
-// path, "a.csv" for "a", may stand between it and what is below it; after a
-// page of them the listing starts again behind.
+// probeByListing is Probe for a store that has none. Between path and what is below
+// it there may be names that only start like path, "a.csv" for "a"; after a page of
+// them, a second listing starts after these.
 func probeByListing(ctx context.Context, store storage.Reader, ref Ref, path string) (storage.Probed, error) {
 	var p storage.Probed
 	below := path + "/"
@@ -255,10 +255,10 @@ func probeByListing(ctx context.Context, store storage.Reader, ref Ref, path str
 	return p, nil
 }
 
-// manyAsked counts a question about one path that is not answered by what is
-// known, and says which folder is better listed. A store on this machine
-// answers faster than it lists.
-func (l *lower) manyAsked(path string) (folder string, many bool) {
+// shouldList counts a request for a path that is not known yet, and says whether,
+// and which, folder should be listed instead. For a local store it is false, since
+// single requests are faster there.
+func (l *lower) shouldList(path string) (folder string, many bool) {
 	if _, local := l.store.(storage.LocalOpener); local {
 		return "", false
 	}
@@ -287,8 +287,8 @@ func (l *lower) manyAsked(path string) (folder string, many bool) {
 	}
 }
 
-// covering is the listing that has what is below a folder of the workspace, nil
-// when there is none yet; folder is the one that was listed.
+// covering is the listing that contains everything below a path of the workspace,
+// nil when there is none yet; folder is the one that was listed.
 func (l *lower) covering(path string) (ls *listing.Listing, folder string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -306,7 +306,7 @@ func (l *lower) coveringLocked(path string) (ls *listing.Listing, folder string)
 	}
 }
 
-// listingCodec keeps listings in a cache.
+// listingCodec writes listings to a cache, and reads them.
 var listingCodec = cache.Codec[listing.Listing]{Encode: (*listing.Listing).Write, Decode: listing.Read}
 
 // list makes sure that there is a listing of what is below folder, and returns
@@ -316,8 +316,8 @@ func (l *lower) list(ctx context.Context, folder string) (*listing.Listing, erro
 		return ls, nil
 	}
 	select {
-	case l.oneStep <- struct{}{}:
-		defer func() { <-l.oneStep }()
+	case l.listLock <- struct{}{}:
+		defer func() { <-l.listLock }()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -327,7 +327,7 @@ func (l *lower) list(ctx context.Context, folder string) (*listing.Listing, erro
 	start := time.Now()
 	ls, fresh, err := cache.Value(ctx, l.cache, l.listingKey(folder), listingCodec, func() (*listing.Listing, error) { return l.read(ctx, folder) })
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", l.at(l.root+folder), cause(ctx, err))
+		return nil, fmt.Errorf("list %s: %w", l.pathAtCommit(l.root+folder), cause(ctx, err))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -348,8 +348,8 @@ func (l *lower) read(ctx context.Context, folder string) (*listing.Listing, erro
 		switch {
 		case err != nil:
 			return nil, err
-		case p.File && p.Object.Odd != "":
-			b.Exclude(l.root+f, p.Object.Odd)
+		case p.File && p.Object.Unusable != "":
+			b.Exclude(l.root+f, p.Object.Unusable)
 		case p.File && f != folder && p.Below != "" && l.shown(p.Below):
 			b.Exclude(l.root+f, listing.ReasonBoth)
 		case p.File:
@@ -361,8 +361,8 @@ func (l *lower) read(ctx context.Context, folder string) (*listing.Listing, erro
 		if err == nil {
 			err = boundOf(b.Add(o))
 		}
-		if n++; err == nil && n%lookEvery == 0 && ctx.Err() != nil {
-			err = context.Cause(ctx) // a page that is here already may be long
+		if n++; err == nil && n%checkEvery == 0 && ctx.Err() != nil {
+			err = context.Cause(ctx) // a page is long, and no request in it would fail
 		}
 		if err != nil {
 			return nil, err
@@ -386,8 +386,8 @@ func boundOf(err error) error {
 		Wanted: fmt.Sprintf("at most %d", large.Most), Hint: "look at a smaller folder, or let the workspace have a prefix"}
 }
 
-// listingKey names a listing for all attempts on the same commit; "" is one
-// that is good for this attempt only.
+// listingKey is the key of a listing, the same for all attempts on a commit; "" is one
+// that only this attempt may use.
 func (l *lower) listingKey(folder string) string {
 	if _, local := l.store.(storage.LocalOpener); local || l.ref.Commit == "" {
 		return ""
@@ -395,8 +395,8 @@ func (l *lower) listingKey(folder string) string {
 	return l.cache.Key("listing", l.ref.Repository, l.ref.Commit, l.root, folder)
 }
 
-// at names a place of the commit for an error: "raw/a.csv@3f2c5a7b".
-func (l *lower) at(path string) string {
+// pathAtCommit is a path as errors show it: "raw/a.csv@3f2c5a7b".
+func (l *lower) pathAtCommit(path string) string {
 	if path == "" {
 		path = "/"
 	}
@@ -406,7 +406,7 @@ func (l *lower) at(path string) string {
 	return path + "@" + l.ref.Commit[:min(8, len(l.ref.Commit))]
 }
 
-// cause prefers why a context ended over what a call said because of it.
+// cause is the cause of a context that ended, else err, which then is a consequence of it.
 func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
 		return context.Cause(ctx)
@@ -414,8 +414,8 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// summary fills in what listing took, and counts the objects not shown. A file
-// that was found by itself and is in a listing too counts once.
+// summary fills in the usage of listing, and counts the objects not shown. A file
+// that was found by a request of its own and is in a listing too counts once.
 func (l *lower) summary(u *Usage) (unnameable int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -19,15 +19,15 @@ import (
 	"perago/workspace/storage"
 )
 
-// reads counts what was opened of the lower layer.
+// reads counts the objects of the lower layer that were opened.
 type reads struct {
 	usage  Usage
 	opened map[string]struct{} // by path in the repository
 }
 
 // Open opens the content of a file for reading; the caller closes it. The file
-// is a plain local one: content that is elsewhere is fetched first. It stays
-// what it is, even when the path is written or deleted afterwards.
+// is a plain local one: content of a server is fetched first. It does not change
+// when the path is written or deleted afterwards.
 func (o *Overlay) Open(ctx context.Context, path string) (*os.File, error) {
 	o.ahead.opened(path)
 	f, count, err := o.open(ctx, path, math.MaxInt64)
@@ -37,16 +37,15 @@ func (o *Overlay) Open(ctx context.Context, path string) (*os.File, error) {
 	return f, err
 }
 
-// aheadFile is the largest file, in bytes, that is fetched only because it is
-// expected to be read, and the largest share of the cache that it takes: sixteen
-// of them wait open.
+// Bounds of a file that OpenAhead fetches: its size in bytes, and the part of the
+// cache that it may take, 1/aheadShare, since sixteen such files may be open.
 const (
 	aheadFile  = 1 << 20
 	aheadShare = 256
 )
 
-// OpenAhead is Open for a file that the body has not opened yet; used is called when
-// it does. errors.ErrUnsupported: the file is too large to be fetched before that.
+// OpenAhead is Open for a file that the body has not opened yet; the caller calls
+// used when the body opens it. errors.ErrUnsupported: the file is too large for that.
 func (o *Overlay) OpenAhead(ctx context.Context, path string) (f *os.File, used func(), err error) {
 	most := int64(aheadFile)
 	if o.opts.Cache != nil {
@@ -57,11 +56,11 @@ func (o *Overlay) OpenAhead(ctx context.Context, path string) (f *os.File, used 
 	return f, func() { o.ahead.opened(path); count() }, err
 }
 
-// open opens a file; one that would have to be fetched only up to a size of most.
-// count counts it as read.
+// open opens a file. One that would have to be fetched must have at most most
+// bytes, else the error is errors.ErrUnsupported. count counts the file as read.
 func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File, count func(), err error) {
 	for range 3 {
-		s, err := o.look(ctx, path)
+		s, err := o.stateAt(ctx, path)
 		switch {
 		case err != nil:
 		case s.folder:
@@ -94,7 +93,7 @@ func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File
 		if err != nil {
 			return nil, nil, pathError("open", path, err)
 		}
-		o.noteContent(c) // also of one that is fetched ahead: who has the file may read it
+		o.noteContent(c) // also of one that is opened ahead, since the body may read it
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.reads.count(*c, hit)
@@ -103,8 +102,8 @@ func (o *Overlay) open(ctx context.Context, path string, most int64) (f *os.File
 	return nil, nil, pathError("open", path, fs.ErrNotExist)
 }
 
-// countRead counts an object of the input commit as read, once; hit says that
-// it was not fetched for that.
+// countRead counts an object of the input commit as read, once; hit says that it
+// did not have to be fetched.
 func (o *Overlay) countRead(c listing.Object, hit bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -122,7 +121,7 @@ func (o *Overlay) countRead(c listing.Object, hit bool) {
 	}
 }
 
-// count notes what came over the wire.
+// count counts an object that was fetched.
 func (r *reads) count(c listing.Object, hit bool) {
 	if !hit {
 		r.usage.ObjectsFetched++
@@ -130,13 +129,13 @@ func (r *reads) count(c listing.Object, hit bool) {
 	}
 }
 
-// fetch opens an object where it lies, out of the cache, or from the store.
-// Where the cache has no room it waits for some.
+// fetch opens an object: in place, from the cache, or after a transfer from the
+// store. It waits while the cache has no room.
 func (o *Overlay) fetch(ctx context.Context, c listing.Object) (f *os.File, hit bool, err error) {
 	return o.fetchAs(ctx, c, false)
 }
 
-// fetchAhead is fetch for what nobody asked for yet: it does not wait for room.
+// fetchAhead is fetch for read-ahead: it does not wait for room in the cache.
 func (o *Overlay) fetchAhead(ctx context.Context, c listing.Object) (f *os.File, hit bool, err error) {
 	return o.fetchAs(ctx, c, true)
 }
@@ -163,28 +162,27 @@ func (o *Overlay) fetchAs(ctx context.Context, c listing.Object, ahead bool) (f 
 	if err != nil {
 		return nil, false, err
 	}
-	defer os.Remove(filled.Name()) // the content goes when the file is closed
+	defer os.Remove(filled.Name()) // the content is freed when the file is closed
 	err = fill(cache.NewWriter(filled, ""))
 	if err = errors.Join(err, filled.Close()); err != nil {
 		return nil, false, err
 	}
-	f, err = os.Open(filled.Name()) // who reads cannot write, a child least of all
+	f, err = os.Open(filled.Name()) // the file is handed to a child, which must not be able to write to it
 	if err != nil {
 		return nil, false, err
 	}
 	return f, false, nil
 }
 
-// cacheKey names the content of an object for all attempts: by where the store
-// keeps it, beside its checksum. Repositories and servers share nothing, and two
-// contents with one MD5 are two.
+// cacheKey is the key of an object's content, the same for all attempts. It has the
+// location in addition to the checksum, so repositories and servers share nothing,
+// and two contents with the same MD5 have two keys.
 func (o *Overlay) cacheKey(c listing.Object) string {
 	return o.opts.Cache.Key("object", o.ref.Repository, string(c.Location[:]), string(c.MD5[:]), strconv.FormatInt(c.Size, 10))
 }
 
-// download brings an object into an empty file, and checks it: the size, and
-// the checksum where it is one of the content. What arrives damaged is fetched
-// once more.
+// download fetches an object into an empty file, and checks its size, and its MD5
+// where that is known. A damaged content is fetched once more.
 func (o *Overlay) download(ctx context.Context, c listing.Object, to *cache.Writer) error {
 	err := o.downloadOnce(ctx, c, to)
 	var damaged *damagedError
@@ -194,12 +192,12 @@ func (o *Overlay) download(ctx context.Context, c listing.Object, to *cache.Writ
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("download %s: %w", o.lower.at(c.Path), cause(ctx, err))
+		return fmt.Errorf("download %s: %w", o.lower.pathAtCommit(c.Path), cause(ctx, err))
 	}
 	return nil
 }
 
-// damagedError is content that is not the one that was listed.
+// damagedError is a fetched content that is not the one that was listed.
 type damagedError struct {
 	got, want string
 	cause     error
@@ -227,12 +225,12 @@ func (o *Overlay) downloadOnce(ctx context.Context, c listing.Object, to *cache.
 		sum = md5.New()
 		out = io.MultiWriter(to, sum)
 	}
-	// One byte more than there should be tells of more.
+	// One byte more than expected is read, to notice a longer content.
 	from := &bodyReader{from: io.LimitReader(body, c.Size+1)}
 	n, err := localfile.Copy(ctx, out, from, c.Size)
 	switch {
 	case err != nil && from.err == nil:
-		return err // the disk's, or a cancel
+		return err // of the disk, or the context
 	case err != nil || n < c.Size:
 		return &damagedError{got: plural(int(n), "byte"), want: plural(int(c.Size), "byte"), cause: from.err}
 	case n > c.Size:
@@ -247,7 +245,7 @@ func (o *Overlay) downloadOnce(ctx context.Context, c listing.Object, to *cache.
 	return nil
 }
 
-// bodyReader keeps the error of what it reads apart from that of the writer.
+// bodyReader keeps the error of reading, so that it can be told from one of writing.
 type bodyReader struct {
 	from io.Reader
 	err  error

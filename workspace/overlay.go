@@ -17,15 +17,15 @@ import (
 	"perago/workspace/trace"
 )
 
-// This file has the view that one attempt has of a commit, and what it answers
-// without content: Stat, ReadDir and Glob. Reading content is in open.go, writing
-// in write.go, and the difference from the commit in changes.go.
+// This file has the Overlay and its operations that read no content: Stat, ReadDir
+// and Glob. Reading content is in open.go, writing in write.go, and the difference
+// from the commit in changes.go.
 
 // OverlayOptions say how a commit is seen.
 type OverlayOptions struct {
 	Spec        Spec
 	Dir         string       // folder for the upper layer, made when it is missing; required unless Spec.ReadOnly
-	Cache       *cache.Cache // nil: content is fetched each time it is opened
+	Cache       *cache.Cache // nil: a file is fetched each time it is opened
 	Concurrency int          // transfers at once for read-ahead; 0 is 16
 	Files       int          // paths that may be written, made and deleted; 0 is 1,000,000
 	Scratch     int64        // bytes that may be written; 0 is 10 GiB
@@ -36,46 +36,45 @@ type OverlayOptions struct {
 // are *fs.PathError around fs.ErrNotExist, fs.ErrExist, an error of this package
 // or the store's; a name that cannot be written is a *PathError.
 type Overlay struct {
-	store storage.Reader
-	ref   Ref
-	opts  OverlayOptions
-	lower *lower
-	ahead readAhead
-	turn  chan struct{} // holds one token: who has it changes the upper layer
-	room  int           // bytes of one answer
-	trace *trace.Recorder
+	store   storage.Reader
+	ref     Ref
+	opts    OverlayOptions
+	lower   *lower
+	ahead   readAhead
+	writing chan struct{} // holds one token, for the operation that changes the upper layer
+	room    int           // bytes of one result of ReadDir or Glob
+	trace   *trace.Recorder
 
-	mu     sync.RWMutex // guards what follows; never held while a store is asked that is not on this machine
+	mu     sync.RWMutex // guards what follows; never held during a request to a server
 	upper  upper
 	blobs  int             // files made in opts.Dir
-	drafts map[*draft]bool // that are open
+	drafts map[*draft]bool // those that are open
 	reads  reads
 }
 
-// NewOverlay makes the view; nothing is read before it is asked for.
+// NewOverlay returns an Overlay; it reads nothing from the store yet.
 func NewOverlay(store storage.Reader, ref Ref, o OverlayOptions) *Overlay {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 16
 	}
 	v := &Overlay{
 		store: store, ref: ref, opts: o,
-		lower: newLower(store, ref, o.Spec.Prefix, o.Cache),
-		turn:  make(chan struct{}, 1),
-		room:  maxAnswer,
-		trace: trace.NewRecorder(o.Spec.Prefix),
+		lower:   newLower(store, ref, o.Spec.Prefix, o.Cache),
+		writing: make(chan struct{}, 1),
+		room:    maxResult,
+		trace:   trace.NewRecorder(o.Spec.Prefix),
 	}
 	v.ahead.start(v)
 	return v
 }
 
-// Verify asks the store whether the input commit is there, unless that is known
-// or goes without saying. ErrUnknownRepository, ErrUnknownCommit, or the store's
-// error.
+// Verify checks that the store has the input commit; a plain folder needs no check.
+// Errors: ErrUnknownRepository, ErrUnknownCommit, or the store's.
 func (o *Overlay) Verify(ctx context.Context) error {
 	switch s := o.store.(type) {
 	case storage.LocalOpener:
 		return nil
-	case storage.Prober: // the cheapest question: what it is about is no matter
+	case storage.Prober: // the cheapest request; its path may be any
 		_, err := s.Probe(ctx, o.ref.Repository, o.ref.Commit, o.lower.root+paths.ReservedFolders[0])
 		return err
 	}
@@ -91,11 +90,11 @@ func (o *Overlay) Close() error {
 	return nil
 }
 
-// Unnameable counts the objects seen so far that are left out of the view,
-// because the file API cannot name them.
+// Unnameable counts the objects listed so far that are not shown because the file
+// API cannot name them.
 func (o *Overlay) Unnameable() int { return o.lower.summary(&Usage{}) }
 
-// Usage is what was taken from the store so far.
+// Usage is what was read from the store so far.
 func (o *Overlay) Usage() Usage {
 	o.mu.RLock()
 	u := o.reads.usage
@@ -104,18 +103,18 @@ func (o *Overlay) Usage() Usage {
 	return u
 }
 
-// state is what the view has at one path: nothing, a file (one of entry and
-// lower) or a folder.
+// state is what the overlay has at one path: nothing, a file (one of entry and
+// lower is set) or a folder.
 type state struct {
 	entry  *entry
-	lower  *listing.Object // of a file that was not written
+	lower  *listing.Object // the file, if it was not written
 	folder bool
 }
 
 func (s state) file() bool { return s.entry != nil || s.lower != nil }
 
-// content is the object of the input commit that a file has its content of; nil
-// when there is none.
+// content is the object of the input commit whose content a file has; nil when
+// there is none.
 func (s state) content() *listing.Object {
 	if s.entry != nil {
 		return s.entry.from
@@ -123,21 +122,21 @@ func (s state) content() *listing.Object {
 	return s.lower
 }
 
-// look says what is at a path. Its errors are not wrapped yet.
-func (o *Overlay) look(ctx context.Context, path string) (state, error) {
-	return o.lookFor(ctx, path, "")
+// stateAt is the state of a path. Its errors are not wrapped yet.
+func (o *Overlay) stateAt(ctx context.Context, path string) (state, error) {
+	return o.stateFor(ctx, path, "")
 }
 
-// lookFor is look for who only asks whether the path is a file (trace.NotFile) or a
-// folder (trace.NotFolder); "" asks which it is.
-func (o *Overlay) lookFor(ctx context.Context, path string, asked trace.Kind) (state, error) {
+// stateFor is stateAt for a caller that only needs to know whether the path is a file
+// (trace.NotFile) or a folder (trace.NotFolder); "" needs to know which it is.
+func (o *Overlay) stateFor(ctx context.Context, path string, asked trace.Kind) (state, error) {
 	if path == "" {
 		return state{folder: true}, nil
 	}
 	if err := paths.Check(path); err != nil {
 		return state{}, err
 	}
-	if s, known := o.lookUpper(path); known {
+	if s, known := o.upperState(path); known {
 		return s, nil
 	}
 	f, err := o.fact(ctx, path, asked)
@@ -151,13 +150,13 @@ func (o *Overlay) lookFor(ctx context.Context, path string, asked trace.Kind) (s
 			return state{}, err
 		}
 		o.noteTree(path, ls)
-		s = o.whatIsLeft(path, ls)
+		s = o.remainingState(path, ls)
 	}
 	return s, nil
 }
 
-// combine lays the upper layer over what the commit has at a path. partly says
-// that some of a folder was deleted: it is there if something is left of it.
+// combine combines the upper layer with what the commit has at a path. partly says
+// that files of a folder were deleted: then the folder exists if any are left.
 func (o *Overlay) combine(path string, f fact) (s state, partly bool) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
@@ -173,8 +172,8 @@ func (o *Overlay) combine(path string, f fact) (s state, partly bool) {
 	return state{lower: f.file, folder: f.below}, f.below && n.gone > 0
 }
 
-// whatIsLeft is the state of a folder of which files were deleted.
-func (o *Overlay) whatIsLeft(path string, ls *listing.Listing) state {
+// remainingState is the state of a folder in which files were deleted.
+func (o *Overlay) remainingState(path string, ls *listing.Listing) state {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	start, end := ls.Range(o.lower.root + path)
@@ -182,8 +181,8 @@ func (o *Overlay) whatIsLeft(path string, ls *listing.Listing) state {
 	return state{folder: n == nil || n.live > 0 || end-start > n.gone}
 }
 
-// lookUpper answers where the upper layer alone can.
-func (o *Overlay) lookUpper(path string) (state, bool) {
+// upperState is the state of a path, if the upper layer alone determines it.
+func (o *Overlay) upperState(path string) (state, bool) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	switch n := o.upper.find(path); {
@@ -206,9 +205,9 @@ func (s state) info(path string) Info {
 	return Info{Path: path, Folder: true}
 }
 
-// Stat of a file or a folder. Below a file there is nothing.
+// Stat describes a file or a folder; fs.ErrNotExist when there is neither, as below a file.
 func (o *Overlay) Stat(ctx context.Context, path string) (Info, error) {
-	s, err := o.look(ctx, path)
+	s, err := o.stateAt(ctx, path)
 	if err == nil && !s.file() && !s.folder {
 		err = fs.ErrNotExist
 	}
@@ -219,10 +218,10 @@ func (o *Overlay) Stat(ctx context.Context, path string) (Info, error) {
 	return s.info(path), nil
 }
 
-// Find says what is at a path, as Stat does, without the size and the checksum of
-// a file: an attempt that only asks whether something is there does not depend on these.
+// Find is Stat without the size and the checksum of a file: an attempt that only
+// asks whether a path exists does not depend on these (see Trace).
 func (o *Overlay) Find(ctx context.Context, path string) (Info, error) {
-	s, err := o.look(ctx, path)
+	s, err := o.stateAt(ctx, path)
 	if err == nil && !s.file() && !s.folder {
 		err = fs.ErrNotExist
 	}
@@ -234,7 +233,7 @@ func (o *Overlay) Find(ctx context.Context, path string) (Info, error) {
 
 // ReadDir lists the files and folders directly in a folder, sorted by bytes.
 func (o *Overlay) ReadDir(ctx context.Context, path string) ([]Info, error) {
-	s, err := o.look(ctx, path)
+	s, err := o.stateAt(ctx, path)
 	switch {
 	case err != nil:
 	case s.file():
@@ -269,7 +268,7 @@ func (o *Overlay) ReadDir(ctx context.Context, path string) ([]Info, error) {
 	return infos, nil
 }
 
-// children merges what both layers have directly in a folder.
+// children are the files and folders that both layers together have directly in a folder.
 func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string) ([]Info, error) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
@@ -278,12 +277,12 @@ func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string
 		dir = &node{}
 	}
 	var infos []Info
-	var text texts
-	a := matched{room: o.room}
+	var text arena
+	a := tally{room: o.room}
 	var err error
-	look := stride{ctx: ctx}
+	check := contextCheck{ctx: ctx}
 	add := func(i Info) bool {
-		if err = look.at(i.Path); err == nil && !a.holds(infoCost+len(i.Path)+len(i.Checksum)) {
+		if err = check.after(i.Path); err == nil && !a.add(infoCost+len(i.Path)+len(i.Checksum)) {
 			err = a.tooLarge()
 		}
 		infos = append(infos, i)
@@ -301,9 +300,9 @@ func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string
 			if n == nil {
 				n = &node{}
 			}
-			if deeper { // go on behind the folder
+			if deeper { // continue after the folder
 				folder := e.Path[:len(prefix)+len(name)]
-				if n.gone > 0 && n.live == 0 { // it is there if something is left of it
+				if n.gone > 0 && n.live == 0 { // it exists if any of its files are left
 					o.noteTree(folder[len(o.lower.root):], ls)
 				}
 				if next = ls.Index(folder + "0"); n.live == 0 && next-i > n.gone {
@@ -335,7 +334,7 @@ func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string
 	return infos, nil
 }
 
-// slash is the length of the slash behind a name of a folder.
+// slash is the length of the slash that ends the name of a folder.
 func slash(folder bool) int {
 	if folder {
 		return 1
@@ -343,11 +342,11 @@ func slash(folder bool) int {
 	return 0
 }
 
-// texts keeps the paths of an answer, many in one piece of memory. What a listing
-// gives is cut from a text that has all those around a path as well.
-type texts struct{ piece strings.Builder }
+// arena copies the paths of a result, many into one piece of memory. A path of a
+// listing is a slice of a string with all paths around it, and would keep that alive.
+type arena struct{ piece strings.Builder }
 
-func (t *texts) keep(s string) string {
+func (t *arena) keep(s string) string {
 	if t.piece.Cap()-t.piece.Len() < len(s) {
 		t.piece = strings.Builder{}
 		t.piece.Grow(max(4096, len(s)))
@@ -356,27 +355,27 @@ func (t *texts) keep(s string) string {
 	return t.piece.String()[t.piece.Len()-len(s):]
 }
 
-// maxAnswer bounds what one listing of a folder, or one glob, gives an attempt,
-// in bytes: the worker has it whole. It is enough for 900,000 ordinary names.
-const maxAnswer = 48 << 20
+// maxResult bounds the result of one ReadDir or Glob, in bytes, since the worker
+// holds it whole. It is enough for 900,000 ordinary names.
+const maxResult = 48 << 20
 
-// What one thing of an answer takes beside its text, in bytes.
+// What an Info, and a name, of a result take in addition to their strings, in bytes.
 const (
 	infoCost = 56
 	nameCost = 24
 )
 
-// matched counts what was found.
-type matched struct{ found, size, room int }
+// tally counts the entries of a result, and their bytes.
+type tally struct{ found, size, room int }
 
-// holds counts one thing more of so many bytes, and says whether there is room for it.
-func (m *matched) holds(size int) bool {
+// add counts one more entry of size bytes, and says whether there is room for it.
+func (m *tally) add(size int) bool {
 	m.found++
 	m.size += size
 	return m.size <= m.room
 }
 
-func (m *matched) tooLarge() error {
+func (m *tally) tooLarge() error {
 	return &BoundError{Bound: "memory for one list of names", Found: fmt.Sprintf("%d bytes for %s", m.size, plural(m.found, "name")),
 		Wanted: fmt.Sprintf("at most %d", m.room), Hint: "ask for fewer at a time: folder by folder, or by a narrower pattern"}
 }
@@ -396,9 +395,9 @@ func (o *Overlay) Glob(ctx context.Context, dir string, pattern *glob.Pattern) (
 	return found, nil
 }
 
-// glob is Glob that counts all files that match, and returns those that an answer
-// has room for.
-func (o *Overlay) glob(ctx context.Context, dir string, p *glob.Pattern) (found []string, of matched, err error) {
+// glob is Glob, except that it counts all files that match and returns as many of
+// them as a result has room for.
+func (o *Overlay) glob(ctx context.Context, dir string, p *glob.Pattern) (found []string, of tally, err error) {
 	of.room = o.room
 	if dir != "" {
 		if err := paths.Check(dir); err != nil {
@@ -407,11 +406,11 @@ func (o *Overlay) glob(ctx context.Context, dir string, p *glob.Pattern) (found 
 	}
 	if p.Literal() {
 		path := paths.Join(dir, p.String())
-		s, err := o.look(ctx, path)
+		s, err := o.stateAt(ctx, path)
 		if err != nil || !s.file() {
 			return nil, of, pathError("glob", path, err)
 		}
-		of.holds(len(path))
+		of.add(len(path))
 		return []string{path}, of, nil
 	}
 	ls, err := o.lower.list(ctx, paths.Join(dir, p.LiteralPrefix()))
@@ -422,7 +421,7 @@ func (o *Overlay) glob(ctx context.Context, dir string, p *glob.Pattern) (found 
 		return nil, of, pathError("glob", paths.Join(dir, p.String()), err)
 	}
 	if reason, out := ls.Excluded(o.lower.root + paths.Join(dir, p.LiteralPrefix())); out {
-		return nil, of, pathError("glob", paths.Join(dir, p.LiteralPrefix()), &oddError{reason})
+		return nil, of, pathError("glob", paths.Join(dir, p.LiteralPrefix()), &unnameableError{reason})
 	}
 	if found, of, err = o.matches(ctx, ls, dir, p); err != nil {
 		return nil, of, pathError("glob", paths.Join(dir, p.String()), err)
@@ -430,25 +429,25 @@ func (o *Overlay) glob(ctx context.Context, dir string, p *glob.Pattern) (found 
 	return found, of, nil
 }
 
-// matches merges what both layers have under dir that matches.
-func (o *Overlay) matches(ctx context.Context, ls *listing.Listing, dir string, p *glob.Pattern) (found []string, of matched, err error) {
+// matches are the files under dir of both layers together that match.
+func (o *Overlay) matches(ctx context.Context, ls *listing.Listing, dir string, p *glob.Pattern) (found []string, of tally, err error) {
 	folder := paths.Join(dir, p.LiteralPrefix())
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	of.room = o.room
-	var text texts
+	var text arena
 	add := func(path string) {
-		if of.holds(nameCost + len(path)) {
+		if of.add(nameCost + len(path)) {
 			found = append(found, text.keep(path))
 		}
 	}
 	start, end := ls.Range(paths.TrimSlash(o.lower.root + paths.Prefix(folder)))
 	hides := o.upper.find(folder) != nil
-	look := stride{ctx: ctx, work: len(p.String())}
+	check := contextCheck{ctx: ctx, work: len(p.String())}
 	var names trace.Digest
 	for _, e := range ls.Entries(start, end) {
 		path := e.Path[len(o.lower.root):]
-		if err := look.at(path); err != nil {
+		if err := check.after(path); err != nil {
 			return nil, of, err
 		}
 		relative := path[len(paths.Prefix(dir)):]
@@ -469,7 +468,7 @@ func (o *Overlay) matches(ctx context.Context, ls *listing.Listing, dir string, 
 		if n.entry != nil && paths.Under(path, folder) && p.Match(path[len(paths.Prefix(dir)):]) {
 			add(path)
 		}
-		err = look.at(path)
+		err = check.after(path)
 		return err == nil
 	})
 	if err != nil {
@@ -481,19 +480,19 @@ func (o *Overlay) matches(ctx context.Context, ls *listing.Listing, dir string, 
 	return found, of, nil
 }
 
-// unseen are the objects left out of the view that a pattern matches; all says
-// that every one of them was looked at. A marker of a folder is no file.
-func (o *Overlay) unseen(ctx context.Context, p *glob.Pattern) (found []string, all bool, err error) {
-	if p.Literal() { // looking for it tells
+// hidden are the objects that are not shown and that a pattern matches; all says
+// that every such object was checked. An object that marks a folder is not a file.
+func (o *Overlay) hidden(ctx context.Context, p *glob.Pattern) (found []string, all bool, err error) {
+	if p.Literal() { // glob fails with ErrUnnameable there
 		return nil, true, nil
 	}
 	ls, err := o.lower.list(ctx, p.LiteralPrefix())
 	if err != nil {
 		return nil, false, err
 	}
-	look := stride{ctx: ctx, work: len(p.String())}
+	check := contextCheck{ctx: ctx, work: len(p.String())}
 	for _, full := range ls.HiddenPaths {
-		if err := look.at(full); err != nil {
+		if err := check.after(full); err != nil {
 			return nil, false, err
 		}
 		if path, ours := strings.CutPrefix(full, o.lower.root); ours && !strings.HasSuffix(path, "/") && p.Match(path) {
@@ -503,18 +502,19 @@ func (o *Overlay) unseen(ctx context.Context, p *glob.Pattern) (found []string, 
 	return found, ls.Hidden == len(ls.HiddenPaths), nil
 }
 
-// lookEvery is after how many files a loop over files looks at the context.
-const lookEvery = 4096
+// checkEvery is after how many files a loop over files checks the context.
+const checkEvery = 4096
 
-// stride looks at a context as often as a matching loop has done some work,
-// about once a millisecond.
-type stride struct {
+// contextCheck checks a context in a loop that matches paths, about once a
+// millisecond.
+type contextCheck struct {
 	ctx  context.Context
-	work int // that a byte of a path takes
+	work int // for each byte of a path
 	done int
 }
 
-func (s *stride) at(path string) error {
+// after counts the work done for one path.
+func (s *contextCheck) after(path string) error {
 	if s.done += (1 + s.work) * (8 + len(path)); s.done < 1<<20 {
 		return nil
 	}

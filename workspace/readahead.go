@@ -25,10 +25,10 @@ type readAhead struct {
 
 	mu      sync.Mutex
 	stopped bool
-	lists   [4]sequence // the newest first
-	current *sequence   // the one that the body opened a file of last
-	bytes   int64       // fetched ahead and not yet opened
-	waiting map[string]int64
+	lists   [4]sequence      // the newest first
+	current *sequence        // the one that the body opened a file of last
+	bytes   int64            // fetched ahead and not yet opened
+	waiting map[string]int64 // sizes of the files fetched ahead and not yet opened
 }
 
 // sequence is one list, and how far the body has come in it.
@@ -97,7 +97,7 @@ func (r *readAhead) opened(path string) {
 		if !s.open(path) {
 			continue
 		}
-		if s.run == 1 { // what was fetched for another list may never be opened
+		if s.run == 1 { // the files fetched for another list may never be opened, so they no longer count
 			r.bytes = 0
 			clear(r.waiting)
 		}
@@ -117,7 +117,7 @@ func (r *readAhead) openedAhead(path string) {
 	}
 }
 
-// release takes a file out of the account of what was fetched and not opened.
+// release no longer counts a file as fetched and not opened.
 func (r *readAhead) release(path string) {
 	r.bytes -= r.waiting[path]
 	delete(r.waiting, path)
@@ -133,14 +133,14 @@ func (s *sequence) open(path string) bool {
 	if !is {
 		return false
 	}
-	if at != s.at { // to open the same file again breaks no sequence
+	if at != s.at { // opening the same file again does not end the sequence
 		s.at, s.run, s.expected, s.fetched = at, 1, at, at
 	}
 	return true
 }
 
 // Expected are the files that the body is expected to open next, at most n of
-// them, in their order; none when there is nothing to tell it from.
+// them, in their order; none when it has not opened files in the order of a list.
 func (o *Overlay) Expected(n int) []string {
 	r := &o.ahead
 	r.mu.Lock()

@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// SpillFolder makes a folder beside the written files, for what work on the
-// attempt's files does not keep in memory. It goes with the attempt's own folder,
-// if whoever asked for it does not remove it before.
+// SpillFolder makes a folder beside the written files, for data that an operation
+// on the attempt's files cannot keep in memory. It is removed with the attempt's own
+// folder, unless the caller removes it before.
 func (o *Overlay) SpillFolder() (string, error) {
 	if o.opts.Dir == "" {
 		return "", errors.New("there is no folder for written files")

@@ -62,7 +62,7 @@ func (o *Overlay) Unrepeatable(why string) { o.trace.Unrepeatable(why) }
 // input commit. What lies there as that attempt left it stays; the rest is taken
 // from commit, which has it. fs.ErrNotExist: it does not, and nothing was changed.
 func (o *Overlay) Reuse(ctx context.Context, earlier *trace.Trace, commit string) error {
-	done, err := o.alone(ctx)
+	done, err := o.lockWrites(ctx)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (o *Overlay) At(commit string) trace.View {
 // inRepository is a path of the workspace as one of the repository.
 func (o *Overlay) inRepository(path string) string { return paths.TrimSlash(o.lower.root + path) }
 
-// fact is what the input commit has at a path, with a note of what was asked (see lookFor).
+// fact is what the input commit has at a path, with a note of what was asked (see stateFor).
 func (o *Overlay) fact(ctx context.Context, path string, asked trace.Kind) (fact, error) {
 	f, err := o.lower.fact(ctx, path)
 	if k, known := kindOf(f, err); known && path != "" && !paths.Reserved(o.inRepository(path)) {
@@ -283,11 +283,11 @@ func (v view) Pattern(ctx context.Context, p trace.Pattern) (trace.Names, error)
 		return trace.Names{}, err
 	}
 	var names trace.Digest
-	look := stride{ctx: ctx, work: len(p.Glob)}
+	check := contextCheck{ctx: ctx, work: len(p.Glob)}
 	prefix := v.lower.root + paths.Prefix(dir)
 	start, end := ls.Range(paths.TrimSlash(v.lower.root + paths.Prefix(paths.Join(dir, g.LiteralPrefix()))))
 	for _, e := range ls.Entries(start, end) {
-		if err := look.at(e.Path); err != nil {
+		if err := check.after(e.Path); err != nil {
 			return trace.Names{}, err
 		}
 		if g.Match(e.Path[len(prefix):]) {

@@ -12,17 +12,17 @@ import (
 	"perago/workspace/paths"
 )
 
-// This file holds the upper layer in memory: a tree of what the attempt wrote,
-// deleted and made. Only names are here; the bytes are blobs (blob.go).
+// This file has the upper layer: a tree in memory of the files that the attempt wrote
+// and deleted, and of the folders that it made. The contents are files, see blob.
 
 // node is one name of the upper layer.
 type node struct {
 	children map[string]*node
-	entry    *entry          // a file written here
+	entry    *entry          // a file that was written
 	over     *listing.Object // the lower file of this path, known when entry is set or deleted
-	deleted  bool            // over is gone
+	deleted  bool            // over was deleted
 	made     bool            // a folder that the body made
-	most     int32           // children that there were since the map was made: it does not shrink by itself
+	most     int32           // the most children since the map was made, which does not shrink by itself
 
 	// Of the node and all below it:
 	live int // entries, and folders that were made
@@ -34,63 +34,63 @@ type entry struct {
 	size int64
 	blob *blob
 	from *listing.Object // an unchanged object of the lower layer, or of another commit (Commit)
-	same atomic.Int32    // what comparing it with the node's over said: 0 is not known yet
+	same atomic.Int32    // whether the content is that of the node's over; 0: not compared yet
 }
 
-// What a comparison says.
+// Values of entry.same.
 const (
 	isSame int32 = 1 + iota
 	isOther
 )
 
-// blob is a file of the upper layer; it never changes once it is an entry's.
+// blob is a file with a written content; it never changes once an entry has it.
 type blob struct {
 	path string
 	uses int
 }
 
-// release gives up one use of the content; the last one removes the file.
-// Whoever has it open keeps what was there.
+// release ends one use of the content; the last one removes the file. Readers that
+// have it open can still read it.
 func (u *upper) release(e *entry) {
 	if e == nil || e.blob == nil {
 		return
 	}
 	if e.blob.uses--; e.blob.uses == 0 {
 		u.stored -= e.size
-		os.Remove(e.blob.path) // what cannot be removed goes with the attempt's folder
+		os.Remove(e.blob.path) // what cannot be removed is removed with the attempt's folder
 	}
 }
 
-// upper is the tree. Its owner guards it with a lock.
+// upper is the tree. It is guarded by Overlay.mu.
 type upper struct {
 	root   node
-	memory int64 // bytes that the tree takes, by the costs below
-	paths  int64 // bytes of all paths in it that say something, written out
+	memory int64 // bytes that the tree takes, computed from the costs below
+	paths  int64 // bytes of the paths of all changed nodes
 	stored int64 // bytes of the blobs, each counted once
-	most   int64 // that memory may be, and paths; 0 is maxTree
+	most   int64 // the largest value of memory, and of paths; 0 is maxTree
 }
 
 // Bounds of the upper layer of one attempt. The tree is in the worker's memory,
-// which a body must not fill: it is bounded whatever a task declares. So are its
-// paths: a folder with a long name costs little, and all that is in it is listed
-// with that name before it.
+// which a body must not fill, so it is bounded whatever a task declares. So is the
+// length of all paths together: a folder with a long name takes little memory, but
+// each file in it is listed with that name.
 const (
 	defaultFiles   = 1_000_000
 	defaultScratch = 10 << 30 // bytes
 	maxTree        = 40 << 20 // bytes
 )
 
-// What the parts of a tree take in memory, in bytes; TestTreeBounded
-// holds the sum against the heap.
+// What the parts of a tree take in memory, in bytes; TestTreeBounded compares the
+// sum with the heap.
 const (
-	nodeCost     = 96  // a node and its place in a map, without its name
-	childrenCost = 272 // a map with its first place
+	nodeCost     = 96  // a node and its slot in a map, without its name
+	childrenCost = 272 // a map with its first slot
 	entryCost    = 32
 	blobCost     = 32 // without its path
-	contentCost  = 80 // without its texts
+	contentCost  = 80 // a listing.Object without its strings
 )
 
-// BoundError is an attempt that would hold more than it may.
+// BoundError is an operation that would pass a bound of the attempt.
 type BoundError struct {
 	Bound         string // "files", "scratch"
 	Found, Wanted string
@@ -112,8 +112,8 @@ type growth struct {
 	last   string
 }
 
-// add counts one path of the tree: what it does not share with the path before
-// it is made anew.
+// add counts one path of the tree. Nodes are counted for those segments that it
+// does not share with the path added before it.
 func (g *growth) add(path string, cost int64) {
 	g.files++
 	g.memory += cost + int64(len(path))
@@ -128,7 +128,7 @@ func (g *growth) add(path string, cost int64) {
 	g.last = path
 }
 
-// fits says whether there is room for what an operation adds.
+// fits returns a *BoundError when there is no room for what an operation adds.
 func (u *upper) fits(g growth, files int) error {
 	files = cmp.Or(files, defaultFiles)
 	if n := u.root.live + u.root.gone + g.files; n > files {
@@ -143,7 +143,7 @@ func (u *upper) fits(g growth, files int) error {
 	return nil
 }
 
-// fitsBytes says whether there is room for another blob of so many bytes.
+// fitsBytes returns a *BoundError when there is no room for another size bytes of content.
 func (u *upper) fitsBytes(size, most int64) error {
 	most = cmp.Or(most, defaultScratch)
 	if n := u.stored + size; n > most {
@@ -153,7 +153,7 @@ func (u *upper) fitsBytes(size, most int64) error {
 	return nil
 }
 
-// cost is what a node holds beside its name and its children.
+// cost is the memory of a node without its name and its children, in bytes.
 func (n *node) cost() int64 {
 	var c int64
 	if n.entry != nil {
@@ -165,7 +165,7 @@ func (n *node) cost() int64 {
 	return c + objectCost(n.over)
 }
 
-// objectCost is what an object of the lower layer takes that the tree refers to.
+// objectCost is the memory of an object of the lower layer that the tree refers to, in bytes.
 func objectCost(c *listing.Object) int64 {
 	if c == nil {
 		return 0
@@ -173,7 +173,7 @@ func objectCost(c *listing.Object) int64 {
 	return contentCost + int64(len(c.Path)+len(c.Checksum))
 }
 
-// find is the node of a path, nil when the upper layer says nothing of it.
+// find is the node of a path, nil when nothing at or below it was changed.
 func (u *upper) find(path string) *node {
 	n := &u.root
 	for rest, more := path, path != ""; more && n != nil; {
@@ -184,8 +184,8 @@ func (u *upper) find(path string) *node {
 	return n
 }
 
-// update changes the node of a path, made when it is missing, and keeps the
-// counts of all above it. Nodes that have nothing left to say go.
+// update changes the node of a path, which it makes when it is missing, and updates
+// the counts of all nodes above it. It removes nodes that have no change left.
 func (u *upper) update(path string, change func(n *node)) {
 	u.updateBelow(&u.root, path, path != "", func(n *node) {
 		u.paths -= n.listed(path)
@@ -194,16 +194,16 @@ func (u *upper) update(path string, change func(n *node)) {
 	})
 }
 
-// listed is how many bytes a listing has for a node of this path.
+// listed is how many bytes the path of a node takes in a listing: 0 if it has no change.
 func (n *node) listed(path string) int64 {
-	if !n.says() {
+	if !n.changed() {
 		return 0
 	}
 	return int64(len(path))
 }
 
-// says says whether the upper layer has anything at a node itself.
-func (n *node) says() bool { return n.entry != nil || n.deleted || n.made }
+// changed says whether something was written, deleted or made at the node itself.
+func (n *node) changed() bool { return n.entry != nil || n.deleted || n.made }
 
 func (u *upper) updateBelow(n *node, rest string, more bool, change func(n *node)) (live, gone int) {
 	liveBefore, goneBefore := n.live, n.gone
@@ -225,7 +225,7 @@ func (u *upper) updateBelow(n *node, rest string, more bool, change func(n *node
 			n.children = map[string]*node{}
 			u.memory += childrenCost
 		}
-		n.children[strings.Clone(name)] = child // a part of a path would keep all of it
+		n.children[strings.Clone(name)] = child // a slice of a path would keep the whole path in memory
 		n.most = max(n.most, int32(len(n.children)))
 		u.memory += nodeCost + int64(len(name))
 	}
@@ -240,7 +240,7 @@ func (u *upper) updateBelow(n *node, rest string, more bool, change func(n *node
 	return live, gone
 }
 
-// shrink gives back what the map of a node took for children that are gone.
+// shrink frees the memory that the map of a node takes for children that were removed.
 func (u *upper) shrink(n *node) {
 	switch left := len(n.children); {
 	case left == 0:
@@ -277,7 +277,7 @@ func (u *upper) put(path string, e *entry, over *listing.Object) {
 		u.release(n.entry)
 		n.entry, n.over, n.deleted, n.made = e, over, false, false
 		if e.from != nil && over != nil && e.from.Path == over.Path && e.from.Commit == "" {
-			n.entry, n.over = nil, nil // back where it was: no change
+			n.entry, n.over = nil, nil // the content that was there: no change
 		}
 	})
 }
@@ -290,8 +290,8 @@ func (u *upper) remove(path string, over *listing.Object) {
 	})
 }
 
-// walk calls visit for every node at and below path that says something, until
-// it says no.
+// walk calls visit for every changed node at and below path, until visit returns
+// false.
 func (u *upper) walk(path string, visit func(path string, n *node) bool) {
 	if n := u.find(path); n != nil {
 		n.walk(path, visit)
@@ -299,7 +299,7 @@ func (u *upper) walk(path string, visit func(path string, n *node) bool) {
 }
 
 func (n *node) walk(path string, visit func(path string, n *node) bool) bool {
-	if n.says() && !visit(path, n) {
+	if n.changed() && !visit(path, n) {
 		return false
 	}
 	for name, child := range n.children {

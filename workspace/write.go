@@ -20,30 +20,30 @@ import (
 	"perago/workspace/trace"
 )
 
-// This file has what changes the upper layer. One operation runs at a time: what
-// it reads of the lower layer, which may take a request to the store, still holds
-// when it makes its change, and readers see that change in one step.
+// This file has the operations that change the upper layer. Only one runs at a time,
+// so what it found out, which may take a request to the store, is still true when it
+// makes its change. Readers see each change in one step.
 
 var (
 	errIntoItself = errors.New("a folder cannot be put into itself")
 	errIsRoot     = errors.New("is the root of the workspace")
 )
 
-// alone waits until no other operation changes the upper layer, and keeps others
-// out until done is called.
-func (o *Overlay) alone(ctx context.Context) (done func(), err error) {
+// lockWrites waits until no other operation changes the upper layer, and keeps
+// others from it until done is called.
+func (o *Overlay) lockWrites(ctx context.Context) (done func(), err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	select {
-	case o.turn <- struct{}{}:
-		return func() { <-o.turn }, nil
+	case o.writing <- struct{}{}:
+		return func() { <-o.writing }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 }
 
-// Create starts a new content for path, parents included.
+// Create starts a new content for path, and makes the folders that it is in.
 func (o *Overlay) Create(ctx context.Context, path string, mode WriteMode) (*Draft, error) {
 	asked := trace.NotFolder
 	if mode == Append {
@@ -70,7 +70,7 @@ func (o *Overlay) Create(ctx context.Context, path string, mode WriteMode) (*Dra
 	d := &draft{overlay: o, path: path, file: file}
 	d.open()
 	if mode == Append && s.file() {
-		if err := d.copyPresent(ctx); err != nil {
+		if err := d.copyExisting(ctx); err != nil {
 			d.discard()
 			return nil, writeError("append to", path, err)
 		}
@@ -83,10 +83,10 @@ type draft struct {
 	overlay *Overlay
 	path    string
 	file    *os.File
-	over    sync.Once
+	ended   sync.Once
 }
 
-// open counts the draft with what was written, until it is closed.
+// open counts the draft as written bytes until it is closed.
 func (d *draft) open() {
 	o := d.overlay
 	o.mu.Lock()
@@ -105,9 +105,9 @@ func (d *draft) close() error {
 	return d.file.Close()
 }
 
-// drafted is how many bytes the open drafts have by now. Who writes them may be
-// another process. The caller holds the lock.
-func (o *Overlay) drafted() (bytes int64) {
+// draftBytes is how many bytes the open drafts have now. Another process may be
+// writing them. The caller holds the lock.
+func (o *Overlay) draftBytes() (bytes int64) {
 	for d := range o.drafts {
 		if info, err := d.file.Stat(); err == nil {
 			bytes += info.Size()
@@ -117,24 +117,24 @@ func (o *Overlay) drafted() (bytes int64) {
 }
 
 // CheckScratch returns a *BoundError when the attempt has written more than it
-// may, in files that are still open as well. It does not wait.
+// may, files that are still open included. It does not wait for a lock.
 func (o *Overlay) CheckScratch() error {
 	if !o.mu.TryRLock() {
-		return nil // the next one will say so
+		return nil // the next call finds out
 	}
 	defer o.mu.RUnlock()
-	return o.upper.fitsBytes(o.drafted(), o.opts.Scratch)
+	return o.upper.fitsBytes(o.draftBytes(), o.opts.Scratch)
 }
 
-// checkScratch says whether there is room for so many bytes more.
+// checkScratch returns a *BoundError when there is no room for so many bytes more.
 func (o *Overlay) checkScratch(more int64) error {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	return o.upper.fitsBytes(o.drafted()+more, o.opts.Scratch)
+	return o.upper.fitsBytes(o.draftBytes()+more, o.opts.Scratch)
 }
 
-func (d *draft) copyPresent(ctx context.Context) error {
-	from, count, err := d.overlay.open(ctx, d.path, math.MaxInt64) // the body does not open it
+func (d *draft) copyExisting(ctx context.Context) error {
+	from, count, err := d.overlay.open(ctx, d.path, math.MaxInt64) // not counted as opened by the body
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (d *draft) copyPresent(ctx context.Context) error {
 }
 
 func (d *draft) discard() {
-	d.over.Do(func() {
+	d.ended.Do(func() {
 		d.close()
 		os.Remove(d.file.Name())
 	})
@@ -153,15 +153,15 @@ func (d *draft) discard() {
 
 func (d *draft) commit(ctx context.Context) (size int64, err error) {
 	err = errors.New("was already committed or discarded")
-	d.over.Do(func() { size, err = d.place(ctx) })
+	d.ended.Do(func() { size, err = d.finish(ctx) })
 	if err != nil {
 		return 0, writeError("write", d.path, err)
 	}
 	return size, nil
 }
 
-// place makes the draft the content of its path.
-func (d *draft) place(ctx context.Context) (int64, error) {
+// finish makes the draft the content of its path.
+func (d *draft) finish(ctx context.Context) (int64, error) {
 	info, err := d.file.Stat()
 	if closeErr := d.close(); err == nil {
 		err = closeErr
@@ -178,7 +178,7 @@ func (d *draft) place(ctx context.Context) (int64, error) {
 
 // put makes e the content of path.
 func (o *Overlay) put(ctx context.Context, path string, e *entry) error {
-	done, err := o.alone(ctx)
+	done, err := o.lockWrites(ctx)
 	if err != nil {
 		return err
 	}
@@ -204,15 +204,15 @@ func (o *Overlay) put(ctx context.Context, path string, e *entry) error {
 	return nil
 }
 
-// fits says whether there is room for one more path, with a new content of so
-// many bytes. The caller holds the lock.
+// fits returns a *BoundError when there is no room for one more path with a new
+// content of size bytes. The caller holds the lock.
 func (o *Overlay) fits(path string, size int64) error {
 	var g growth
 	n := o.upper.find(path)
 	if n == nil || n.ownLive()+n.ownGone() == 0 {
 		g.add(path, entryCost+blobCost)
 	} else if n.entry != nil && n.entry.blob != nil && n.entry.blob.uses == 1 {
-		size -= n.entry.size // which goes
+		size -= n.entry.size // which is replaced
 	}
 	if err := o.upper.fits(g, o.opts.Files); err != nil {
 		return err
@@ -220,7 +220,7 @@ func (o *Overlay) fits(path string, size int64) error {
 	if size <= 0 {
 		return nil
 	}
-	return o.upper.fitsBytes(size+o.drafted(), o.opts.Scratch)
+	return o.upper.fitsBytes(size+o.draftBytes(), o.opts.Scratch)
 }
 
 // lowerFile is the file that the input commit has at path, nil for none; it is no
@@ -230,9 +230,9 @@ func (o *Overlay) lowerFile(ctx context.Context, path string) (*listing.Object, 
 	return f.file, err
 }
 
-// target says what is at a path that is to be written, and refuses one that
+// target is the state of a path that is to be written. It refuses a path that
 // cannot be: a bad or reserved name, or one below a file. asked is what the
-// operation depends on (lookFor).
+// operation depends on (see stateFor).
 func (o *Overlay) target(ctx context.Context, path string, asked trace.Kind) (state, error) {
 	if o.opts.Spec.ReadOnly {
 		return state{}, ErrReadOnly
@@ -249,7 +249,7 @@ func (o *Overlay) target(ctx context.Context, path string, asked trace.Kind) (st
 	case len(full) > paths.MaxLength:
 		return state{}, &paths.Error{Path: path, Reason: "is longer than 1024 bytes, the prefix of the workspace included"}
 	}
-	s, err := o.lookFor(ctx, path, asked)
+	s, err := o.stateFor(ctx, path, asked)
 	if err != nil || s.file() || s.folder {
 		return s, err
 	}
@@ -265,13 +265,13 @@ func (o *Overlay) target(ctx context.Context, path string, asked trace.Kind) (st
 	return state{}, nil
 }
 
-// isFile says whether a folder that something is looked for or written in is a
-// file. That it is none is all that an attempt depends on.
+// isFile says whether a path that is used as a folder is a file. All that the trace
+// notes is that it is not one.
 func (o *Overlay) isFile(ctx context.Context, folder string) (bool, error) {
 	if folder == "" {
 		return false, nil
 	}
-	s, err := o.lookFor(ctx, folder, trace.NotFile)
+	s, err := o.stateFor(ctx, folder, trace.NotFile)
 	return s.file(), err
 }
 
@@ -281,12 +281,12 @@ func (o *Overlay) Remove(ctx context.Context, path string) error {
 }
 
 func (o *Overlay) remove(ctx context.Context, path string) error {
-	done, err := o.alone(ctx)
+	done, err := o.lockWrites(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	s, err := o.present(ctx, path)
+	s, err := o.existing(ctx, path)
 	if err == nil && s.folder {
 		err = storage.ErrIsFolder
 	}
@@ -309,33 +309,33 @@ func (o *Overlay) remove(ctx context.Context, path string) error {
 	return nil
 }
 
-// present is what is at a path that is to be changed.
-func (o *Overlay) present(ctx context.Context, path string) (state, error) {
+// existing is the state of a path that is to be changed; fs.ErrNotExist when there is nothing.
+func (o *Overlay) existing(ctx context.Context, path string) (state, error) {
 	if o.opts.Spec.ReadOnly {
 		return state{}, ErrReadOnly
 	}
 	if paths.Reserved(o.lower.root + path) {
 		return state{}, ErrReserved
 	}
-	s, err := o.look(ctx, path)
+	s, err := o.stateAt(ctx, path)
 	if err == nil && !s.file() && !s.folder {
 		err = fs.ErrNotExist
 	}
 	return s, err
 }
 
-// RemoveTree deletes a folder and all below it; of the root, all below it.
+// RemoveTree deletes a folder and all below it; of the root only what is below it.
 func (o *Overlay) RemoveTree(ctx context.Context, path string) error {
 	return writeError("remove_tree", path, o.removeTree(ctx, path))
 }
 
 func (o *Overlay) removeTree(ctx context.Context, path string) error {
-	done, err := o.alone(ctx)
+	done, err := o.lockWrites(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	s, err := o.present(ctx, path)
+	s, err := o.existing(ctx, path)
 	if err == nil && s.file() {
 		err = storage.ErrNotFolder
 	}
@@ -365,8 +365,8 @@ func (o *Overlay) removeTree(ctx context.Context, path string) error {
 	return nil
 }
 
-// Mkdir makes a folder, parents included; one that is there is no error. A
-// folder with nothing in it is seen by this attempt alone: the store keeps files.
+// Mkdir makes a folder and those that it is in; an existing one is no error. Only
+// this attempt has a folder with nothing in it, since the store keeps only files.
 func (o *Overlay) Mkdir(ctx context.Context, path string) error {
 	return writeError("mkdir", path, o.mkdir(ctx, path))
 }
@@ -375,7 +375,7 @@ func (o *Overlay) mkdir(ctx context.Context, path string) error {
 	if path == "" && !o.opts.Spec.ReadOnly {
 		return nil
 	}
-	done, err := o.alone(ctx)
+	done, err := o.lockWrites(ctx)
 	if err != nil {
 		return err
 	}
@@ -399,8 +399,8 @@ func (o *Overlay) mkdir(ctx context.Context, path string) error {
 	return nil
 }
 
-// writeError wraps err for an operation on path. What is wrong may be with a
-// folder above: then that is named.
+// writeError wraps err for an operation on path. An error about a folder above
+// names that folder.
 func writeError(op, path string, err error) error {
 	var about *fs.PathError
 	if errors.As(err, &about) && about.Op == "" {
@@ -413,15 +413,15 @@ func writeError(op, path string, err error) error {
 	return pathError(op, path, err)
 }
 
-// fileBelow is one file of the view.
+// fileBelow is one file below a folder.
 type fileBelow struct {
 	path  string
 	entry *entry          // nil: an unchanged lower file
 	over  *listing.Object // the lower file of this path; nil when there is none
 }
 
-// from is the object of the input commit that the file has its content of; nil
-// when there is none.
+// from is the object of the input commit whose content the file has; nil when
+// there is none.
 func (f fileBelow) from() *listing.Object {
 	if f.entry != nil {
 		return f.entry.from
@@ -429,7 +429,7 @@ func (f fileBelow) from() *listing.Object {
 	return f.over
 }
 
-// content is what a copy of the file is made of.
+// content is the entry of a copy of the file.
 func (f fileBelow) content() *entry {
 	if f.entry == nil {
 		return &entry{size: f.over.Size, from: f.over}
@@ -440,8 +440,8 @@ func (f fileBelow) content() *entry {
 	return &entry{size: f.entry.size, blob: f.entry.blob, from: f.entry.from}
 }
 
-// filesBelow are the files below a folder, when there is room in the tree for as
-// many once more. The caller holds the lock.
+// filesBelow are the files below a folder. It fails with a *BoundError when the tree
+// has no room for a node for each. The caller holds the lock.
 func (o *Overlay) filesBelow(ctx context.Context, ls *listing.Listing, folder string) ([]fileBelow, error) {
 	var files []fileBelow
 	var g growth
@@ -453,7 +453,7 @@ func (o *Overlay) filesBelow(ctx context.Context, ls *listing.Listing, folder st
 			cost = entryCost
 		}
 		g.add(f.path, cost)
-		if len(files)%lookEvery == 0 && ctx.Err() != nil {
+		if len(files)%checkEvery == 0 && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		if err == nil && f.entry == nil {
@@ -480,7 +480,7 @@ func (o *Overlay) filesBelow(ctx context.Context, ls *listing.Listing, folder st
 	return files, err
 }
 
-// measureAll asks for the sizes that a listing did not have.
+// measureAll sets the sizes of files that were listed without one.
 func (o *Overlay) measureAll(ctx context.Context, files []fileBelow) error {
 	for _, f := range files {
 		if f.over == nil {
@@ -520,12 +520,12 @@ func (o *Overlay) Rename(ctx context.Context, from, to string) error {
 }
 
 func (o *Overlay) transfer(ctx context.Context, from, to string, move bool) error {
-	done, err := o.alone(ctx)
+	done, err := o.lockWrites(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	source, err := o.present(ctx, from)
+	source, err := o.existing(ctx, from)
 	switch {
 	case err != nil:
 	case from == "":
@@ -605,7 +605,7 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 		return err
 	}
 	made := o.madeBelow(from)
-	if err := o.roomFor(files, made, from, to, move); err != nil {
+	if err := o.checkRoom(files, made, from, to, move); err != nil {
 		return err
 	}
 	if err := o.measureAll(ctx, files); err != nil {
@@ -652,8 +652,8 @@ func (o *Overlay) hasBelow(ls *listing.Listing, folder string) bool {
 	return end > start
 }
 
-// roomFor says whether the tree has room for what transferFolder makes.
-func (o *Overlay) roomFor(files []fileBelow, made []string, from, to string, move bool) error {
+// checkRoom returns a *BoundError when the tree has no room for what transferFolder makes.
+func (o *Overlay) checkRoom(files []fileBelow, made []string, from, to string, move bool) error {
 	var g growth
 	for _, f := range files {
 		if move && f.entry == nil {
@@ -673,7 +673,7 @@ func (o *Overlay) roomFor(files []fileBelow, made []string, from, to string, mov
 	return o.upper.fits(g, o.opts.Files)
 }
 
-// newBlob makes the next file of the upper layer, open for writing.
+// newBlob makes the next file for a content, open for writing.
 func (o *Overlay) newBlob() (*os.File, error) {
 	if o.opts.Dir == "" {
 		return nil, errors.New("there is no folder for written files")
@@ -692,8 +692,8 @@ func (o *Overlay) newBlob() (*os.File, error) {
 	return f, err
 }
 
-// openCommitted opens the first size bytes of a blob: what it was when it was
-// committed. Whoever has had it open for appending may have added to it since.
+// openCommitted opens the first size bytes of a blob: its content when it was
+// committed. A process that still has it open for writing may have appended to it.
 func openCommitted(name string, size int64) (io.ReadSeekCloser, error) {
 	f, err := os.Open(name)
 	if err != nil {

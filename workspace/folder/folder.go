@@ -5,7 +5,7 @@
 // through os.Root, and everything below it from a folder that is open already, one
 // name at a time and without following symbolic links. A link to a file inside
 // the folder is that file; any other link, and what is neither file nor folder,
-// is an object that cannot be read (storage.Object.Odd).
+// is an object that cannot be read (storage.Object.Unusable).
 package folder
 
 import (
@@ -86,7 +86,7 @@ func (s *Store) Probe(ctx context.Context, _, _, path string) (storage.Probed, e
 		return storage.Probed{}, err
 	case !info.IsDir():
 		o := storage.Object{Path: path}
-		o.Size, o.Odd = s.sizeOf(path, info.Mode(), info.Size())
+		o.Size, o.Unusable = s.sizeOf(path, info.Mode(), info.Size())
 		return storage.Probed{File: true, Object: o}, nil
 	}
 	dir, err := s.openFolder(path)

@@ -123,12 +123,12 @@ func (w *walk) entry(dir *os.File, path string, e entry, depth int) bool {
 	}
 	if !e.mode.IsDir() {
 		o := storage.Object{Path: path}
-		o.Size, o.Odd = w.store.sizeOf(path, e.mode, 0)
+		o.Size, o.Unusable = w.store.sizeOf(path, e.mode, 0)
 		return w.yield(o, nil)
 	}
 	path = strings.TrimSuffix(path, "/")
 	if depth == maxDepth {
-		return w.yield(storage.Object{Path: path, Odd: "is nested too deep"}, nil)
+		return w.yield(storage.Object{Path: path, Unusable: "is nested too deep"}, nil)
 	}
 	sub, err := openFolder(dir, strings.TrimSuffix(e.key, "/"))
 	switch {

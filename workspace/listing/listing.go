@@ -499,7 +499,7 @@ func (b *Builder) Add(o storage.Object) error {
 	switch {
 	case !ours:
 		return fmt.Errorf("the store's listing of %s has %s", paths.Quote(b.Root), paths.Quote(o.Path))
-	case o.Odd != "": // it may be a folder, and folders are sorted otherwise
+	case o.Unusable != "": // it may be a folder, and folders are sorted otherwise
 	case o.Path <= b.last && b.l.Total > 0:
 		return fmt.Errorf("the store's listing is out of order: %s came after %s", paths.Quote(o.Path), paths.Quote(b.last))
 	default:
@@ -509,8 +509,8 @@ func (b *Builder) Add(o storage.Object) error {
 	switch {
 	case paths.Reserved(o.Path):
 		return nil
-	case o.Odd != "":
-		b.Exclude(o.Path, o.Odd)
+	case o.Unusable != "":
+		b.Exclude(o.Path, o.Unusable)
 	case !paths.Nameable(name):
 		b.Exclude(o.Path, "has a control character in its name")
 	default:

@@ -1,7 +1,7 @@
 package publish
 
-// Advancing the target branch: the merge, what its answer means, and how
-// attempts that came earlier are kept from merging later.
+// Advancing the target branch: the merge, what its response means, and how earlier
+// attempts are kept from merging later.
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"perago/workspace/storage"
 )
 
-// advance merges S into B until the branch shows what became of it.
+// advance merges S into B, until B shows whether the merge landed.
 func (s *session) advance(ctx context.Context) (Published, error) {
 	pause := pauses()
 	sent := false // a merge request went out, and may yet land
@@ -21,42 +21,42 @@ func (s *session) advance(ctx context.Context) (Published, error) {
 		expect := s.expect
 		done, err := s.tryMerge(ctx, try == repeats, &sent)
 		if err == nil || !errors.Is(err, errRepeat) {
-			return s.conclude(ctx, done, err, sent)
+			return s.finish(ctx, done, err, sent)
 		}
-		if s.expect != expect { // someone else got through: no try of this merge is used up
+		if s.expect != expect { // the branch moved: the tries are counted from there
 			try = -1
 			pause.Reset()
 		}
 		if cancelled := wait(ctx, pause.NextBackOff()); cancelled != nil {
-			return s.conclude(ctx, Published{}, cancelled, sent)
+			return s.finish(ctx, Published{}, cancelled, sent)
 		}
 	}
 }
 
-// errRepeat: nothing has happened; the merge may be sent again.
+// errRepeat: the merge has not landed, and may be sent again.
 var errRepeat = errors.New("repeat the merge")
 
-// tryMerge is one round: is the attempt current, the merge, and a look at the
-// branch. *sent is true from the moment on that a request may land later, and
-// false again when the answer says that none can.
+// tryMerge is one round: it checks that the attempt is current, merges, and reads the
+// branch. *sent is set while a request may land later, and cleared when the response
+// or the branch rules that out.
 func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Published, error) {
 	if err := s.current(ctx); err != nil {
 		return Published{}, err
 	}
-	s.tell(Event{Kind: EventFenced, Commit: s.staged.ID})
+	s.report(Event{Kind: EventFenced, Commit: s.staged.ID})
 	if !s.fenced {
-		// Between this look and the merge is the window that the hook closes.
-		v, err := s.look(ctx)
+		// Without the hook, the branch can move unnoticed between this and the merge.
+		v, err := s.readBranch(ctx)
 		switch {
 		case err != nil:
 			return Published{}, err
-		case v.seen != unrelated:
+		case v.found != unrelated:
 			return s.settle(ctx, v)
 		case v.head != s.Ref.Commit:
 			return Published{}, s.movedTo(ctx, v)
 		}
 	}
-	s.tell(Event{Kind: EventMerging, Commit: s.staged.ID})
+	s.report(Event{Kind: EventMerging, Commit: s.staged.ID})
 	id, err := s.Store.Merge(ctx, s.Ref.Repository, s.merge())
 	if err == nil {
 		*sent = false
@@ -71,22 +71,22 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 		case lookErr == nil:
 			return Published{}, s.raceLost(m)
 		}
-		err = lookErr // the branch will show it
+		err = lookErr // what is on the branch decides
 	}
-	a := readAnswer(err)
+	a := classifyResponse(err)
 	*sent = *sent || mayStillLand(err)
-	v, lookErr := s.look(ctx)
+	v, lookErr := s.readBranch(ctx)
 	if lookErr != nil {
 		if a != unsure || last {
 			return Published{}, s.explain(ctx, err)
 		}
 		return Published{}, errRepeat
 	}
-	if errors.Is(err, storage.ErrUnknownBranch) && v.seen == unrelated {
-		// The target is there, so it is S that is not.
+	if errors.Is(err, storage.ErrUnknownBranch) && v.found == unrelated {
+		// readBranch found the target, so S is what is missing.
 		return Published{}, fmt.Errorf("%w: its staging branch is gone, a later attempt has taken over", ErrNotCurrent)
 	}
-	switch decide(v.seen, a, v.head == s.expect, s.fenced && s.mayFollow(v), !last) {
+	switch decide(v.found, a, v.head == s.expect, s.fenced && s.mayFollow(v), !last) {
 	case adopt, lost:
 		*sent = false
 		return s.settle(ctx, v)
@@ -103,10 +103,10 @@ func (s *session) tryMerge(ctx context.Context, last bool, sent *bool) (Publishe
 	return Published{}, s.explain(ctx, err)
 }
 
-// holds says whether a merge is what was asked for: on the head that was expected,
-// with what was staged and nothing else.
+// holds says whether a merge commit is the requested one: on the expected head, with
+// what was staged and nothing else.
 func (s *session) holds(ctx context.Context, m storage.Commit) (bool, error) {
-	if !sound(m, s.staged, s.expect, s.Ref.Commit) {
+	if !isExpectedMerge(m, s.staged, s.expect, s.Ref.Commit) {
 		return false, nil
 	}
 	if s.expect == s.Ref.Commit {
@@ -115,10 +115,10 @@ func (s *session) holds(ctx context.Context, m storage.Commit) (bool, error) {
 	return s.sameChange(ctx, m, s.staged)
 }
 
-// merge is the request. It can be sent any number of times: with the fence a
-// late or doubled one is refused, and one that has landed leaves nothing to merge.
+// merge is the request. It can be sent any number of times: with the fence a late or
+// repeated one is refused, and after one that landed there is nothing to merge.
 func (s *session) merge() storage.Merge {
-	metadata := marks(s.Task, s.Ref.Commit, s.branch)
+	metadata := sharedMetadata(s.Task, s.Ref.Commit, s.branch)
 	metadata[keyCommit] = s.staged.ID
 	if s.fenced {
 		metadata[keyExpect] = s.expect
@@ -126,26 +126,26 @@ func (s *session) merge() storage.Merge {
 	return storage.Merge{Source: s.branch, Target: s.Ref.Branch, Message: s.title(), Metadata: metadata}
 }
 
-// conclude ends the publication. One that fails while a request may still be on
-// its way is first made unable to land, and then the branch is looked at once
-// more: a failed attempt must not be on the branch, now or later.
-func (s *session) conclude(ctx context.Context, done Published, err error, sent bool) (Published, error) {
+// finish ends the publication. If it fails while a request may still be on its way,
+// that request is first made unable to land, and then the branch is read once more:
+// what a failed attempt wrote must not be on the branch, now or later.
+func (s *session) finish(ctx context.Context, done Published, err error, sent bool) (Published, error) {
 	if err == nil || !sent {
 		return done, err
 	}
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
 	doubt := func(look error) error {
-		return &DoubtError{Branch: s.Ref.Branch, Staged: s.staged.ID, Look: look, Err: err}
+		return &DoubtError{Branch: s.Ref.Branch, Staged: s.staged.ID, ReadErr: look, Err: err}
 	}
 	if bar := s.barOthers(ctx, []string{s.branch}); bar != nil {
 		return Published{}, doubt(bar)
 	}
-	v, lookErr := s.look(ctx)
+	v, lookErr := s.readBranch(ctx)
 	switch {
 	case lookErr != nil:
 		return Published{}, doubt(lookErr)
-	case v.seen != unrelated:
+	case v.found != unrelated:
 		return s.settle(ctx, v)
 	}
 	return Published{}, err
@@ -163,14 +163,14 @@ func (s *session) revoke(ctx context.Context) error {
 	if err := s.barOthers(ctx, branches); err != nil {
 		return err
 	}
-	s.tell(Event{Kind: EventRevoked, Drops: len(branches)})
+	s.report(Event{Kind: EventRevoked, Drops: len(branches)})
 	return nil
 }
 
-// barOthers removes branches and then makes the server give the target branch a
-// new token, by a merge of a branch that does not exist: a merge of one of them
-// that is already on its way at the server then has to start anew, and finds
-// its source gone.
+// barOthers makes merges of the given branches impossible. It deletes the branches,
+// and then makes the server give the target branch a new token, by a merge of a
+// branch that does not exist. A merge that the server is already working on then has
+// to start again, and finds that its source does not exist.
 func (s *session) barOthers(ctx context.Context, branches []string) error {
 	for _, branch := range branches {
 		if err := s.Store.DeleteBranch(ctx, s.Ref.Repository, branch); err != nil {
@@ -184,7 +184,7 @@ func (s *session) barOthers(ctx context.Context, branches []string) error {
 			Target:  s.Ref.Branch,
 			Message: "perago: renew the token of the branch",
 		})
-		a := readAnswer(err)
+		a := classifyResponse(err)
 		switch {
 		case errors.Is(err, storage.ErrUnknownBranch):
 			return nil
@@ -199,7 +199,7 @@ func (s *session) barOthers(ctx context.Context, branches []string) error {
 	}
 }
 
-// explain turns the answer to a merge into the reason of a failure.
+// explain turns the error of a merge into the error of the publication.
 func (s *session) explain(ctx context.Context, err error) error {
 	var refused *storage.RefusedError
 	switch {

@@ -25,8 +25,8 @@ const (
 	keyObject = "perago.result.object"
 )
 
-// marks is the metadata that the merge and the commit that it merges share.
-func marks(k attempts.TaskKey, input, branch string) map[string]string {
+// sharedMetadata is the metadata that the merge and the staged commit both have.
+func sharedMetadata(k attempts.TaskKey, input, branch string) map[string]string {
 	return map[string]string{keyTask: k.Key(), keyInput: input, keyTry: k.Attempt(), keyBranch: branch}
 }
 
@@ -39,54 +39,54 @@ const (
 // resultPath is where a result is kept that is too large for metadata.
 func resultPath(k attempts.TaskKey) string { return resultsFolder + k.Hash() + ".json" }
 
-// sighting is what one commit on a branch's first parents means to a task.
-type sighting int
+// landing is whether a commit of a branch is the publication of a task.
+type landing int
 
 const (
-	unrelated sighting = iota // not of this task, or of another input
-	landed                    // the task's publication, on its input commit
-	astray                    // the task's publication, on something else: a race lost without the fence
+	unrelated       landing = iota // not of this task, or of another input
+	landed                         // the task's publication, on its input commit
+	landedElsewhere                // the task's publication, on another commit: a race lost without the fence
 )
 
-// sight looks at one commit. Where it says so in perago.expect, it was to stand on
-// that commit, else on the input.
+// classifyCommit classifies one commit by its metadata and parents.
 //
-//	perago.task, perago.input   first parent     second parent    sighting
+//	perago.task, perago.input   first parent     second parent    landing
 //	not ours                    any              any              unrelated
-//	ours                        as it was to be  perago.commit    landed
-//	ours                        another          any              astray
-//	ours                        as it was to be  another, none    astray
+//	ours                        expectedParent   perago.commit    landed
+//	ours                        another          any              landedElsewhere
+//	ours                        expectedParent   another, none    landedElsewhere
 //	ours, no perago.commit      any              any              unrelated
-func sight(c storage.Commit, task, input string) sighting {
+func classifyCommit(c storage.Commit, task, input string) landing {
 	if c.Metadata[keyTask] != task || c.Metadata[keyInput] != input || c.Metadata[keyCommit] == "" {
 		return unrelated
 	}
-	if len(c.Parents) == 2 && c.Parents[0] == onto(c, input) && c.Parents[1] == c.Metadata[keyCommit] {
+	if len(c.Parents) == 2 && c.Parents[0] == expectedParent(c, input) && c.Parents[1] == c.Metadata[keyCommit] {
 		return landed
 	}
-	return astray
+	return landedElsewhere
 }
 
-// onto is the commit that a publication was to stand on.
-func onto(c storage.Commit, input string) string {
+// expectedParent is the commit that a publication was to stand on: the one in
+// perago.expect, else the input.
+func expectedParent(c storage.Commit, input string) string {
 	if expect := c.Metadata[keyExpect]; expect != "" {
 		return expect
 	}
 	return input
 }
 
-// vouch says why c is not the staged commit that this protocol makes before m,
-// a merge with the keys of task k; "" when it is. Whoever may merge can put
+// checkStaged says why c is not the staged commit that this protocol makes before m,
+// a merge with the keys of task k; "" when it is. Anybody who may merge can put
 // the keys on a merge of their own.
 //
-//	c                                                       vouch
-//	one parent, the input; the marks of m, all of them      ""
-//	a parent beside the input, or another one               stands on something else
-//	a mark that is missing, or is not what m says           says another …
+//	c                                                       checkStaged
+//	one parent, the input; the same metadata as m           ""
+//	other parents                                           does not stand on the input alone
+//	a key that is missing, or differs from that of m        does not have the same …
 //	a staging branch that no attempt of the task makes      was not staged on a branch of the task
 //	a result at another path than that of the task          its result is not where …
-//	m stands on the input, and holds something else than c  holds something else
-func vouch(m, c storage.Commit, k attempts.TaskKey, input string) string {
+//	m stands on the input, and its tree differs from c's    does not hold what was staged
+func checkStaged(m, c storage.Commit, k attempts.TaskKey, input string) string {
 	if len(c.Parents) != 1 || c.Parents[0] != input {
 		return "its staged commit does not stand on the input alone"
 	}
@@ -103,32 +103,32 @@ func vouch(m, c storage.Commit, k attempts.TaskKey, input string) string {
 	if path := c.Metadata[keyObject]; path != "" && path != resultPath(k) {
 		return "its result is not where one of this task is kept"
 	}
-	if len(m.Parents) > 0 && m.Parents[0] == input && !sound(m, c, input, input) {
+	if len(m.Parents) > 0 && m.Parents[0] == input && !isExpectedMerge(m, c, input, input) {
 		return "it does not hold what was staged"
 	}
 	return ""
 }
 
-// answer is what came back from one merge request.
-type answer int
+// response is what the server said to one merge request.
+type response int
 
 const (
-	merged  answer = iota
-	unsure         // refused by the fence, conflict, no changes, busy, dirty, or nothing at all: it may have landed
-	foreign        // refused by a hook of the repository's owner
-	final          // it cannot be: no such branch, protected
+	merged  response = iota
+	unsure           // refused by the fence, conflict, no changes, busy, dirty, or no response: it may have landed
+	foreign          // refused by a hook of the repository's owner
+	final            // it can never succeed: no such branch, protected
 )
 
-// readAnswer classifies the error of a merge.
+// classifyResponse classifies the error of a merge.
 //
-//	error                                answer
+//	error                                response
 //	none                                 merged
 //	a hook's, with the fence's mark      unsure: it may be our own earlier request that moved the head
 //	a hook's, without                    foreign
 //	no such branch or repository         final
 //	the branch is protected              final
 //	anything else                        unsure
-func readAnswer(err error) answer {
+func classifyResponse(err error) response {
 	var refused *storage.RefusedError
 	switch {
 	case err == nil:
@@ -144,46 +144,45 @@ func readAnswer(err error) answer {
 	return unsure
 }
 
-// mayStillLand says whether a merge request with this error could reach the
-// branch later. The answers that are named here are the server's last word on it.
+// mayStillLand says whether a merge request with this error could change the
+// branch later. After the errors named here the server has ended the request.
 func mayStillLand(err error) bool {
 	var refused *storage.RefusedError
 	return err != nil && !errors.As(err, &refused) && !errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrNoChanges) &&
-		!errors.Is(err, storage.ErrDirty) && readAnswer(err) == unsure
+		!errors.Is(err, storage.ErrDirty) && classifyResponse(err) == unsure
 }
 
-// move is what the publisher does next.
-type move int
+// action is what the publisher does next.
+type action int
 
 const (
-	adopt  move = iota // it is published: by us, or by a twin
-	lost               // it is on the branch, on top of something else
-	moved              // it is not on the branch, and the branch is elsewhere
-	repeat             // it is not on the branch, which is still where the merge wants it
-	rebase             // the same as moved, where the branch may have moved
-	fail               // nothing more to try: the answer is the reason
+	adopt  action = iota // it is published, by us or by another run of the task
+	lost                 // it is on the branch, on top of another commit
+	moved                // it is not on the branch, and the branch has moved
+	repeat               // it is not on the branch, which is still where the merge expects it
+	rebase               // the same as moved, where the branch may have moved
+	fail                 // nothing more to try: the response is the reason
 )
 
-// decide says what to do after a merge request whose answer was not "merged",
-// and after a look at the branch that followed it. "merged" is never assumed,
-// nor is anything from any other answer: only what the branch shows counts.
-// asExpected: the head is the one that the request was to stand on. mayMove: the
-// task can do with a branch that moved (on_moved = "rebase").
+// decide says what to do after a merge request whose response was not "merged", once
+// the branch was read again. No response is proof that nothing landed: only what is
+// on the branch counts. asExpected: the head is the one that the request was to
+// stand on. mayMove: the task allows a branch that moved (on_moved = "rebase").
 //
-//	sighting   answer    head       may move   tries left   move
-//	landed     any       any        any        any          adopt
-//	astray     any       any        any        any          lost
-//	unrelated  foreign   any        any        any          fail
-//	unrelated  final     any        any        any          fail
-//	unrelated  unsure    elsewhere  no         any          moved
-//	unrelated  unsure    elsewhere  yes        any          rebase
-//	unrelated  unsure    expected   any        yes          repeat
-//	unrelated  unsure    expected   any        no           fail
-func decide(seen sighting, a answer, asExpected, mayMove, triesLeft bool) move {
+//	landing          response  head       may move   tries left   action
+//	landed           any       any        any        any          adopt
+//	landedElsewhere  any       any        any        any          lost
+//	unrelated        foreign   any        any        any          fail
+//	unrelated        final     any        any        any          fail
+//	unrelated        unsure    elsewhere  no         any          moved
+//	unrelated        unsure    elsewhere  yes        any          rebase
+//	unrelated        unsure    expected   any        yes          repeat
+//	unrelated        unsure    expected   any        no           fail
+func decide(seen landing, a response, asExpected, mayMove, triesLeft bool) action {
 	switch {
 	case seen == landed:
 		return adopt
-	case seen == astray:
+	case seen == landedElsewhere:
 		return lost
 	case a == foreign, a == final:
 		return fail
@@ -197,10 +196,11 @@ func decide(seen sighting, a answer, asExpected, mayMove, triesLeft bool) move {
 	return fail
 }
 
-// sound says whether a merge commit is what the fence promises: it stands on
-// the commit it was to stand on and on the staged one. What it holds is the
-// staged commit where that is the input; else it has to be compared (sameChange).
-func sound(m, staged storage.Commit, expect, input string) bool {
+// isExpectedMerge says whether a merge commit is what the fence guarantees: its
+// parents are the expected head and the staged commit. If the expected head is the
+// input, its tree is that of the staged commit; else the caller has to compare the
+// two changes (sameChange).
+func isExpectedMerge(m, staged storage.Commit, expect, input string) bool {
 	return len(m.Parents) == 2 && m.Parents[0] == expect && m.Parents[1] == staged.ID &&
 		(expect != input || m.Tree == staged.Tree)
 }

@@ -19,20 +19,20 @@ func TestSight(t *testing.T) {
 		name     string
 		metadata map[string]string
 		parents  []string
-		want     sighting
+		want     landing
 	}{
 		{"someone's merge", nil, []string{"A", "X"}, unrelated},
 		{"another task", map[string]string{keyTask: "u", keyInput: "A", keyCommit: "C"}, []string{"A", "C"}, unrelated},
 		{"another input", map[string]string{keyTask: "t", keyInput: "B", keyCommit: "C"}, []string{"B", "C"}, unrelated},
 		{"ours, as published", ours, []string{"A", "C"}, landed},
-		{"ours, on something else", ours, []string{"X", "C"}, astray},
-		{"ours, of something else", ours, []string{"A", "X"}, astray},
-		{"ours, parents turned round", ours, []string{"C", "A"}, astray},
-		{"ours, squashed", ours, []string{"A"}, astray},
-		{"ours, with a third parent", ours, []string{"A", "C", "X"}, astray},
+		{"ours, on something else", ours, []string{"X", "C"}, landedElsewhere},
+		{"ours, of something else", ours, []string{"A", "X"}, landedElsewhere},
+		{"ours, parents turned round", ours, []string{"C", "A"}, landedElsewhere},
+		{"ours, squashed", ours, []string{"A"}, landedElsewhere},
+		{"ours, with a third parent", ours, []string{"A", "C", "X"}, landedElsewhere},
 		{"ours, without the staged commit", map[string]string{keyTask: "t", keyInput: "A"}, []string{"A", "C"}, unrelated},
 	} {
-		if got := sight(storage.Commit{Parents: c.parents, Metadata: c.metadata}, "t", "A"); got != c.want {
+		if got := classifyCommit(storage.Commit{Parents: c.parents, Metadata: c.metadata}, "t", "A"); got != c.want {
 			t.Errorf("%s: sight = %d, want %d", c.name, got, c.want)
 		}
 	}
@@ -42,9 +42,9 @@ func TestVouch(t *testing.T) {
 	task := attempts.TaskKey{Name: "t", WorkflowID: "wf", Reference: "ref", TaskID: "id/0", Retry: 1}
 	made := func() (m, c storage.Commit) {
 		branch := task.NewBranch()
-		m = storage.Commit{ID: "M", Parents: []string{"A", "C"}, Tree: "T", Metadata: marks(task, "A", branch)}
+		m = storage.Commit{ID: "M", Parents: []string{"A", "C"}, Tree: "T", Metadata: sharedMetadata(task, "A", branch)}
 		m.Metadata[keyCommit] = "C"
-		c = storage.Commit{ID: "C", Parents: []string{"A"}, Tree: "T", Metadata: marks(task, "A", branch)}
+		c = storage.Commit{ID: "C", Parents: []string{"A"}, Tree: "T", Metadata: sharedMetadata(task, "A", branch)}
 		c.Metadata[keyResult] = "1"
 		return m, c
 	}
@@ -58,7 +58,7 @@ func TestVouch(t *testing.T) {
 		want   string // part of it; "" is nothing against it
 	}{
 		"as made":                    {func(m, c *storage.Commit) {}, ""},
-		"astray":                     {func(m, c *storage.Commit) { m.Parents[0], m.Tree = "X", "U" }, ""},
+		"landedElsewhere":            {func(m, c *storage.Commit) { m.Parents[0], m.Tree = "X", "U" }, ""},
 		"a result object":            {func(m, c *storage.Commit) { c.Metadata[keyObject] = resultPath(task) }, ""},
 		"of no commit":               {func(m, c *storage.Commit) { *c = storage.Commit{} }, "does not stand on the input"},
 		"on another commit":          {func(m, c *storage.Commit) { c.Parents = []string{"X"} }, "does not stand on the input"},
@@ -79,8 +79,8 @@ func TestVouch(t *testing.T) {
 	} {
 		m, c := made()
 		tt.change(&m, &c)
-		if got := vouch(m, c, task, "A"); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
-			t.Errorf("%s: vouch = %q, want %q", name, got, tt.want)
+		if got := checkStaged(m, c, task, "A"); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: checkStaged = %q, want %q", name, got, tt.want)
 		}
 	}
 }
@@ -114,7 +114,7 @@ func TestRecordedResultIsBounded(t *testing.T) {
 func TestReadAnswer(t *testing.T) {
 	for _, c := range []struct {
 		err   error
-		want  answer
+		want  response
 		later bool // may still land
 	}{
 		{nil, merged, false},
@@ -134,8 +134,8 @@ func TestReadAnswer(t *testing.T) {
 		if err != nil {
 			err = fmt.Errorf("merge: %w", err)
 		}
-		if got := readAnswer(err); got != c.want {
-			t.Errorf("readAnswer(%v) = %d, want %d", c.err, got, c.want)
+		if got := classifyResponse(err); got != c.want {
+			t.Errorf("classifyResponse(%v) = %d, want %d", c.err, got, c.want)
 		}
 		if got := mayStillLand(err); got != c.later {
 			t.Errorf("mayStillLand(%v) = %t, want %t", c.err, got, c.later)
@@ -146,21 +146,21 @@ func TestReadAnswer(t *testing.T) {
 func TestDecide(t *testing.T) {
 	both := []bool{true, false}
 	for _, c := range []struct {
-		seen    []sighting
-		answers []answer
+		seen    []landing
+		answers []response
 		there   []bool // the head is the one that was expected
 		mayMove []bool
 		left    []bool
-		want    move
+		want    action
 	}{
-		{[]sighting{landed}, []answer{unsure, foreign, final}, both, both, both, adopt},
-		{[]sighting{astray}, []answer{unsure, foreign, final}, both, both, both, lost},
-		{[]sighting{unrelated}, []answer{foreign}, both, both, both, fail},
-		{[]sighting{unrelated}, []answer{final}, both, both, both, fail},
-		{[]sighting{unrelated}, []answer{unsure}, []bool{false}, []bool{false}, both, moved},
-		{[]sighting{unrelated}, []answer{unsure}, []bool{false}, []bool{true}, both, rebase},
-		{[]sighting{unrelated}, []answer{unsure}, []bool{true}, both, []bool{true}, repeat},
-		{[]sighting{unrelated}, []answer{unsure}, []bool{true}, both, []bool{false}, fail},
+		{[]landing{landed}, []response{unsure, foreign, final}, both, both, both, adopt},
+		{[]landing{landedElsewhere}, []response{unsure, foreign, final}, both, both, both, lost},
+		{[]landing{unrelated}, []response{foreign}, both, both, both, fail},
+		{[]landing{unrelated}, []response{final}, both, both, both, fail},
+		{[]landing{unrelated}, []response{unsure}, []bool{false}, []bool{false}, both, moved},
+		{[]landing{unrelated}, []response{unsure}, []bool{false}, []bool{true}, both, rebase},
+		{[]landing{unrelated}, []response{unsure}, []bool{true}, both, []bool{true}, repeat},
+		{[]landing{unrelated}, []response{unsure}, []bool{true}, both, []bool{false}, fail},
 	} {
 		for _, seen := range c.seen {
 			for _, a := range c.answers {
@@ -191,8 +191,8 @@ func TestSound(t *testing.T) {
 		{storage.Commit{Parents: []string{"A"}, Tree: "tree"}, false},
 		{storage.Commit{Parents: []string{"A", "C"}, Tree: "other"}, false},
 	} {
-		if got := sound(c.m, staged, "A", "A"); got != c.want {
-			t.Errorf("sound(%v, %q) = %t, want %t", c.m.Parents, c.m.Tree, got, c.want)
+		if got := isExpectedMerge(c.m, staged, "A", "A"); got != c.want {
+			t.Errorf("isExpectedMerge(%v, %q) = %t, want %t", c.m.Parents, c.m.Tree, got, c.want)
 		}
 	}
 }

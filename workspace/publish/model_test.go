@@ -93,11 +93,11 @@ type modelAttempt struct {
 	at      int8 // completed: the index on the branch
 	expect  int8
 	tries   int8
-	sent    bool   // a merge request may land yet
-	answer  answer // that is being settled
-	gone    bool   // the answer was that the source is not there
-	branch  bool   // S is there
-	request int8   // that is waited for
+	sent    bool     // a merge request may land yet
+	answer  response // that is being settled
+	gone    bool     // the answer was that the source is not there
+	branch  bool     // S is there
+	request int8     // that is waited for
 }
 
 type modelRequest struct {
@@ -179,9 +179,9 @@ func commitName(at int8) string {
 func stagedName(by int8) string { return "C-" + attemptNames[by] }
 
 // look is what an attempt sees of the branch.
-func (s *modelState) look(by int8) (seen sighting, at int8) {
+func (s *modelState) look(by int8) (seen landing, at int8) {
 	for i := s.length; i > 0; i-- {
-		if k := sight(s.commit(i), modelTask(by), "A"); k != unrelated && seen != landed {
+		if k := classifyCommit(s.commit(i), modelTask(by), "A"); k != unrelated && seen != landed {
 			seen, at = k, i
 		}
 	}
@@ -337,7 +337,7 @@ func (s modelState) answerSteps(g modelGuards, i int8, do func(string, func(*mod
 				a.sent = false
 				m := s.commit(s.mergedBy(i))
 				staged := storage.Commit{ID: stagedName(i), Tree: m.Tree}
-				if sound(m, staged, commitName(a.expect), "A") {
+				if isExpectedMerge(m, staged, commitName(a.expect), "A") {
 					a.settle(landed, s.mergedBy(i))
 				} else {
 					a.end(lostRace)
@@ -390,8 +390,8 @@ func (s *modelState) settle(g modelGuards, i int8, a *modelAttempt) {
 	}
 }
 
-func (a *modelAttempt) settle(seen sighting, at int8) {
-	if seen == astray {
+func (a *modelAttempt) settle(seen landing, at int8) {
+	if seen == landedElsewhere {
 		a.end(lostRace)
 		return
 	}

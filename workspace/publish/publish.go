@@ -1,11 +1,11 @@
 // Package publish turns the files that an attempt wrote into one commit on its
-// target branch. docs/publication.md has the protocol and what it rests on.
+// target branch. docs/publication.md has the protocol and its assumptions.
 //
 //	publish.go    the publisher: what it does before the body, and the order of the steps
 //	stage.go      makes a branch for the attempt, with one commit on it
-//	advance.go    merges that branch, and reads the answer
-//	fence.go      the hook that makes the merge a compare-and-swap
-//	selftest.go   finds out whether the server runs the hook
+//	advance.go    merges that branch, and finds out whether the merge landed
+//	rebase.go     publishes on a branch that moved
+//	selftest.go   finds out whether the server runs the hook of package fence
 //	decide.go     every decision, as a function of values
 package publish
 
@@ -25,16 +25,16 @@ import (
 	"perago/workspace/trace"
 )
 
-// Publication is all that publishing one attempt needs to know.
+// Publication is what is needed to publish one attempt.
 type Publication struct {
 	Ref      workspace.Ref
 	Task     attempts.TaskKey
 	ReadOnly bool
-	Rebase   bool // the branch may have moved, if what changed there is nothing that the attempt asked for or wrote
+	Rebase   bool // the branch may have moved, if nothing changed there that the attempt asked for or wrote
 	Overlay  *workspace.Overlay
 	Dir      *attempts.Dir   // records the staging branch before it is made
 	Result   json.RawMessage // the checked result of the body; nil in Prepare
-	Current  Fence           // step 4; nil: there is no queue to ask
+	Current  Fence           // see docs/publication.md, step 4; nil: there is no queue to ask
 	Record   *trace.Record   // published with the files, its Result and Trace filled in; nil: none
 }
 
@@ -42,10 +42,10 @@ type Publication struct {
 type Published struct {
 	Commit  string          // M, or the input commit when nothing was written
 	Result  json.RawMessage // not nil: the result of the adopted publication
-	Adopted bool            // an earlier attempt, or a twin, had published
+	Adopted bool            // an earlier attempt, or another run of this one, had published
 }
 
-// Fence is nil while the attempt is still current.
+// Fence returns nil while the attempt is still current.
 type Fence func(context.Context) error
 
 // FenceLevel says how the head of the target branch is guarded.
@@ -54,7 +54,7 @@ type FenceLevel string
 const (
 	FenceAuto   FenceLevel = "auto"   // by the server where its self-test passes, else by the client
 	FenceServer FenceLevel = "server" // by the server, or nothing is published
-	FenceClient FenceLevel = "client" // by a look at the head just before the merge: a lost race is seen, not prevented
+	FenceClient FenceLevel = "client" // by reading the head just before the merge: a lost race is reported, not prevented
 )
 
 // Publisher publishes attempts to a Store. Its fields are set before its first
@@ -63,7 +63,7 @@ type Publisher struct {
 	Store       storage.Store
 	Level       FenceLevel  // "" is FenceAuto
 	Concurrency int         // uploads at once of one publication; 0 is 16
-	Events      func(Event) // told each step; nil: nobody. Called from any goroutine
+	Events      func(Event) // called for each step, from any goroutine; may be nil
 
 	fences fenceMemory
 }
@@ -83,7 +83,7 @@ type Event struct {
 	Err    error // Unfenced, Lost, Left: why
 }
 
-// EventKind is a constant a log can be searched for.
+// EventKind says which step an Event is.
 type EventKind string
 
 const (
@@ -93,33 +93,33 @@ const (
 	EventFenced     EventKind = "fenced"       // the attempt is current; the merge comes next
 	EventMerging    EventKind = "merging"      // a merge request goes out
 	EventPublished  EventKind = "published"    // M is on the branch
-	EventAdopted    EventKind = "adopted"      // an earlier attempt, or a twin, had published
+	EventAdopted    EventKind = "adopted"      // an earlier attempt, or another run of this one, had published
 	EventUnfenced   EventKind = "unfenced"     // a warning: the server does not run the hook
-	EventRebased    EventKind = "rebased"      // the branch moved; the merge may stand on Commit, where the attempt would have been the same
+	EventRebased    EventKind = "rebased"      // the branch moved to Commit, where the attempt would have done the same; the merge will stand on that
 	EventUnrecorded EventKind = "not recorded" // a warning: how the files were made is not published with them
-	EventLost       EventKind = "race lost"    // an error: M is on the branch, on top of something else
+	EventLost       EventKind = "race lost"    // an error: M is on the branch, on top of another commit
 	EventLeft       EventKind = "left"         // a warning: a branch could not be removed; the sweep will
 )
 
 // Errors of a publication that callers branch on.
 var (
-	// ErrNotCurrent: the attempt could not be shown to be current; nothing was published.
+	// ErrNotCurrent: it is not known that the attempt is current; nothing was published.
 	ErrNotCurrent = errors.New("nothing was published, the attempt is not known to be current")
-	// ErrNoFence: FenceServer, and the server does not run the hook.
+	// ErrNoFence: the server does not run the hook. Publish returns it at FenceServer only.
 	ErrNoFence = errors.New("the server does not run the fence")
 )
 
 // MovedError: the target branch is no longer at the input commit, and this
-// attempt is current. Nothing was published, and a retry, which gets the same
-// input commit, would not publish either: a branch does not go back.
+// attempt is current. Nothing was published. A retry gets the same input commit, so
+// it would not publish either.
 type MovedError struct {
 	Branch string
 	Input  string // the input commit
 	Head   string // where the branch is
-	// Clashes are what the attempt asked for or wrote and what changed there; none
-	// for a task that wants the branch where it was (at most five).
+	// Clashes are at most five of the changes there that concern what the attempt
+	// asked for or wrote; none for a task that requires the branch not to move.
 	Clashes []trace.Clash
-	Forged  string // says which commit there has the keys of this task and was not made by it, and how that is known; "" is none
+	Forged  string // names a commit there that has the keys of this task and was not made by it, and says why; "" when there is none
 }
 
 func (e *MovedError) Error() string {
@@ -138,24 +138,24 @@ func (e *MovedError) Error() string {
 	return text
 }
 
-// DoubtError: a merge request went out, the server could not be asked what became
-// of it, and it may land yet. The next attempt of the task finds out: it adopts
-// what landed, and bars what did not.
+// DoubtError: a merge request was sent, it is not known whether it landed, and it may
+// still land. The next attempt of the task finds out: it adopts a merge that landed,
+// and makes one that did not impossible.
 type DoubtError struct {
-	Branch string
-	Staged string // C: the second parent of the merge, where it landed
-	Look   error  // why the branch does not tell
-	Err    error  // why the attempt gave up
+	Branch  string
+	Staged  string // C: the second parent of the merge, where it landed
+	ReadErr error  // why the branch could not be read
+	Err     error  // why the publication ended
 }
 
 func (e *DoubtError) Error() string {
-	return fmt.Sprintf("it is not known whether the merge of %s into branch %s landed: %v; %v", e.Staged, e.Branch, e.Look, e.Err)
+	return fmt.Sprintf("it is not known whether the merge of %s into branch %s landed: %v; %v", e.Staged, e.Branch, e.ReadErr, e.Err)
 }
 
 func (e *DoubtError) Unwrap() error { return e.Err }
 
-// LostRaceError: without the fence, the publication landed on something else
-// than its input commit. It is known and not undone.
+// LostRaceError: without the fence, the publication landed on another commit than
+// its input. It is reported and not undone.
 type LostRaceError struct {
 	Branch string
 	Commit string // M: the publication
@@ -174,17 +174,17 @@ func (e *LostRaceError) Error() string {
 // HookError: a hook of the repository's owner refused.
 type HookError struct {
 	Branch string
-	Hook   string // what the hook said
+	Hook   string // the message of the hook
 }
 
 func (e *HookError) Error() string {
 	return fmt.Sprintf("a hook of the repository refused the change to branch %s: %s", e.Branch, e.Hook)
 }
 
-// DirtyError: someone's uncommitted objects on the target branch block every merge.
+// DirtyError: uncommitted objects on the target branch block every merge.
 type DirtyError struct {
 	Branch string
-	Path   string // one of them; "" when none could be named
+	Path   string // one of them; "" when the server did not name any
 }
 
 func (e *DirtyError) Error() string {
@@ -198,7 +198,8 @@ func (e *DirtyError) Is(target error) bool { return target == storage.ErrDirty }
 
 // Prepare is the part before the body. It makes sure that no earlier attempt of
 // this task can publish any more, and returns what one of them has published
-// already, or nil. *MovedError when the body would run for nothing.
+// already, or nil. It returns a *MovedError when what the body writes could not be
+// published.
 func (p *Publisher) Prepare(ctx context.Context, pub Publication) (*Published, error) {
 	if pub.ReadOnly {
 		return nil, nil
@@ -209,12 +210,12 @@ func (p *Publisher) Prepare(ctx context.Context, pub Publication) (*Published, e
 			return nil, fmt.Errorf("revoke earlier attempts: %w", err)
 		}
 	}
-	v, err := s.look(ctx)
+	v, err := s.readBranch(ctx)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case v.seen != unrelated:
+	case v.found != unrelated:
 		done, err := s.settle(ctx, v)
 		if err != nil {
 			return nil, err
@@ -226,7 +227,7 @@ func (p *Publisher) Prepare(ctx context.Context, pub Publication) (*Published, e
 	return nil, nil
 }
 
-// Publish brings what the attempt wrote onto its branch, or says why not.
+// Publish publishes what the attempt wrote, in one commit on its branch.
 func (p *Publisher) Publish(ctx context.Context, pub Publication) (Published, error) {
 	unchanged := Published{Commit: pub.Ref.Commit}
 	if pub.ReadOnly {
@@ -242,7 +243,7 @@ func (p *Publisher) Publish(ctx context.Context, pub Publication) (Published, er
 	}
 	defer s.drop(ctx)
 	s.fenced = p.expectFence(pub.Ref.Repository)
-	verdict := p.fenceBeside(ctx, pub)
+	verdict := p.startFenceTest(ctx, pub)
 	err = s.stage(ctx, changes)
 	fenced, fenceErr := verdict()
 	switch {
@@ -257,16 +258,16 @@ func (p *Publisher) Publish(ctx context.Context, pub Publication) (Published, er
 	return s.advance(ctx)
 }
 
-// session is one publication on its way.
+// session is one publication in progress.
 type session struct {
 	*Publisher
 	Publication
 
-	expect   string         // H: the head that the merge is to stand on; the input at first
-	seen     *trace.Trace   // what the branch is held against when it moved; nil until it did
+	expect   string         // H: the head that the merge has to stand on; the input at first
+	seen     *trace.Trace   // what the attempt asked for and wrote; nil until the branch moved
 	fenced   bool           // the merge carries perago.expect
 	branch   string         // S; "" until it is made
-	doubtful []string       // branches that a request still on its way may make
+	doubtful []string       // branches that a request without a response may still make
 	staged   storage.Commit // C; zero until it is made
 	uploaded sync.Map       // path -> trace.Content, of what was put on S
 }
@@ -275,8 +276,8 @@ func (p *Publisher) session(pub Publication) *session {
 	return &session{Publisher: p, Publication: pub, expect: pub.Ref.Commit}
 }
 
-// tell reports one step.
-func (s *session) tell(e Event) {
+// report calls Events for one step.
+func (s *session) report(e Event) {
 	if s.Events == nil {
 		return
 	}
@@ -287,8 +288,8 @@ func (s *session) tell(e Event) {
 	s.Events(e)
 }
 
-// movedTo is the error of a branch that is elsewhere. It ends the task for good,
-// so an attempt that has been succeeded must not be the one that says it.
+// movedTo is the error of a branch that moved. It ends the task for good, so it is
+// returned only while the attempt is current.
 func (s *session) movedTo(ctx context.Context, v view) error {
 	if err := s.current(ctx); err != nil {
 		return err
@@ -296,7 +297,7 @@ func (s *session) movedTo(ctx context.Context, v view) error {
 	return &MovedError{Branch: s.Ref.Branch, Input: s.Ref.Commit, Head: v.head, Forged: v.forged}
 }
 
-// current is nil while the attempt is shown to be current: step 4.
+// current returns nil while the queue says that the attempt is current.
 func (s *session) current(ctx context.Context) error {
 	if s.Current == nil {
 		return nil
@@ -307,14 +308,14 @@ func (s *session) current(ctx context.Context) error {
 	return nil
 }
 
-// confirm completes an attempt that has nothing to publish, while the branch is
-// still at its input, or at a commit that would have given the same attempt.
+// confirm ends an attempt that has nothing to publish. It succeeds if the branch is
+// still at the input, or at a commit on which the attempt would have done the same.
 func (s *session) confirm(ctx context.Context, unchanged Published) (Published, error) {
-	v, err := s.look(ctx)
+	v, err := s.readBranch(ctx)
 	switch {
 	case err != nil:
 		return Published{}, err
-	case v.seen != unrelated:
+	case v.found != unrelated:
 		return s.settle(ctx, v)
 	case v.head == s.Ref.Commit:
 		return unchanged, nil
@@ -325,27 +326,27 @@ func (s *session) confirm(ctx context.Context, unchanged Published) (Published, 
 	return Published{Commit: v.head}, err
 }
 
-// view is what the target branch showed at one moment.
+// view is what was read of the target branch at one moment.
 type view struct {
 	head   string
 	onLine bool // the input commit is the head, or on its line of first parents
-	seen   sighting
-	commit storage.Commit // the one that was seen; zero when unrelated
-	staged storage.Commit // what it merged; zero when unrelated
+	found  landing
+	commit storage.Commit // the publication; zero when unrelated
+	staged storage.Commit // the commit that it merged; zero when unrelated
 	forged string         // see MovedError
 }
 
-// historyMax bounds the walk from the head back to the input commit. An attempt
-// whose branch went further than that counts as moved.
+// historyMax bounds the walk from the head back to the input commit, in commits. A
+// branch that moved further counts as one that does not contain the input.
 const historyMax = 10_000
 
-// claimsMax bounds how many commits with the keys of a task are looked into. One
-// task leaves one.
+// claimsMax bounds how many commits with the keys of a task are examined. A task
+// leaves one.
 const claimsMax = 16
 
-// look reads the head and, where it is not the input commit, walks along first
-// parents to the input commit in search of a publication of this task.
-func (s *session) look(ctx context.Context) (view, error) {
+// readBranch reads the head and, if it is not the input commit, walks along first
+// parents to the input commit to find a publication of this task.
+func (s *session) readBranch(ctx context.Context) (view, error) {
 	head, err := s.Store.Head(ctx, s.Ref.Repository, s.Ref.Branch)
 	if err != nil {
 		return view{}, err
@@ -354,7 +355,7 @@ func (s *session) look(ctx context.Context) (view, error) {
 	if v.onLine {
 		return v, nil
 	}
-	var claims []storage.Commit // to be a publication of this task; newest first
+	var claims []storage.Commit // commits with the keys of this task; landed ones first
 	n := 0
 	for c, err := range s.Store.FirstParents(ctx, s.Ref.Repository, head) {
 		if err != nil {
@@ -364,33 +365,33 @@ func (s *session) look(ctx context.Context) (view, error) {
 			v.onLine = c.ID == s.Ref.Commit
 			break
 		}
-		switch seen := sight(c, s.Task.Key(), s.Ref.Commit); {
+		switch seen := classifyCommit(c, s.Task.Key(), s.Ref.Commit); {
 		case seen == landed:
 			claims = append([]storage.Commit{c}, claims...)
-		case seen == astray && len(claims) < claimsMax:
+		case seen == landedElsewhere && len(claims) < claimsMax:
 			claims = append(claims, c)
 		}
 	}
 	for _, c := range claims {
-		if err := s.examine(ctx, &v, c); err != nil || v.seen != unrelated {
+		if err := s.examine(ctx, &v, c); err != nil || v.found != unrelated {
 			return v, err
 		}
 	}
 	return v, nil
 }
 
-// examine notes in v what c is that claims to be a publication of this task.
+// examine checks whether c, which has the keys of this task, is a publication of it, and sets that in v.
 func (s *session) examine(ctx context.Context, v *view, c storage.Commit) error {
 	staged := s.staged
 	if id := c.Metadata[keyCommit]; id != staged.ID {
 		var err error
-		// One that is not there is a zero Commit, which stands on nothing.
+		// A commit that does not exist is a zero Commit, which has no parents.
 		if staged, err = s.Store.Lookup(ctx, s.Ref.Repository, id); err != nil && !errors.Is(err, storage.ErrUnknownCommit) {
 			return err
 		}
 	}
-	why := vouch(c, staged, s.Task, s.Ref.Commit)
-	if seen := sight(c, s.Task.Key(), s.Ref.Commit); why == "" && seen == landed && onto(c, s.Ref.Commit) != s.Ref.Commit {
+	why := checkStaged(c, staged, s.Task, s.Ref.Commit)
+	if seen := classifyCommit(c, s.Task.Key(), s.Ref.Commit); why == "" && seen == landed && expectedParent(c, s.Ref.Commit) != s.Ref.Commit {
 		same, err := s.sameChange(ctx, c, staged)
 		if err != nil {
 			return err
@@ -403,13 +404,13 @@ func (s *session) examine(ctx context.Context, v *view, c storage.Commit) error 
 		v.forged = fmt.Sprintf("commit %s there has the keys of this task and was not made by it: %s", c.ID, why)
 		return nil
 	}
-	v.seen, v.commit, v.staged = sight(c, s.Task.Key(), s.Ref.Commit), c, staged
+	v.found, v.commit, v.staged = classifyCommit(c, s.Task.Key(), s.Ref.Commit), c, staged
 	return nil
 }
 
-// settle turns a sighting into the outcome of the attempt.
+// settle is the outcome of an attempt whose publication was found.
 func (s *session) settle(ctx context.Context, v view) (Published, error) {
-	if v.seen == astray {
+	if v.found == landedElsewhere {
 		return Published{}, s.raceLost(v.commit)
 	}
 	if s.staged.ID != "" && v.commit.Metadata[keyCommit] == s.staged.ID {
@@ -419,33 +420,33 @@ func (s *session) settle(ctx context.Context, v view) (Published, error) {
 	if err != nil {
 		return Published{}, fmt.Errorf("result of the earlier publication %s: %w", v.commit.ID, err)
 	}
-	s.tell(Event{Kind: EventAdopted, Commit: v.commit.ID})
+	s.report(Event{Kind: EventAdopted, Commit: v.commit.ID})
 	return Published{Commit: v.commit.ID, Result: result, Adopted: true}, nil
 }
 
 func (s *session) published(commit string) Published {
-	s.tell(Event{Kind: EventPublished, Commit: commit})
+	s.report(Event{Kind: EventPublished, Commit: commit})
 	return Published{Commit: commit}
 }
 
-// raceLost is the alarm: the fence did not run, or there is none.
+// raceLost reports a publication on another commit: the fence did not run, or there is none.
 func (s *session) raceLost(m storage.Commit) error {
-	err := &LostRaceError{Branch: s.Ref.Branch, Commit: m.ID, Input: onto(m, s.Ref.Commit)}
+	err := &LostRaceError{Branch: s.Ref.Branch, Commit: m.ID, Input: expectedParent(m, s.Ref.Commit)}
 	if len(m.Parents) > 0 {
 		err.Onto = m.Parents[0]
 	}
 	s.fences.distrust(s.Ref.Repository)
-	s.tell(Event{Kind: EventLost, Commit: m.ID, Err: err})
+	s.report(Event{Kind: EventLost, Commit: m.ID, Err: err})
 	return err
 }
 
 // Bounds of a result, in bytes.
 const (
 	resultMax       = 64 << 10 // of one that is kept in a commit's metadata
-	resultObjectMax = 8 << 20  // of one that is read back from an object: none is published that is nearly as large
+	resultObjectMax = 8 << 20  // of one that is read from an object; much larger than any that is published
 )
 
-// recorded reads the result that was staged with c, which vouch has seen.
+// recorded reads the result that was staged with c, which passed checkStaged.
 func (s *session) recorded(ctx context.Context, c storage.Commit) (json.RawMessage, error) {
 	data, where := []byte(c.Metadata[keyResult]), "metadata "+keyResult
 	if path := c.Metadata[keyObject]; path != "" {
@@ -468,7 +469,7 @@ func (s *session) recorded(ctx context.Context, c storage.Commit) (json.RawMessa
 	return data, nil
 }
 
-// cleanup is a context for what must be done though the attempt is cancelled.
+// cleanup is a context for work that must be done even if the attempt is cancelled.
 func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 }

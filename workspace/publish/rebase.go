@@ -50,7 +50,7 @@ func (s *session) follow(ctx context.Context, v view) error {
 		return &MovedError{Branch: s.Ref.Branch, Input: s.Ref.Commit, Head: v.head, Clashes: clashes}
 	}
 	s.expect = v.head
-	s.tell(Event{Kind: EventRebased, Commit: v.head})
+	s.report(Event{Kind: EventRebased, Commit: v.head})
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package publish
 
-// May the server's own update of a branch be trusted: the self-test, and what
-// it said of each repository.
+// The self-test of the fence, and its result for each repository.
 
 import (
 	"context"
@@ -19,10 +18,10 @@ import (
 	"perago/workspace/storage"
 )
 
-// SelfTest shows that the server runs the hook, on two throw-away branches that
-// are made from commit and are gone afterwards. nil: it does. ErrNoFence: it
-// does not, and a merge passes unfenced. Any other error: it could not be shown.
-// dir records the branches for the sweep; it may be nil.
+// SelfTest tests whether the server runs the hook, on two temporary branches that it
+// makes from commit and deletes afterwards. nil: it does. ErrNoFence: it does not, so
+// merges pass unchecked. Any other error: the test could not be completed. dir records
+// the branches for the sweep; it may be nil.
 func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *attempts.Dir) (err error) {
 	defer func() {
 		if err != nil {
@@ -33,24 +32,24 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *atte
 	if err := record(dir, repo, from, into); err != nil {
 		return err
 	}
-	made := beside(
+	made := inParallel(
 		func() error { return p.Store.CreateBranch(ctx, repo, from, commit) },
 		func() error { return p.Store.CreateBranch(ctx, repo, into, commit) },
 	)
 	keep := dir
 	if made != nil {
-		keep = nil // they may yet come to be: they stay on record for the sweep
+		keep = nil // the server may still make them: they stay on record for the sweep
 	}
-	defer beside(
+	defer inParallel(
 		func() error { return p.dropThrowaway(ctx, repo, from, keep) },
 		func() error { return p.dropThrowaway(ctx, repo, into, keep) },
 	)
 	if made != nil {
 		return made
 	}
-	err = beside(
+	err = inParallel(
 		func() error { return fence.Put(ctx, p.Store, repo, from) },
-		func() error { // with the hook in place already there would be nothing to commit
+		func() error { // if the commit has the hook already, there would be nothing to commit
 			_, err := p.Store.Put(ctx, repo, from, ownFolder+"selftest", storage.StringContent(from))
 			return err
 		},
@@ -78,16 +77,16 @@ func (p *Publisher) SelfTest(ctx context.Context, repo, commit string, dir *atte
 	return err
 }
 
-// beside does both, whatever becomes of the other one.
-func beside(one, other func() error) error {
+// inParallel calls both, waits for both, and returns an error of one.
+func inParallel(one, other func() error) error {
 	var group errgroup.Group
 	group.Go(panics.ToError(one))
 	group.Go(panics.ToError(other))
 	return group.Wait()
 }
 
-// dropThrowaway removes a branch of the self-test, and forgets it in dir where
-// that is not nil. One that stays is the sweep's.
+// dropThrowaway deletes a branch of the self-test, and its record in dir unless that
+// is nil. A branch that could not be deleted is left to the sweep.
 func (p *Publisher) dropThrowaway(ctx context.Context, repo, branch string, dir *attempts.Dir) error {
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
@@ -101,15 +100,15 @@ func (p *Publisher) dropThrowaway(ctx context.Context, repo, branch string, dir 
 	return err
 }
 
-// expectFence says whether a publication is to take the hook along: whether
-// merges may go through it, as far as that is known.
+// expectFence says whether a publication has to contain the hook: whether the server
+// runs it, or that is not known yet.
 func (p *Publisher) expectFence(repo string) bool {
 	holds, known := p.fences.of(repo).read()
 	return p.Level != FenceClient && (holds || !known)
 }
 
-// fenceBeside is fenceHolds beside the staging; verdict waits for what it says.
-func (p *Publisher) fenceBeside(ctx context.Context, pub Publication) (verdict func() (bool, error)) {
+// startFenceTest calls fenceHolds in the background; verdict waits for its result.
+func (p *Publisher) startFenceTest(ctx context.Context, pub Publication) (verdict func() (bool, error)) {
 	var holds bool
 	var group errgroup.Group
 	group.Go(panics.ToError(func() (err error) {
@@ -122,13 +121,13 @@ func (p *Publisher) fenceBeside(ctx context.Context, pub Publication) (verdict f
 	}
 }
 
-// fenceHolds says whether merges of this publication go through the hook.
+// fenceHolds says whether the server runs the hook on merges of this publication.
 func (p *Publisher) fenceHolds(ctx context.Context, pub Publication) (bool, error) {
 	if p.Level == FenceClient {
 		return false, nil
 	}
 	v := p.fences.of(pub.Ref.Repository)
-	select { // one test at a time: the others wait for what it says
+	select { // one test at a time: the others wait for its result
 	case v.turn <- struct{}{}:
 		defer func() { <-v.turn }()
 	case <-ctx.Done():
@@ -154,7 +153,7 @@ type fenceMemory struct {
 	repos map[string]*fenceVerdict
 }
 
-// fenceVerdict is what the self-test said of one repository.
+// fenceVerdict is the result of the self-test for one repository.
 type fenceVerdict struct {
 	turn chan struct{} // one at a time
 
@@ -177,8 +176,8 @@ func (m *fenceMemory) of(repo string) *fenceVerdict {
 	return v
 }
 
-// distrust forgets that the hook runs: the next publication tests it again. One
-// that is known not to run stays so.
+// distrust forgets that the hook runs, so that the next publication tests it again.
+// That it does not run is not forgotten.
 func (m *fenceMemory) distrust(repo string) {
 	v := m.of(repo)
 	v.mu.Lock()
@@ -198,7 +197,7 @@ func (v *fenceVerdict) write(holds bool) {
 	v.holds, v.known = holds, true
 }
 
-// record and forget do without a folder: a test, or a look by hand, has none.
+// record is dir.RecordBranch, or nothing without a folder, as in tests and in doctor.
 func record(dir *attempts.Dir, repo string, branches ...string) error {
 	if dir == nil {
 		return nil

@@ -25,7 +25,7 @@ const repeats = 5
 // removeMax is how many paths one Remove names.
 const removeMax = 1000
 
-// pauses gives the times between repeats: from 100 ms, doubled, up to 5 s.
+// pauses are the times between repeats: 100 ms, doubled each time, up to 5 s.
 func pauses() *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval = 100 * time.Millisecond
@@ -46,13 +46,13 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// stage makes S and C. ErrNoChanges: what was written is what the input holds.
+// stage makes S and C. ErrNoChanges: what was written is what the input has.
 func (s *session) stage(ctx context.Context, changes []storage.Staged) error {
 	began := time.Now()
 	if err := s.createBranch(ctx); err != nil {
 		return err
 	}
-	s.tell(Event{Kind: EventBranched})
+	s.report(Event{Kind: EventBranched})
 	done, err := s.upload(ctx, changes)
 	if err != nil {
 		return fmt.Errorf("stage: %w", err)
@@ -71,13 +71,13 @@ func (s *session) stage(ctx context.Context, changes []storage.Staged) error {
 		return fmt.Errorf("stage: %w", err)
 	}
 	done.Kind, done.Commit, done.Took = EventStaged, s.staged.ID, time.Since(began)
-	s.tell(done)
+	s.report(done)
 	return nil
 }
 
-// createBranch makes S from the input commit. A request without an answer is
-// not repeated: a successor may have removed the branch meanwhile, and it must
-// not come back. It gets a new name instead, and the old one stays on record.
+// createBranch makes S from the input commit. A request without a response is not
+// repeated: a later attempt may have deleted the branch meanwhile, and it must not
+// exist again. The next request has a new name, and the old one stays on record.
 func (s *session) createBranch(ctx context.Context) error {
 	pause := pauses()
 	for try := 0; ; try++ {
@@ -107,7 +107,7 @@ func (s *session) createBranch(ctx context.Context) error {
 	}
 }
 
-// upload brings all changes to S, in parallel, and counts them.
+// upload makes all changes on S, in parallel, and counts them.
 func (s *session) upload(ctx context.Context, changes []storage.Staged) (Event, error) {
 	limit := s.Concurrency
 	if limit < 1 {
@@ -175,7 +175,7 @@ func (s *session) putRecord(ctx context.Context) error {
 	r.Trace, r.Result = t, s.Result
 	data, err := r.Encode()
 	if err != nil || len(data) > trace.MaxRecord {
-		s.tell(Event{Kind: EventUnrecorded, Err: cmp.Or(err, fmt.Errorf("the record has %d bytes, at most %d are kept", len(data), trace.MaxRecord))})
+		s.report(Event{Kind: EventUnrecorded, Err: cmp.Or(err, fmt.Errorf("the record has %d bytes, at most %d are kept", len(data), trace.MaxRecord))})
 		return nil
 	}
 	_, err = s.Store.Put(ctx, s.Ref.Repository, s.branch, trace.Path(r.Task, r.Key), storage.StringContent(string(data)))
@@ -197,7 +197,7 @@ func (s *session) result(ctx context.Context) (map[string]string, error) {
 	if result == "" {
 		result = "null"
 	}
-	metadata := marks(s.Task, s.Ref.Commit, s.branch)
+	metadata := sharedMetadata(s.Task, s.Ref.Commit, s.branch)
 	if len(result) <= resultMax {
 		metadata[keyResult] = result
 		return metadata, nil
@@ -208,9 +208,9 @@ func (s *session) result(ctx context.Context) (map[string]string, error) {
 	return metadata, err
 }
 
-// commit makes C. Whether a request made it is seen on S, which nobody else
-// commits to, and not assumed from its answer: "no changes" is also what the
-// second of two requests hears that were sent as one.
+// commit makes C. After a failure, S tells whether the request made a commit, since
+// nobody else commits to S. The response does not: "no changes" may also mean that a
+// proxy sent the request twice, and that the first one made the commit.
 func (s *session) commit(ctx context.Context, metadata map[string]string) error {
 	message := "stage " + s.title()
 	pause := pauses()
@@ -241,8 +241,8 @@ func (s *session) commit(ctx context.Context, metadata map[string]string) error 
 	}
 }
 
-// inspect makes sure of C: it stands on the input commit, and the server will
-// find the hook, with exactly our content, where it looks.
+// inspect checks C: its parent is the input commit, and it has the hook, with
+// exactly our content, where the server looks for it.
 func (s *session) inspect(ctx context.Context) error {
 	if len(s.staged.Parents) != 1 || s.staged.Parents[0] != s.Ref.Commit {
 		return fmt.Errorf("commit %s stands on %v, not on the input %s", s.staged.ID, s.staged.Parents, s.Ref.Commit)
@@ -257,7 +257,7 @@ func (s *session) inspect(ctx context.Context) error {
 	return err
 }
 
-// title is how the attempt is called in the history.
+// title names the attempt in commit messages.
 func (s *session) title() string {
 	name := s.Task.Name
 	if name == "" {
@@ -269,8 +269,8 @@ func (s *session) title() string {
 	return fmt.Sprintf("%s: %s/%s", name, s.Task.WorkflowID, s.Task.Reference)
 }
 
-// drop removes what the attempt made beside its publication. A branch that
-// stays, or that may yet come, is left on record for the sweep.
+// drop deletes the branches of the attempt. A branch that could not be deleted, or
+// that a request may still make, stays on record for the sweep.
 func (s *session) drop(ctx context.Context) {
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
@@ -280,12 +280,12 @@ func (s *session) drop(ctx context.Context) {
 			err = forget(s.Dir, s.Ref.Repository, s.branch)
 		}
 		if err != nil {
-			s.tell(Event{Kind: EventLeft, Err: err})
+			s.report(Event{Kind: EventLeft, Err: err})
 		}
 	}
 	for _, branch := range s.doubtful {
 		if err := s.Store.DeleteBranch(ctx, s.Ref.Repository, branch); err != nil {
-			s.tell(Event{Kind: EventLeft, Branch: branch, Err: err})
+			s.report(Event{Kind: EventLeft, Branch: branch, Err: err})
 		}
 	}
 }

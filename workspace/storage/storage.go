@@ -1,6 +1,5 @@
-// Package storage defines what a versioned store can do, in interfaces that
-// each adapter implements as far as its store goes, with the types and errors
-// that they share.
+// Package storage defines the interfaces of a versioned store, and the types and
+// errors that its adapters share. An adapter implements those that its store can do.
 package storage
 
 import (
@@ -21,10 +20,10 @@ type Object struct {
 	Hashed   bool   // Checksum is the hex MD5 of the content
 	Physical string // where the store keeps the bytes; "" when it does not say
 
-	// Odd is not "" for what has a name in the store but cannot be a file of a
-	// workspace, and says why: "is a symbolic link that leads out of the folder".
-	// It is shown to nobody, and left as it is.
-	Odd string
+	// Unusable says why an object cannot be a file of a workspace, as in "is a symbolic
+	// link that leads out of the folder"; "" when it can. Such an object is not shown,
+	// and is never changed.
+	Unusable string
 }
 
 // Reader reads commits.
@@ -38,11 +37,11 @@ type Reader interface {
 	Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error)
 }
 
-// NotMeasured is the size of an object that Probe is to be asked for.
+// NotMeasured is the Size of an object that was listed without it: Probe returns it.
 const NotMeasured = -1
 
-// Prober is a Reader that can tell of one path without listing what is around
-// it. What it says agrees with List.
+// Prober is a Reader that can look up one path without listing its folder. Its
+// results agree with List.
 type Prober interface {
 	Probe(ctx context.Context, repo, commit, path string) (Probed, error)
 }
@@ -51,13 +50,13 @@ type Prober interface {
 type Probed struct {
 	File   bool
 	Object Object // when File
-	Below  string // some object below path + "/" that is not Odd; "" when there is none
+	Below  string // some object below path + "/" that is not Unusable; "" when there is none
 }
 
 // LocalOpener is a Reader whose objects are plain files of this machine that
 // anyone may change at any time: they are opened in place, nothing of them is
-// kept in a cache, and a listing is good for one attempt. It is a Prober too, and
-// its List may leave sizes NotMeasured.
+// cached, and a listing is used for one attempt only. It is a Prober too, and its
+// List may leave sizes NotMeasured.
 type LocalOpener interface {
 	Prober
 	// OpenLocal opens one object for reading. fs.ErrNotExist.
@@ -79,10 +78,10 @@ type Writer interface {
 	// Put uploads size bytes of body to path. body is read from its start, and
 	// from its start again when the upload is repeated.
 	Put(ctx context.Context, repo, branch, path string, body Content) (Object, error)
-	// Remove deletes the paths; a path that is not there is no error. A branch
-	// that is not there need not be one: lakeFS does not say.
+	// Remove deletes the paths; a path that does not exist is no error. A branch
+	// that does not exist need not be one either: lakeFS does not say.
 	Remove(ctx context.Context, repo, branch string, paths []string) error
-	// Copy makes an object out of one that a commit holds, without moving its
+	// Copy makes an object from one that a commit has, without moving its
 	// bytes through this process.
 	Copy(ctx context.Context, repo, branch string, c CopyRequest) error
 }
@@ -179,9 +178,9 @@ type Merge struct {
 	Metadata map[string]string
 }
 
-// Store is a versioned store that can be published to. Its errors name what was
-// done and to what. memory and lakefs are
-// the two; storetest holds both to the same behaviour.
+// Store is a versioned store that can be published to. Its errors name the operation
+// and what it was done to. Packages memory and lakefs implement it; package storetest
+// tests that both behave the same.
 type Store interface {
 	Reader
 	Writer
@@ -190,8 +189,8 @@ type Store interface {
 	Mover
 }
 
-// Answers of a store that callers decide on. ErrUnknownRepository and
-// ErrUnknownCommit: a retry would get the same answer.
+// Errors of a store that callers branch on. After ErrUnknownRepository and
+// ErrUnknownCommit a retry fails in the same way.
 var (
 	ErrUnknownRepository = errors.New("no such repository")
 	ErrUnknownCommit     = errors.New("no such commit")
@@ -202,7 +201,7 @@ var (
 	ErrConflict          = errors.New("conflict")          // 409
 	ErrDirty             = errors.New("the branch has uncommitted changes")
 	ErrBusy              = errors.New("the server is busy")   // 429, 5xx: it may be repeated
-	ErrUnreachable       = errors.New("no whole answer came") // the error says why
+	ErrUnreachable       = errors.New("no whole answer came") // the wrapped error says why
 	ErrProtected         = errors.New("the branch is protected")
 )
 
@@ -222,7 +221,7 @@ var (
 	ErrUnnameable = errors.New("the store holds a name here that the file API cannot give")
 )
 
-// Op says what became of a path.
+// Op is the kind of a change to a path.
 type Op string
 
 const (
@@ -231,7 +230,7 @@ const (
 	Deleted  Op = "D"
 )
 
-// Staged is one path that the attempt leaves different from the input commit.
+// Staged is one path that the attempt added, modified or deleted.
 type Staged struct {
 	Path string // in the repository, prefix included
 	Op   Op

@@ -128,8 +128,8 @@ func testList(t *testing.T, p Place, files Files) {
 			if size := int64(len(files[o.Path])); o.Size != size && !(local && o.Size == storage.NotMeasured) {
 				t.Errorf("%s has size %d, want %d", o.Path, o.Size, size)
 			}
-			if o.Odd != "" {
-				t.Errorf("%s is odd: it %s", o.Path, o.Odd)
+			if o.Unusable != "" {
+				t.Errorf("%s is odd: it %s", o.Path, o.Unusable)
 			}
 			if o.Hashed && len(o.Checksum) != 32 {
 				t.Errorf("%s has MD5 %q", o.Path, o.Checksum)
