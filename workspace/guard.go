@@ -154,22 +154,22 @@ func (g Guard) check(ctx context.Context, o *Overlay) (found, wanted string, err
 	case GuardFile, GuardDir:
 		return g.checkPath(ctx, o)
 	}
-	paths, all, err := o.glob(ctx, "", g.Pattern)
+	matched, all, err := o.glob(ctx, "", g.Pattern)
 	n := all.found
 	if err == nil && g.Kind == GuardForbid && n == 0 {
 		return g.checkHidden(ctx, o)
 	}
 	switch {
 	case errors.Is(err, storage.ErrUnnameable):
-		return reasonOf(err), g.wantedFiles(), nil
+		return paths.Reason(err).Error(), g.wantedFiles(), nil
 	case err != nil:
 		return "", "", err
 	case g.Kind == GuardForbid && n > 0:
-		return someOf(paths, n), g.wantedFiles(), nil
+		return someOf(matched, n), g.wantedFiles(), nil
 	case g.Kind != GuardForbid && n < g.Min:
 		return plural(n, "file"), g.wantedFiles(), nil
 	case g.Kind == GuardGlob && g.Max != Unbounded && n > g.Max:
-		return someOf(paths, n), "at most " + plural(g.Max, "file"), nil
+		return someOf(matched, n), "at most " + plural(g.Max, "file"), nil
 	}
 	return "", "", nil
 }
@@ -196,15 +196,6 @@ func (g Guard) wantedFiles() string {
 	return "at least " + plural(g.Min, "file")
 }
 
-// reasonOf is the text of an error without the operation and the path.
-func reasonOf(err error) string {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
-	return err.Error()
-}
-
 func (g Guard) checkPath(ctx context.Context, o *Overlay) (found, wanted string, err error) {
 	info, err := o.Stat(ctx, g.Path)
 	wanted = "a file"
@@ -217,7 +208,7 @@ func (g Guard) checkPath(ctx context.Context, o *Overlay) (found, wanted string,
 	case errors.Is(err, fs.ErrNotExist):
 		return "no such file", wanted, nil
 	case errors.Is(err, storage.ErrUnnameable):
-		return reasonOf(err), wanted, nil
+		return paths.Reason(err).Error(), wanted, nil
 	case err != nil:
 		return "", "", err
 	case info.Folder && g.Kind == GuardFile:

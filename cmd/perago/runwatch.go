@@ -17,6 +17,7 @@ import (
 
 	"perago/engine/module"
 	"perago/starlib/diag"
+	"perago/workspace/paths"
 )
 
 // This file is `perago run --watch`. Folders are watched, never files: an editor
@@ -131,15 +132,11 @@ func newWatcher(o *runOptions, most int) (*watcher, error) {
 
 // watchError says what to do about a folder that cannot be watched.
 func watchError(what string, err error) error {
-	var place *fs.PathError
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EMFILE):
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE) {
 		return environmentError("raise fs.inotify.max_user_watches and fs.inotify.max_user_instances, or watch a smaller folder",
 			"--watch: this system has no room for one more watch (%s)", what)
-	case errors.As(err, &place):
-		err = place.Err
 	}
-	return environmentError("", "--watch: %s: %w", what, err)
+	return environmentError("", "--watch: %s: %w", what, paths.Reason(err))
 }
 
 // add watches one folder; one that has gone is not missed.

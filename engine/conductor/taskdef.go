@@ -120,14 +120,14 @@ func Diff(local, registered []byte) ([]Difference, error) {
 			continue
 		}
 		if !there || !equal(ours[field], theirValue) {
-			out = append(out, difference(field, ours, theirs))
+			out = append(out, difference("", field, ours, theirs))
 		}
 	}
 	for field, defaults := range unset() {
 		_, given := ours[field]
 		value, there := theirs[field]
 		if !given && there && !slices.Contains(defaults, string(encode(value))) {
-			out = append(out, difference(field, ours, theirs))
+			out = append(out, difference("", field, ours, theirs))
 		}
 	}
 	slices.SortFunc(out, func(a, b Difference) int { return bytes.Compare([]byte(a.Field), []byte(b.Field)) })
@@ -145,9 +145,7 @@ func diffSchema(at string, ours, theirs map[string]any) []Difference {
 			continue
 		}
 		if !equal(ours[field], theirs[field]) {
-			d := difference(field, ours, theirs)
-			d.Field = at + "." + d.Field
-			out = append(out, d)
+			out = append(out, difference(at+".", field, ours, theirs))
 		}
 	}
 	return out
@@ -173,15 +171,13 @@ func diffValue(at string, ours, theirs any) []Difference {
 			out = append(out, diffValue(at+"."+field, x, y)...)
 			continue
 		}
-		d := difference(field, a, b)
-		d.Field = at + "." + field
-		out = append(out, d)
+		out = append(out, difference(at+".", field, a, b))
 	}
 	return out
 }
 
-func difference(field string, ours, theirs map[string]any) Difference {
-	d := Difference{Field: field}
+func difference(at, field string, ours, theirs map[string]any) Difference {
+	d := Difference{Field: at + field}
 	if v, ok := ours[field]; ok {
 		d.Local = encode(v)
 	}

@@ -208,7 +208,7 @@ func (s *tableSession) prepare(ctx context.Context) (err error) {
 		m.Hands--
 		m.Folder = filepath.Join(s.spill, "parts")
 		if err := os.Mkdir(m.Folder, 0o700); err != nil {
-			return fmt.Errorf("folder for what is written: %w", bare(err))
+			return fmt.Errorf("folder for what is written: %w", paths.Reason(err))
 		}
 	}
 	if err := s.child.conn.send(kindTable, m, nil); err != nil {
@@ -285,15 +285,6 @@ func (s *tableSession) hand(m handMessage, file *os.File) error {
 	return nil
 }
 
-// bare is an error without the path of this machine that it is about.
-func bare(err error) error {
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		return at.Err
-	}
-	return err
-}
-
 // scratchFolder makes a folder for what a statement spills.
 func scratchFolder(files starlib.Files) (string, error) {
 	var dir string
@@ -307,7 +298,7 @@ func scratchFolder(files starlib.Files) (string, error) {
 		dir, err = filepath.EvalSymlinks(dir)
 	}
 	if err != nil {
-		return "", fmt.Errorf("folder for what a statement spills: %w", bare(err))
+		return "", fmt.Errorf("folder for what a statement spills: %w", paths.Reason(err))
 	}
 	return dir, nil
 }
@@ -394,7 +385,7 @@ func (s *tableSession) adopt(ctx context.Context) (made []string, err error) {
 	folder := s.need.Output
 	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
-			return bare(err)
+			return paths.Reason(err)
 		}
 		if !entry.Type().IsRegular() {
 			return fmt.Errorf("%w: a part that is no file", errProtocol)
@@ -428,7 +419,7 @@ func (s *tableSession) adopt(ctx context.Context) (made []string, err error) {
 func (s *tableSession) adoptPart(ctx context.Context, name, path string) error {
 	from, err := os.Open(name)
 	if err != nil {
-		return bare(err)
+		return paths.Reason(err)
 	}
 	defer from.Close()
 	d, err := s.of.files.Create(ctx, path, workspace.Replace)
@@ -437,7 +428,7 @@ func (s *tableSession) adoptPart(ctx context.Context, name, path string) error {
 	}
 	if _, err := io.Copy(d.File, from); err != nil {
 		d.Discard()
-		return fmt.Errorf("write %s: %w", path, bare(err))
+		return fmt.Errorf("write %s: %w", path, paths.Reason(err))
 	}
 	os.Remove(name) // the disk is counted once
 	_, err = d.Commit(ctx)

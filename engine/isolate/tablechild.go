@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perago/panics"
+	"perago/workspace/paths"
 )
 
 // TableEngine answers one statement, in a process of its own. engine/tables has
@@ -208,14 +209,14 @@ func (j *TableJob) link(to, path string) (string, error) {
 	}
 	name := filepath.Join(j.Links, filepath.Join(parts...))
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return "", fmt.Errorf("name a file %s: %w", path, bare(err))
+		return "", fmt.Errorf("name a file %s: %w", path, paths.Reason(err))
 	}
 	err := os.Symlink(to, name)
 	if errors.Is(err, os.ErrExist) { // in two tables
 		err = nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("name a file %s: %w", path, bare(err))
+		return "", fmt.Errorf("name a file %s: %w", path, paths.Reason(err))
 	}
 	return name, nil
 }

@@ -75,7 +75,7 @@ func (x *test) golden(thread *starlark.Thread, args starlark.Tuple, kwargs []sta
 	}
 	root, err := os.OpenRoot(filepath.Dir(x.file))
 	if err != nil {
-		return nil, misuse("t.golden", fmt.Errorf("the folder of the test cannot be opened: %w", reason(err)))
+		return nil, misuse("t.golden", fmt.Errorf("the folder of the test cannot be opened: %w", paths.Reason(err)))
 	}
 	defer root.Close()
 	old, err := readGolden(root, path, got)
@@ -188,7 +188,7 @@ func readGolden(root *os.Root, path string, got starlark.Value) (map[string][]by
 	case errors.Is(err, fs.ErrNotExist):
 		return files, nil
 	case err != nil:
-		return nil, fmt.Errorf("%s cannot be read: %w", path, reason(err))
+		return nil, fmt.Errorf("%s cannot be read: %w", path, paths.Reason(err))
 	case !isRun:
 		if !info.Mode().IsRegular() {
 			return nil, fmt.Errorf("%s is no file, and the golden of a value is one", path)
@@ -201,7 +201,7 @@ func readGolden(root *os.Root, path string, got starlark.Value) (map[string][]by
 		below := strings.TrimPrefix(name, path+"/")
 		switch {
 		case err != nil:
-			return fmt.Errorf("%s cannot be read: %w", name, reason(err))
+			return fmt.Errorf("%s cannot be read: %w", name, paths.Reason(err))
 		case d.IsDir() && name != path && below+"/" != goldenFiles && !strings.HasPrefix(below, goldenFiles):
 			return fs.SkipDir
 		case d.IsDir() || below != goldenResult && below != goldenDeleted && !strings.HasPrefix(below, goldenFiles):
@@ -219,12 +219,12 @@ func readGolden(root *os.Root, path string, got starlark.Value) (map[string][]by
 func readGoldenFile(root *os.Root, name string, to map[string][]byte, left *int64) error {
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return fmt.Errorf("%s cannot be read: %w", name, reason(err))
+		return fmt.Errorf("%s cannot be read: %w", name, paths.Reason(err))
 	}
 	defer f.Close() // it was only read
 	data, err := io.ReadAll(io.LimitReader(f, *left+1))
 	if err != nil {
-		return fmt.Errorf("%s cannot be read: %w", name, reason(err))
+		return fmt.Errorf("%s cannot be read: %w", name, paths.Reason(err))
 	}
 	if *left -= int64(len(data)); *left < 0 {
 		return fmt.Errorf("the golden is too large: want at most %d MiB", maxKept>>20)

@@ -64,12 +64,12 @@ func (f fixture) Attr(name string) (starlark.Value, error) {
 func (f fixture) read(path string) (starlark.Value, error) {
 	root, err := os.OpenRoot(string(f))
 	if err != nil {
-		return nil, misuse("read", fmt.Errorf("the folder cannot be opened: %w", reason(err)))
+		return nil, misuse("read", fmt.Errorf("the folder cannot be opened: %w", paths.Reason(err)))
 	}
 	defer root.Close()
 	file, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not hold us up
 	if err != nil {
-		problem := &diag.Problem{Code: "P4151", Message: fmt.Sprintf("%s cannot be read: %s", path, reason(err)), Cause: err}
+		problem := &diag.Problem{Code: "P4151", Message: fmt.Sprintf("%s cannot be read: %s", path, paths.Reason(err)), Cause: err}
 		if errors.Is(err, fs.ErrNotExist) {
 			problem.Message = "the folder has no file " + path
 			problem.Hint = nearFile(root.FS(), path)
@@ -83,20 +83,11 @@ func (f fixture) read(path string) (starlark.Value, error) {
 	data, err := io.ReadAll(io.LimitReader(file, maxKept+1))
 	switch {
 	case err != nil:
-		return nil, misuse("read", fmt.Errorf("%s cannot be read: %w", path, reason(err)))
+		return nil, misuse("read", fmt.Errorf("%s cannot be read: %w", path, paths.Reason(err)))
 	case len(data) > maxKept:
 		return nil, misuse("read", fmt.Errorf("%s is too large: want at most %d MiB", path, maxKept>>20))
 	}
 	return starlark.String(data), nil
-}
-
-// reason is what is wrong, without the operation and the path of it.
-func reason(err error) error {
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		return at.Err
-	}
-	return err
 }
 
 // nearFile proposes a file of the same folder.

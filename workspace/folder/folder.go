@@ -50,16 +50,13 @@ func (s *Store) Close() error { return s.root.Close() }
 
 // folderError words what is wrong with a folder that was named by a person.
 func folderError(dir string, err error) error {
-	var pathErr *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("there is no such folder: %w", fs.ErrNotExist)
 	case isFile(dir):
 		err = storage.ErrNotFolder
-	case errors.As(err, &pathErr):
-		err = pathErr.Err
 	}
-	return fmt.Errorf("workspace %s: %w", dir, err)
+	return fmt.Errorf("workspace %s: %w", dir, paths.Reason(err))
 }
 
 func isFile(path string) bool {
@@ -204,10 +201,7 @@ func openFile(root *os.Root, path string) (*os.File, error) {
 			err = &notAFile{"is a symbolic link that leads out of the workspace, or to no file"}
 		}
 	}
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
+	err = paths.Reason(err)
 	if errors.Is(err, unix.ENOTDIR) {
 		err = fs.ErrNotExist
 	}

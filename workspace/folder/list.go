@@ -2,7 +2,6 @@ package folder
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"iter"
 	"os"
@@ -58,14 +57,10 @@ func (s *Store) openFolder(path string) (*os.File, error) {
 }
 
 func listError(folder string, err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
 	if folder == "" {
 		folder = "."
 	}
-	return &fs.PathError{Op: "list", Path: folder, Err: err}
+	return &fs.PathError{Op: "list", Path: folder, Err: paths.Reason(err)}
 }
 
 type walk struct {

@@ -3,6 +3,8 @@
 package paths
 
 import (
+	"errors"
+	"io/fs"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -198,4 +200,13 @@ func Reserved(path string) bool {
 		}
 	}
 	return false
+}
+
+// Reason is an error of a file without the operation and the path, for a message
+// that names both itself.
+func Reason(err error) error {
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
