@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -167,14 +166,7 @@ func (s *site) attempt(ctx context.Context, task string) (time.Duration, error) 
 }
 
 func (s *site) timed(ctx context.Context, cache, name string, args ...string) (time.Duration, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = s.env(cache)
-	start := time.Now()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return 0, fmt.Errorf("%s %s: %w: %s", filepath.Base(name), strings.Join(args, " "), err, out)
-	}
-	return time.Since(start), nil
+	return timed(ctx, "", s.env(cache), name, args...)
 }
 
 func (s *site) all(ctx context.Context) ([]figure, error) {

@@ -66,11 +66,11 @@ func check(ctx context.Context, dir, perago, empty string) ([]figure, error) {
 	file := filepath.Join(dir, "tiny.star")
 	var ours, theirs []time.Duration
 	for range 21 {
-		o, err := timed(ctx, dir, perago, "check", file)
+		o, err := timed(ctx, dir, nil, perago, "check", file)
 		if err != nil {
 			return nil, err
 		}
-		t, err := timed(ctx, dir, empty)
+		t, err := timed(ctx, dir, nil, empty)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func threeOfMany(ctx context.Context, dir, perago string) ([]figure, error) {
 	}
 	var times []time.Duration
 	for range 5 {
-		d, err := timed(ctx, dir, perago, "run", file, "--workspace", folder)
+		d, err := timed(ctx, dir, nil, perago, "run", file, "--workspace", folder)
 		if err != nil {
 			return nil, err
 		}

@@ -74,10 +74,11 @@ func pss(pid int) int64 {
 	return 0
 }
 
-// timed runs a command once and returns how long it took from start to end.
-func timed(ctx context.Context, dir string, name string, args ...string) (time.Duration, error) {
+// timed runs a command once, in dir and with env, and returns how long it took
+// from start to end; nil is the environment of this process.
+func timed(ctx context.Context, dir string, env []string, name string, args ...string) (time.Duration, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, env
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	start := time.Now()

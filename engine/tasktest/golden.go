@@ -87,7 +87,7 @@ func (x *test) golden(thread *starlark.Thread, args starlark.Tuple, kwargs []sta
 		return nil, err
 	}
 	if x.o.Update {
-		if err := x.keepGolden(path, fresh, old, differences); err != nil {
+		if err := x.keepGolden(path, fresh, differences); err != nil {
 			return nil, err
 		}
 		return x.holds()
@@ -130,7 +130,7 @@ func (x *test) goldenOf(thread *starlark.Thread, got starlark.Value, path string
 	case *outcome:
 		return x.goldenOfRun(got, path)
 	}
-	text, err := x.library(thread, "json", "encode", got)
+	text, err := x.json(thread, "encode", got)
 	if err != nil {
 		return nil, misuse("t.golden", fmt.Errorf("got: %w", err))
 	}
@@ -275,7 +275,7 @@ func (x *test) fileDiffers(thread *starlark.Thread, values bool, p *diag.Problem
 	if values && json.Valid(got) && json.Valid(want) {
 		var decoded [2]starlark.Value
 		for i, text := range [][]byte{got, want} {
-			if decoded[i], err = x.library(thread, "json", "decode", starlark.String(text)); err != nil {
+			if decoded[i], err = x.json(thread, "decode", starlark.String(text)); err != nil {
 				values = false
 			}
 		}
@@ -313,7 +313,7 @@ func goldenProblem(what string, list []goldenDifference) error {
 }
 
 // keepGolden remembers what --update has to write when the test has passed.
-func (x *test) keepGolden(path string, fresh, old map[string][]byte, differences []goldenDifference) error {
+func (x *test) keepGolden(path string, fresh map[string][]byte, differences []goldenDifference) error {
 	if before, ok := x.goldens[path]; ok && !maps.EqualFunc(before, fresh, bytes.Equal) {
 		return &diag.Problem{Code: "P4151", Message: "the golden " + path + " is that of another check, too, and is not the same there",
 			Hint: "give each its own"}

@@ -120,5 +120,5 @@ func (x *test) resultOf(thread *starlark.Thread, r engine.Result) (starlark.Valu
 	if err := json.Unmarshal(r.Output, &output); err != nil {
 		return nil, fmt.Errorf("the result: %w", err)
 	}
-	return x.library(thread, "json", "decode", starlark.String(output.Result))
+	return x.json(thread, "decode", starlark.String(output.Result))
 }

@@ -223,7 +223,7 @@ func (x *test) run(thread *starlark.Thread, args starlark.Tuple, kwargs []starla
 	if err != nil {
 		return nil, err
 	}
-	input, err := x.library(thread, "json", "encode", params)
+	input, err := x.json(thread, "encode", params)
 	if err != nil {
 		return nil, misuse("t.run", fmt.Errorf("params: %w", err))
 	}
@@ -281,9 +281,9 @@ func (x *test) task(path string) (*module.Module, error) {
 	return m, nil
 }
 
-// library calls a function of one of the language's modules.
-func (x *test) library(thread *starlark.Thread, module, name string, arg starlark.Value) (starlark.Value, error) {
-	fn, err := starlib.Predeclared()[module].(starlark.HasAttrs).Attr(name)
+// json calls a function of the language's module json.
+func (x *test) json(thread *starlark.Thread, name string, arg starlark.Value) (starlark.Value, error) {
+	fn, err := starlib.Predeclared()["json"].(starlark.HasAttrs).Attr(name)
 	if err != nil {
 		return nil, err
 	}

@@ -327,18 +327,9 @@ func (p *pythonFinder) operator(i int) (finding, bool) {
 			return finding{i, "P1126", "there are no decorators", "wrap the function by hand: `def f(x): ...` and then `g = wrapper(f)`", p.lineEnd(i)}, true
 		}
 		return one("P1126", "there is no operator `@`", "numbers are multiplied by `*`")
-	case "&&":
-		return one("P1127", "there is no `&&`", "`and`")
-	case "||":
-		return one("P1127", "there is no `||`", "`or`")
-	case "!":
-		return one("P1127", "there is no `!`", "`not`")
-	case "<>":
-		return one("P1127", "there is no `<>`", "`!=`")
-	case "===":
-		return one("P1127", "there is no `===`", "`==`")
-	case "?":
-		return one("P1127", "there is no `?`", "`a if condition else b`")
+	case "&&", "||", "!", "<>", "===", "?":
+		return one("P1127", "there is no `"+t.text+"`", HintFor(t.text, [][2]string{
+			{"&&", "`and`"}, {"||", "`or`"}, {"!", "`not`"}, {"<>", "`!=`"}, {"===", "`==`"}, {"?", "`a if condition else b`"}}))
 	case "...":
 		return one("P1128", "there is no `...`", "`pass` where nothing is to be done")
 	case "//":

@@ -52,7 +52,7 @@ func (s *Sources) explainMessage(d *Diagnostic, msg string) bool {
 	case strings.HasSuffix(msg, " not implemented"):
 		explainOrder(d, msg)
 	case strings.Contains(msg, " field or method"):
-		explainAttribute(s, d, msg)
+		explainAttribute(d, msg)
 	case strings.HasPrefix(msg, "key "):
 		explainKey(s, d, msg)
 	case strings.Contains(msg, " out of range"):
@@ -150,7 +150,7 @@ func explainOrder(d *Diagnostic, msg string) {
 }
 
 // explainAttribute explains `x.name`.
-func explainAttribute(s *Sources, d *Diagnostic, msg string) {
+func explainAttribute(d *Diagnostic, msg string) {
 	msg = strings.TrimPrefix(msg, "getattr: ")
 	kind, rest, ok := strings.Cut(msg, " has no .")
 	if !ok {
@@ -304,16 +304,12 @@ func explainIterable(d *Diagnostic, msg string) {
 func explainCall(d *Diagnostic, msg string) {
 	kind := strings.Trim(strings.TrimPrefix(msg, "invalid call of non-function "), "()")
 	d.Code, d.Message = "P4210", kind+" cannot be called"
-	switch kind {
-	case "string", "int", "bool", "path", "struct":
-		d.Hint = "delete the parentheses: it is a value, not a function"
-	case "module":
-		d.Hint = ModuleHint(nameBefore(d.Source, d.Column))
-	case "NoneType":
-		d.Hint = "it is None: a function without `return` gives None"
-	case "list", "dict", "tuple":
-		d.Hint = "write `x[i]` for an element"
-	}
+	d.Hint = HintFor(kind, [][2]string{
+		{"string int bool path struct", "delete the parentheses: it is a value, not a function"},
+		{"module", ModuleHint(nameBefore(d.Source, d.Column))},
+		{"NoneType", "it is None: a function without `return` gives None"},
+		{"list dict tuple", "write `x[i]` for an element"},
+	})
 }
 
 func explainUnassigned(d *Diagnostic, msg string) {
@@ -449,14 +445,11 @@ func explainNumber(d *Diagnostic, msg string) {
 func explainField(d *Diagnostic, msg string) {
 	field, kind, _ := strings.Cut(strings.TrimPrefix(msg, "can't assign to ."), " field of ")
 	d.Code, d.Message = "P4221", "`."+field+"` of "+kind+" cannot be assigned"
-	switch kind {
-	case "struct":
-		d.Hint = "a struct is fixed: make a new one, `struct(x = ...)`; a dict can be changed"
-	case "object":
-		d.Hint = "params are fixed: use a variable of your own"
-	case "dict":
-		d.Hint = "write `d[\"" + field + "\"] = ...`"
-	}
+	d.Hint = HintFor(kind, [][2]string{
+		{"struct", "a struct is fixed: make a new one, `struct(x = ...)`; a dict can be changed"},
+		{"object", "params are fixed: use a variable of your own"},
+		{"dict", "write `d[\"" + field + "\"] = ...`"},
+	})
 }
 
 func explainJoin(d *Diagnostic, msg string) {

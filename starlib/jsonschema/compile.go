@@ -341,6 +341,18 @@ func (k *keywords) want(path []string, v any, wanted string) {
 	}
 }
 
+// read looks a keyword up whose value is a T; wanted says what that is.
+func read[T any](k *keywords, keyword, wanted string) (value T, path []string, ok bool) {
+	v, path, ok := k.has(keyword)
+	if !ok {
+		return value, nil, false
+	}
+	if value, ok = v.(T); !ok {
+		k.want(path, v, wanted)
+	}
+	return value, path, ok
+}
+
 func (k *keywords) schema(keyword string) *node {
 	v, path, ok := k.has(keyword)
 	if !ok {
@@ -371,13 +383,8 @@ func (k *keywords) schemaList(keyword string) []*node {
 }
 
 func (k *keywords) schemaMap(keyword string) map[string]*node {
-	v, path, ok := k.has(keyword)
+	doc, path, ok := read[map[string]any](k, keyword, "an object of schemas")
 	if !ok {
-		return nil
-	}
-	doc, ok := v.(map[string]any)
-	if !ok {
-		k.want(path, v, "an object of schemas")
 		return nil
 	}
 	nodes := make(map[string]*node, len(doc))
@@ -428,18 +435,6 @@ func (k *keywords) textsOf(v any, path []string) []string {
 	return texts
 }
 
-func (k *keywords) text(keyword string) (string, []string, bool) {
-	v, path, ok := k.has(keyword)
-	if !ok {
-		return "", nil, false
-	}
-	s, ok := v.(string)
-	if !ok {
-		k.want(path, v, "a text")
-	}
-	return s, path, ok
-}
-
 func (k *keywords) regexp(text string, path []string) *regexp.Regexp {
 	re, err := k.options.Pattern(text)
 	if err != nil && k.err == nil {
@@ -449,7 +444,7 @@ func (k *keywords) regexp(text string, path []string) *regexp.Regexp {
 }
 
 func (k *keywords) reference(keyword string, set func(to *node, anchor string)) {
-	ref, path, ok := k.text(keyword)
+	ref, path, ok := read[string](k, keyword, "a text")
 	if !ok {
 		return
 	}
@@ -495,13 +490,7 @@ func (k *keywords) values() {
 			}
 		}
 	}
-	if v, path, ok := k.has("enum"); ok {
-		list, is := v.([]any)
-		if !is {
-			k.want(path, v, "a list of values")
-		}
-		n.enum = list
-	}
+	n.enum, _, _ = read[[]any](k, "enum", "a list of values")
 	if v, _, ok := k.has("const"); ok {
 		if n.enum != nil { // both hold: two schemas in one
 			n.allOf = append(n.allOf, constant(n, []any{v}))
@@ -513,18 +502,13 @@ func (k *keywords) values() {
 		n.enumKeys = keysOf(n.enum)
 	}
 	for _, keyword := range []string{"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"} {
-		v, path, ok := k.has(keyword)
-		if !ok {
-			continue
-		}
-		number, is := v.(json.Number)
+		number, path, ok := read[json.Number](k, keyword, "a number")
 		switch {
-		case !is:
-			k.want(path, v, "a number")
+		case !ok:
 		case keyword != "multipleOf":
 			n.bounds = append(n.bounds, bound{keyword, jsontext.Rational(number), number.String()})
 		case jsontext.Rational(number).Sign() <= 0:
-			k.want(path, v, "a number above 0")
+			k.want(path, number, "a number above 0")
 		default:
 			n.multipleOf = jsontext.Rational(number)
 		}
@@ -534,16 +518,11 @@ func (k *keywords) values() {
 			n.sizes = append(n.sizes, size{keyword, size_})
 		}
 	}
-	if text, path, ok := k.text("pattern"); ok {
+	if text, path, ok := read[string](k, "pattern", "a text"); ok {
 		n.pattern, n.patternText = k.regexp(text, path), text
 	}
-	n.format, _, _ = k.text("format")
-	if v, path, ok := k.has("uniqueItems"); ok {
-		var is bool
-		if n.unique, is = v.(bool); !is {
-			k.want(path, v, "true or false")
-		}
-	}
+	n.format, _, _ = read[string](k, "format", "a text")
+	n.unique, _, _ = read[bool](k, "uniqueItems", "true or false")
 }
 
 func constant(n *node, values []any) *node {
@@ -602,29 +581,19 @@ func (k *keywords) objects() {
 	n.additional = k.schema("additionalProperties")
 	n.names = k.schema("propertyNames")
 	n.needs, n.schemas = map[string][]string{}, map[string]*node{}
-	if v, path, ok := k.has("dependentRequired"); ok {
-		doc, is := v.(map[string]any)
-		if !is {
-			k.want(path, v, "an object of lists of texts")
-		}
-		for key, list := range doc {
-			n.needs[key] = k.textsOf(list, below(path, key))
-		}
+	doc, path, _ := read[map[string]any](k, "dependentRequired", "an object of lists of texts")
+	for key, list := range doc {
+		n.needs[key] = k.textsOf(list, below(path, key))
 	}
 	if schemas := k.schemaMap("dependentSchemas"); schemas != nil {
 		n.schemas = schemas
 	}
-	if v, path, ok := k.has("dependencies"); ok {
-		doc, is := v.(map[string]any)
-		if !is {
-			k.want(path, v, "an object of lists of texts, or of schemas")
-		}
-		for key, need := range doc {
-			if list, is := need.([]any); is {
-				n.needs[key] = k.textsOf(list, below(path, key))
-			} else if k.err == nil {
-				n.schemas[key], k.err = k.compiler.node(need, below(path, key), n.in)
-			}
+	doc, path, _ = read[map[string]any](k, "dependencies", "an object of lists of texts, or of schemas")
+	for key, need := range doc {
+		if list, is := need.([]any); is {
+			n.needs[key] = k.textsOf(list, below(path, key))
+		} else if k.err == nil {
+			n.schemas[key], k.err = k.compiler.node(need, below(path, key), n.in)
 		}
 	}
 	if n.in.draft > 7 {

@@ -175,10 +175,8 @@ func (c *checking) fail(keyword, found, wanted string) {
 }
 
 // part holds a part of the value against a schema.
-func (c *checking) part(n *node, value any, step string) bool {
-	ok := c.holds(n, value, &place{c.at, step}, c.found)
-	c.ok = c.ok && ok
-	return ok
+func (c *checking) part(n *node, value any, step string) {
+	c.ok = c.holds(n, value, &place{c.at, step}, c.found) && c.ok
 }
 
 // same holds the value itself against another schema.

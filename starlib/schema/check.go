@@ -110,17 +110,18 @@ func (r *tickingReader) ReadRune() (rune, int, error) {
 	return r.Reader.ReadRune()
 }
 
-// formatOf is the JSON Schema format of a type that is a text of one form.
-func formatOf(kind Kind) string {
+// formatOf is the JSON Schema format of a type that is a text of one form, and
+// whether a text has it.
+func formatOf(kind Kind) (name string, has func(text string) bool) {
 	switch kind {
 	case KindDateTime:
-		return "date-time"
+		return "date-time", IsDateTime
 	case KindDate:
-		return "date"
+		return "date", IsDate
 	case KindUUID:
-		return "uuid"
+		return "uuid", IsUUID
 	}
-	return ""
+	return "", nil
 }
 
 // fits says whether a value is what f wants.
@@ -235,7 +236,9 @@ func (v *checker) fault(f *Field, plain any, at *location) *fault {
 			want("maxLength", inRange(n, nil, c.MaxLength))
 		}
 		want("pattern", c.Pattern == nil || v.matches(c.Pattern, value))
-		want("format", t.formed(value))
+		if _, has := formatOf(t.Kind); has != nil {
+			want("format", has(value))
+		}
 	case json.Number:
 		want("minimum", c.GE == "" || compare(value, c.GE) >= 0)
 		want("exclusiveMinimum", c.GT == "" || compare(value, c.GT) > 0)
@@ -246,7 +249,8 @@ func (v *checker) fault(f *Field, plain any, at *location) *fault {
 	}
 	switch t.Kind {
 	case KindEnum:
-		want("enum", t.admits(plain))
+		_, ok := t.admitted(plain)
+		want("enum", ok)
 	case KindOptional:
 		if plain != nil {
 			if x := v.fault(t.Elem, plain, at); x != nil {
@@ -362,19 +366,6 @@ func isMultiple(n, of json.Number) bool {
 	return new(big.Rat).Quo(jsontext.Rational(n), jsontext.Rational(of)).IsInt()
 }
 
-// formed says whether a text has the form that t wants.
-func (t *Type) formed(text string) bool {
-	switch t.Kind {
-	case KindDateTime:
-		return IsDateTime(text)
-	case KindDate:
-		return IsDate(text)
-	case KindUUID:
-		return IsUUID(text)
-	}
-	return true
-}
-
 var (
 	uuidForm = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`^(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
@@ -441,12 +432,7 @@ func fitsFloat(n json.Number) bool {
 	return err == nil && !math.IsInf(f, 0)
 }
 
-// admits says whether a value is one of those of one_of; 5.0 is 5.
-func (t *Type) admits(plain any) bool {
-	_, ok := t.admitted(plain)
-	return ok
-}
-
+// admitted is the value of one_of that a value is; 5.0 is 5.
 func (t *Type) admitted(plain any) (declared any, ok bool) {
 	key, ok := enumKey(plain)
 	if !ok {

@@ -79,7 +79,8 @@ func (t *Type) wire(w *objectText, c *Constraints, closed bool) {
 		named("boolean")
 	case KindDateTime, KindDate, KindUUID:
 		named("string")
-		w.set("format", jsontext.Quote(formatOf(t.Kind)))
+		name, _ := formatOf(t.Kind)
+		w.set("format", jsontext.Quote(name))
 	case KindList:
 		named("array")
 		w.set("items", wireOf(t.Elem, "{}", closed))

@@ -81,23 +81,24 @@ func testZombie(t *testing.T, w world) {
 
 // raced runs one attempt while someone commits between its last look at the
 // branch and its merge.
-func raced(w world, store storage.Store, level publish.FenceLevel) (*attempt, string, outcome) {
+func raced(w world, store storage.Store, level publish.FenceLevel) (*attempt, outcome) {
 	w.t.Helper()
-	var theirs string
+	raced := false
 	f := &Faulty{Store: store}
 	a := w.attempt(f, "one", 0)
 	a.pub.Level = level
 	f.Plan = func(_ int, name string) Fault {
-		if name == "Merge" && a.saw(publish.EventMerging) == 1 && theirs == "" {
-			theirs = w.foreign("theirs")
+		if name == "Merge" && a.saw(publish.EventMerging) == 1 && !raced {
+			raced = true
+			w.foreign("theirs")
 		}
 		return None
 	}
-	return a, theirs, outcomeOf(a.run(w.t.Context()))
+	return a, outcomeOf(a.run(w.t.Context()))
 }
 
 func testClientRace(t *testing.T, w world) {
-	a, _, o := raced(w, w.Store, publish.FenceClient)
+	a, o := raced(w, w.Store, publish.FenceClient)
 	w.lostRace(o.err)
 	if a.saw(publish.EventLost) != 1 {
 		t.Errorf("%d events of a lost race, want 1", a.saw(publish.EventLost))
@@ -125,13 +126,13 @@ func (w world) lostRace(err error) {
 }
 
 func testControl(t *testing.T, w world) {
-	_, _, fenced := raced(w, w.Store, publish.FenceAuto)
+	_, fenced := raced(w, w.Store, publish.FenceAuto)
 	var moved *publish.MovedError
 	if !errors.As(fenced.err, &moved) || len(publications(w.history())) != 0 {
 		t.Errorf("with the fence: error %v, want that the branch moved, and nothing published", fenced.err)
 	}
 	control := newWorld(t, w.Subject)
-	_, _, o := raced(control, Neutered{w.Store}, publish.FenceAuto)
+	_, o := raced(control, Neutered{w.Store}, publish.FenceAuto)
 	control.lostRace(o.err)
 }
 

@@ -326,7 +326,7 @@ func (w world) foreignOn(branch, path string) string {
 
 func testRebaseControl(t *testing.T, w world) {
 	w.rebase = true
-	a, _, o := raced(w, Neutered{w.Store}, publish.FenceAuto)
+	a, o := raced(w, Neutered{w.Store}, publish.FenceAuto)
 	var lost *publish.LostRaceError
 	if !errors.As(o.err, &lost) || a.saw(publish.EventLost) != 1 {
 		t.Errorf("error %v, want a lost race, told once", o.err)
