@@ -2,11 +2,11 @@
 // queue.Leaser, and the TaskDef verbs of `perago register`. It is the only
 // importer of conductor-go.
 //
-// conductor-go is used for its login and for the model of a result. Its calls
-// are not: its client follows redirects to any host with the token, reads and
-// unpacks answers of any length, and cannot be given another client of HTTP. So
-// every request goes through one place, call, which follows no redirect and
-// bounds every answer, as it is after it was unpacked.
+// conductor-go is used for its login and for the model of a result, but not for its
+// requests: its client follows redirects to any host with the token, reads and
+// decompresses responses of any length, and does not accept another HTTP client. So
+// every request is made by the method call, which follows no redirect and bounds
+// every response after decompression.
 package conductor
 
 import (
@@ -26,13 +26,13 @@ import (
 	"perago/secret"
 )
 
-// Options say where a Conductor is and who we are to it.
+// Options have the address of a Conductor and our login.
 type Options struct {
 	URL      string        // of the API, "http://host:8080/api"
 	Key      secret.String // with Secret; empty when the server has no login
 	Secret   secret.String
-	WorkerID string        // as the server shows it beside a task
-	Timeout  time.Duration // of one call, beside what it asks to wait at the server; 0 is 30 s
+	WorkerID string        // the worker that the server shows for a task
+	Timeout  time.Duration // of one call, in addition to the time that the server is asked to wait; 0 is 30 s
 }
 
 // Client talks to one Conductor. It implements queue.Queue and queue.Leaser,
@@ -43,7 +43,7 @@ type Client struct {
 	workerID string
 	timeout  time.Duration
 	http     *http.Client
-	login    *login // nil: the server has none
+	login    *login // nil: no key is configured
 	noV2     atomic.Bool
 }
 
@@ -52,7 +52,7 @@ var (
 	_ queue.Leaser = (*Client)(nil)
 )
 
-// New returns a Client. It calls nobody; Check does.
+// New returns a Client. It sends nothing; Check does.
 func New(o Options) *Client {
 	c := &Client{url: strings.TrimRight(o.URL, "/"), workerID: o.WorkerID, timeout: o.Timeout}
 	if c.timeout <= 0 {
@@ -69,7 +69,7 @@ func New(o Options) *Client {
 
 			MaxResponseHeaderBytes: 1 << 20,
 		},
-		// Elsewhere is not the server that may see the token, nor one to believe.
+		// Another host must not get the token, and its responses are not trusted.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	if !o.Key.Empty() {
@@ -78,57 +78,57 @@ func New(o Options) *Client {
 	return c
 }
 
-// request is one call.
+// request is one request to the API.
 type request struct {
 	op     string // for the error: "poll features.build"
 	method string
 	path   string // after the API's URL, escaped
 	query  url.Values
 	body   any           // encoded as JSON, but for plainText; nil is none
-	tasks  int           // how many tasks the answer may hold; 0 is 1
+	tasks  int           // how many tasks the response may have; 0 is 1
 	wait   time.Duration // what the server is asked to wait
-	text   bool          // the answer is text, not JSON
+	text   bool          // the response is text, not JSON
 }
 
-// answer is what a server said to a request.
-type answer struct {
+// response is a response that was read whole.
+type response struct {
 	status int
 	body   []byte
-	date   time.Time // of the server; zero when it gave none
+	date   time.Time // the header Date; zero when there was none
 	sent   time.Time
 }
 
 // plainText is a body that is sent as it is.
 type plainText string
 
-// Bounds of an answer, in bytes, as it is after it was unpacked.
+// Bounds of a response, in bytes after decompression.
 const (
-	taskMax   = 32 << 20  // for each task in it; Conductor takes inputs of 10 MiB at most
-	answerMax = 256 << 20 // of all tasks of a poll
-	errorMax  = 64 << 10  // of the text of an error; the rest is not read
-	tokenMax  = 1 << 20   // of a login's
+	taskMax     = 32 << 20  // for each task in it; Conductor takes inputs of 10 MiB at most
+	responseMax = 256 << 20 // of all tasks of a poll
+	errorMax    = 64 << 10  // of the text of an error; the rest is not read
+	tokenMax    = 1 << 20   // of the response to a login
 )
 
-// most is the bound of the answer to r.
-func (r request) most() int64 { return min(int64(max(r.tasks, 1))*taskMax, answerMax) }
+// most is the bound of the response to r.
+func (r request) most() int64 { return min(int64(max(r.tasks, 1))*taskMax, responseMax) }
 
-// readAnswer reads the body of an answer, at most most bytes of it.
-func readAnswer(resp *http.Response, most int64) ([]byte, error) {
+// readResponse reads the body of a response, which may have at most most bytes.
+func readResponse(resp *http.Response, most int64) ([]byte, error) {
 	if resp.StatusCode >= 300 {
 		return io.ReadAll(io.LimitReader(resp.Body, errorMax))
 	}
 	return io.ReadAll(http.MaxBytesReader(nil, resp.Body, most))
 }
 
-// call makes a request and returns its answer when it is a good one. A token
-// that has run out is renewed once.
-func (c *Client) call(ctx context.Context, r request) (answer, error) {
+// call makes a request and returns a successful response. If the token has expired,
+// it gets a new one, once.
+func (c *Client) call(ctx context.Context, r request) (response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+r.wait)
 	defer cancel()
 	for again := true; ; again = false {
 		token, err := c.login.token(ctx)
 		if err != nil {
-			return answer{}, c.failed(r.op, nil, nil, err)
+			return response{}, c.failed(r.op, nil, nil, err)
 		}
 		a, err := c.send(ctx, r, token)
 		if again && a.status == http.StatusUnauthorized && c.login.renew(token) {
@@ -138,14 +138,14 @@ func (c *Client) call(ctx context.Context, r request) (answer, error) {
 	}
 }
 
-func (c *Client) send(ctx context.Context, r request, token string) (answer, error) {
+func (c *Client) send(ctx context.Context, r request, token string) (response, error) {
 	var body io.Reader
 	if text, ok := r.body.(plainText); ok {
 		body = strings.NewReader(string(text))
 	} else if r.body != nil {
 		data, err := json.Marshal(r.body)
 		if err != nil {
-			return answer{}, fmt.Errorf("%s: %w", r.op, err)
+			return response{}, fmt.Errorf("%s: %w", r.op, err)
 		}
 		body = bytes.NewReader(data)
 	}
@@ -155,7 +155,7 @@ func (c *Client) send(ctx context.Context, r request, token string) (answer, err
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
 	if err != nil {
-		return answer{}, c.failed(r.op, nil, nil, err)
+		return response{}, c.failed(r.op, nil, nil, err)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -167,11 +167,11 @@ func (c *Client) send(ctx context.Context, r request, token string) (answer, err
 	sent := time.Now()
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return answer{}, c.failed(r.op, nil, nil, err)
+		return response{}, c.failed(r.op, nil, nil, err)
 	}
 	defer resp.Body.Close()
-	data, err := readAnswer(resp, r.most())
-	a := answer{status: resp.StatusCode, body: data, sent: sent}
+	data, err := readResponse(resp, r.most())
+	a := response{status: resp.StatusCode, body: data, sent: sent}
 	a.date, _ = http.ParseTime(resp.Header.Get("Date"))
 	if err != nil {
 		return a, c.failed(r.op, nil, nil, err)
@@ -183,26 +183,26 @@ func (c *Client) send(ctx context.Context, r request, token string) (answer, err
 	return a, c.failed(r.op, resp, data, nil)
 }
 
-// Server is what Check found.
+// Server is the result of Check.
 type Server struct {
-	Skew      time.Duration // the server's clock less ours; zero when it does not tell, or by less than 2 s
+	Skew      time.Duration // the server's clock minus ours; zero when it is unknown, or less than 2 s
 	LoginIdle bool          // a key is set, and the server has no login
 }
 
-// Check asks whether a Conductor is there and lets us in.
+// Check checks that the server is a Conductor and accepts our login.
 func (c *Client) Check(ctx context.Context) (Server, error) {
 	op := "check Conductor"
 	if _, err := c.call(ctx, request{op: op, method: http.MethodGet, path: "/health"}); err != nil {
 		return Server{}, err
 	}
-	// Something else may have a /health: only Conductor has a queue of tasks.
+	// Other servers may have a /health too, but not queues of tasks.
 	a, err := c.call(ctx, request{op: op, method: http.MethodGet, path: "/tasks/queue/sizes",
 		query: url.Values{"taskType": {"perago"}}})
 	if err != nil {
 		return Server{}, err
 	}
 	s := Server{LoginIdle: c.login.idle()}
-	// The header has whole seconds, and the answer took its time.
+	// The header has whole seconds, and the request took some time.
 	if skew := a.date.Sub(a.sent); !a.date.IsZero() && skew.Abs() >= 2*time.Second+time.Since(a.sent) {
 		s.Skew = skew.Round(time.Second)
 	}

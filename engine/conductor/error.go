@@ -13,13 +13,13 @@ import (
 	"syscall"
 )
 
-// Error is a call that did not get the answer it needs.
+// Error is a request that failed.
 type Error struct {
 	Op     string // "poll features.build"
 	URL    string // of the API
-	Status int    // of HTTP; 0 when there was no answer
+	Status int    // of HTTP; 0 when there was no response
 	Detail string // what went wrong, in a line
-	Hint   string // what to do about it; "" when that is not known
+	Hint   string // what to do about it; may be ""
 	cause  error
 }
 
@@ -30,7 +30,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s: %d: %s", e.Op, e.URL, e.Status, e.Detail)
 }
 
-// Unwrap gives the cause: of the network, of a cancel, queue.ErrGone.
+// Unwrap returns the cause: an error of the network or the context, or queue.ErrGone.
 func (e *Error) Unwrap() error { return e.cause }
 
 const (
@@ -39,55 +39,55 @@ const (
 	hintDown  = "is Conductor running, and is CONDUCTOR_SERVER_URL right?"
 )
 
-// failed makes the error of a call. resp and body are nil when there was no
-// answer, and then err is why.
+// failed makes the error of a request. resp and body are nil when there was no
+// response, and then err says why.
 func (c *Client) failed(op string, resp *http.Response, body []byte, err error) error {
 	if e := (*Error)(nil); errors.As(err, &e) {
-		return err // the login's, which says more
+		return err // the error of the login, which says more
 	}
 	e := &Error{Op: op, URL: c.url, cause: err}
 	if resp == nil {
-		e.Detail, e.Hint = unanswered(err)
+		e.Detail, e.Hint = describeFailure(err)
 		return e
 	}
 	e.Status = resp.StatusCode
-	e.Detail, e.Hint = judge(resp, body)
+	e.Detail, e.Hint = describeResponse(resp, body)
 	if e.Status == http.StatusUnauthorized && c.login == nil {
 		e.Hint = "this server has a login: set CONDUCTOR_AUTH_KEY and CONDUCTOR_AUTH_SECRET"
 	}
 	return e
 }
 
-// judge says what is wrong with an answer.
+// describeResponse says what is wrong with a response.
 //
 //	a web page, whatever its status       not the API: wrong URL
 //	a redirect                            the API is elsewhere
 //	401, 403                              the login
 //	404 of the web server, not of the API wrong URL
 //	anything else                         what the server says
-func judge(resp *http.Response, body []byte) (detail, hint string) {
-	says := message(body)
+func describeResponse(resp *http.Response, body []byte) (detail, hint string) {
+	text := message(body)
 	switch code := resp.StatusCode; {
 	case code >= 300 && code < 400:
 		return "the server answers from elsewhere: " + clip(resp.Header.Get("Location")), hintURL
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		if says == "" {
-			says = strings.ToLower(http.StatusText(code))
+		if text == "" {
+			text = strings.ToLower(http.StatusText(code))
 		}
-		return "the server does not let us in: " + says, hintLogin
+		return "the server does not let us in: " + text, hintLogin
 	case isPage(resp, body):
 		return "a web page instead of an answer", hintURL
 	case code < 300:
 		return "not an answer of Conductor", hintURL
-	case code == http.StatusNotFound && (says == "" || strings.HasPrefix(says, "No static resource")):
+	case code == http.StatusNotFound && (text == "" || strings.HasPrefix(text, "No static resource")):
 		return "there is no such API", hintURL
-	case says == "":
+	case text == "":
 		return strings.ToLower(http.StatusText(code)), ""
 	}
-	return says, ""
+	return text, ""
 }
 
-// isPage says whether an answer is HTML.
+// isPage says whether a response is HTML.
 func isPage(resp *http.Response, body []byte) bool {
 	if strings.Contains(resp.Header.Get("Content-Type"), "html") {
 		return true
@@ -95,22 +95,22 @@ func isPage(resp *http.Response, body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
-// message is what an answer of the server says in words, in one line.
+// message is the error message in a response, in one line.
 func message(body []byte) string {
-	var says struct{ Message, Error string }
-	if err := json.Unmarshal(body, &says); err != nil {
+	var reply struct{ Message, Error string }
+	if err := json.Unmarshal(body, &reply); err != nil {
 		if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
 			return ""
 		}
 		return clip(string(body))
 	}
-	if says.Message == "" {
-		return clip(says.Error)
+	if reply.Message == "" {
+		return clip(reply.Error)
 	}
-	return clip(says.Message)
+	return clip(reply.Message)
 }
 
-// clip makes one line of at most 200 characters.
+// clip makes a text one line of at most 200 characters.
 func clip(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if r := []rune(s); len(r) > 200 {
@@ -119,9 +119,9 @@ func clip(s string) string {
 	return s
 }
 
-// unanswered says why there was no answer. Ports and addresses of our own side
-// are left out: the same trouble has to read the same, since it is logged once.
-func unanswered(err error) (detail, hint string) {
+// describeFailure says why there was no response. It leaves out our own ports and
+// addresses: the same problem must have the same text, since it is logged only once.
+func describeFailure(err error) (detail, hint string) {
 	var (
 		asked  *url.Error
 		dialed *net.OpError

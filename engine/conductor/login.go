@@ -13,12 +13,12 @@ import (
 	"perago/secret"
 )
 
-// tokenLife is how long a token is used. Servers give it a longer life.
-const tokenLife = 30 * time.Minute
+// tokenAge is how long a token is used. Servers accept it for longer.
+const tokenAge = 30 * time.Minute
 
-// login holds the token of a key. conductor-go's own holder of tokens writes its
-// errors to stderr and then calls the server without one. A nil login is that of
-// a server that has none.
+// login keeps the token of a key. conductor-go's own token manager is not used: it
+// writes its errors to stderr, and then sends requests without a token. A nil login
+// has no key.
 type login struct {
 	key, secret secret.String
 	url         string // of the API
@@ -44,33 +44,33 @@ func (l *login) token(ctx context.Context) (string, error) {
 	bound.Transport = bounded{ctx, l.http.Transport}
 	token, resp, err := authentication.GetToken(*settings.NewAuthenticationSettings(l.key.Reveal(), l.secret.Reveal()), &settings.HttpSettings{BaseUrl: l.url, Headers: map[string]string{}}, &bound)
 	if resp != nil && resp.StatusCode == http.StatusNotFound {
-		// As a server without a login answers; a wrong URL is told by the next call.
+		// A server without a login responds so. If the URL is wrong, the next request fails.
 		l.none = true
 		return "", nil
 	}
 	if err != nil {
 		return "", l.failed(resp, err)
 	}
-	l.current, l.until = secret.New(token.Token), time.Now().Add(tokenLife)
+	l.current, l.until = secret.New(token.Token), time.Now().Add(tokenAge)
 	return token.Token, nil
 }
 
 func (l *login) failed(resp *http.Response, err error) error {
 	e := &Error{Op: "log in to Conductor", URL: l.url, cause: err}
 	if resp == nil || errors.As(err, new(*http.MaxBytesError)) {
-		e.Detail, e.Hint = unanswered(err)
+		e.Detail, e.Hint = describeFailure(err)
 		return e
 	}
 	e.Status = resp.StatusCode
-	e.Detail, e.Hint = judge(resp, []byte(err.Error())) // GetToken's error is the answer's body
+	e.Detail, e.Hint = describeResponse(resp, []byte(err.Error())) // GetToken's error is the answer's body
 	if e.Status >= 400 && e.Status < 500 {
 		e.Hint = hintLogin
 	}
 	return e
 }
 
-// renew drops a token that the server no longer takes, or the belief that it
-// takes none. It returns false when there is no key to get another with.
+// renew forgets a token that the server did not accept, and that it has no login. It
+// returns false when there is no key to log in with.
 func (l *login) renew(token string) bool {
 	if l == nil {
 		return false
@@ -84,7 +84,7 @@ func (l *login) renew(token string) bool {
 	return true
 }
 
-// idle says whether there is a key and no login to use it for.
+// idle says whether there is a key, and the server has no login.
 func (l *login) idle() bool {
 	if l == nil {
 		return false
@@ -94,8 +94,8 @@ func (l *login) idle() bool {
 	return l.none
 }
 
-// bounded sends requests on a context of ours, and bounds what comes back:
-// GetToken reads it whole.
+// bounded sends requests with our context, and bounds the responses, which GetToken
+// reads whole.
 type bounded struct {
 	ctx  context.Context
 	base http.RoundTripper

@@ -16,7 +16,7 @@ import (
 	"perago/engine/queue"
 )
 
-// polled is a task as a poll gives it. The input stays as it was written.
+// polled is a task in the response to a poll. The input is not decoded.
 type polled struct {
 	TaskID     string          `json:"taskId"`
 	WorkflowID string          `json:"workflowInstanceId"`
@@ -32,9 +32,9 @@ func (p polled) attempt(task string) queue.Attempt {
 		Iteration: p.Iteration, Retry: p.Retry, Input: p.Input, ResponseTimeout: time.Duration(p.Timeout) * time.Second}
 }
 
-// Poll implements queue.Queue. A batch that waits at the server waits until it
-// is full, while what it has already been given runs out of its time. So the
-// batch does not wait, and what waits is the poll for a single task after it.
+// Poll implements queue.Queue. A poll for several tasks that waits at the server
+// waits until it has all of them, while the time-outs of the first ones already run.
+// So the poll for several does not wait; a poll for one task after it does.
 func (c *Client) Poll(ctx context.Context, task string, max int, wait time.Duration) ([]queue.Attempt, error) {
 	got, err := c.batch(ctx, task, max, 0)
 	if wait <= 0 || len(got) > 0 || err != nil {
@@ -60,7 +60,7 @@ func (c *Client) batch(ctx context.Context, task string, max int, wait time.Dura
 		out []queue.Attempt
 		bad []error
 	)
-	for _, raw := range tasks { // one that cannot be read costs none of the others
+	for _, raw := range tasks { // the others are returned even if one cannot be read
 		next, err := readTask(raw, task)
 		if err != nil {
 			bad = append(bad, fmt.Errorf("%s: %w", op, err))
@@ -116,8 +116,8 @@ func (c *Client) Waiting(ctx context.Context, tasks []string) (waiting []string,
 	return waiting, nil
 }
 
-// Report implements queue.Queue: by update-v2, whose answer may carry the next
-// attempt, else by the plain update, when r.Last or the server is older.
+// Report implements queue.Queue: with update-v2, whose response may have the next
+// attempt, or with the older update if r.Last is set or the server has no other.
 func (c *Client) Report(ctx context.Context, r queue.Report) (*queue.Attempt, error) {
 	op := "report " + r.Attempt.TaskID
 	result := c.result(r)
@@ -127,18 +127,18 @@ func (c *Client) Report(ctx context.Context, r queue.Report) (*queue.Attempt, er
 	a, err := c.call(ctx, request{op: op, method: http.MethodPost, path: "/tasks/update-v2", body: result})
 	switch a.status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		// No such task, or no such call: the plain update knows.
+		// No such task, or no such call: the older update shows which.
 		err := c.update(ctx, op, result)
 		c.noV2.Store(err == nil)
 		return nil, err
 	}
 	if err != nil {
-		return nil, verdict(err)
+		return nil, classify(err)
 	}
 	if len(a.body) == 0 {
 		return nil, nil
 	}
-	// From here on the report is delivered, whatever the rest of the answer is.
+	// The report is delivered, even if the next attempt cannot be read.
 	next, err := readTask(a.body, r.Attempt.Task)
 	if err != nil {
 		return nil, nil
@@ -146,8 +146,8 @@ func (c *Client) Report(ctx context.Context, r queue.Report) (*queue.Attempt, er
 	return &next, nil
 }
 
-// result is the body of an update. Its output is the one of the report, as it is
-// written: numbers stay exact.
+// result is the body of an update. Its output is that of the report, unchanged, so
+// that numbers stay exact.
 type result struct {
 	*model.TaskResult
 	OutputData json.RawMessage `json:"outputData,omitempty"`
@@ -163,25 +163,25 @@ func (c *Client) result(r queue.Report) result {
 	return result{t, r.Output}
 }
 
-// update is the plain update.
+// update is the older update, which every server has.
 func (c *Client) update(ctx context.Context, op string, result result) error {
 	_, err := c.call(ctx, request{op: op, method: http.MethodPost, path: "/tasks", text: true, body: result})
-	return verdict(err)
+	return classify(err)
 }
 
-// verdict adds to the error of an update what it means for the attempt.
+// classify adds to the error of an update what it means for the attempt.
 //
-//	404                            the server has no such task: gone
-//	400, 409, 413, 415, 422        it will say the same the next time: rejected
-//	no answer, 401, 403, 429, 5xx  it may be heard later
-func verdict(err error) error {
+//	404                              the server has no such task: gone
+//	400, 409, 413, 415, 422          repeating it gives the same error: rejected
+//	no response, 401, 403, 429, 5xx  repeating it may succeed
+func classify(err error) error {
 	e := (*Error)(nil)
 	if !errors.As(err, &e) {
 		return err
 	}
 	switch e.Status {
 	case http.StatusNotFound:
-		if e.Hint == "" { // else it is not the API that answered
+		if e.Hint == "" { // else the response is not from the API
 			e.cause = queue.ErrGone
 		}
 	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge,
@@ -191,8 +191,8 @@ func verdict(err error) error {
 	return err
 }
 
-// extension is the body that extends a lease. It has no status on purpose: a
-// server too old to know extendLease would put the task back on its queue.
+// extension is the body that extends a lease. It has no status, because a server
+// that is too old for extendLease would put the task back on its queue.
 type extension struct {
 	TaskID     string `json:"taskId"`
 	WorkflowID string `json:"workflowInstanceId"`
@@ -204,18 +204,18 @@ type extension struct {
 func (c *Client) Extend(ctx context.Context, a queue.Attempt) error {
 	_, err := c.call(ctx, request{op: "extend " + a.TaskID, method: http.MethodPost, path: "/tasks", text: true,
 		body: extension{TaskID: a.TaskID, WorkflowID: a.WorkflowID, WorkerID: c.workerID, Extend: true}})
-	return verdict(err)
+	return classify(err)
 }
 
-// Current implements queue.Leaser. Besides status and retry count it looks at
-// the worker: a task that went back to the queue keeps its id for the next one.
+// Current implements queue.Leaser. It compares the worker in addition to status and
+// retry count, since a task that went back to the queue keeps its id.
 func (c *Client) Current(ctx context.Context, a queue.Attempt) error {
 	op := "look up " + a.TaskID
 	got, err := c.call(ctx, request{op: op, method: http.MethodGet, path: "/tasks/" + url.PathEscape(a.TaskID)})
 	if err != nil {
-		return verdict(err)
+		return classify(err)
 	}
-	var task struct { // without what may be large: its input and its output
+	var task struct { // not the input and the output, which may be large
 		Status   model.TaskResultStatus `json:"status"`
 		Retry    int                    `json:"retryCount"`
 		WorkerID string                 `json:"workerId"`
@@ -238,5 +238,5 @@ func (c *Client) Current(ctx context.Context, a queue.Attempt) error {
 func (c *Client) Note(ctx context.Context, a queue.Attempt, lines []string) error {
 	_, err := c.call(ctx, request{op: "log of " + a.TaskID, method: http.MethodPost, text: true,
 		path: "/tasks/" + url.PathEscape(a.TaskID) + "/log", body: plainText(strings.Join(lines, "\n"))})
-	return verdict(err)
+	return classify(err)
 }

@@ -17,10 +17,10 @@ import (
 // ErrNotRegistered: the server has no TaskDef of this name.
 var ErrNotRegistered = errors.New("not registered at Conductor")
 
-// Difference is one field of a TaskDef that is not the same at the server.
+// Difference is one field of a TaskDef that differs at the server.
 type Difference struct {
 	Field      string          // "retryCount", "inputSchema.data.properties.params"
-	Local      json.RawMessage // nil: not there
+	Local      json.RawMessage // nil: absent
 	Registered json.RawMessage // the same
 }
 
@@ -34,7 +34,7 @@ func (c *Client) Registered(ctx context.Context, name string) (json.RawMessage, 
 	if err != nil {
 		return nil, err
 	}
-	if len(a.body) == 0 || string(a.body) == "null" { // as other versions say it
+	if len(a.body) == 0 || string(a.body) == "null" { // the response of other versions of the server
 		return nil, fmt.Errorf("TaskDef %s: %w", name, ErrNotRegistered)
 	}
 	return a.body, nil
@@ -51,8 +51,8 @@ func (c *Client) Create(ctx context.Context, local []byte) error {
 	return err
 }
 
-// Update replaces the TaskDef registered by the local one. What perago does not
-// write, such as a template for the input or who may run it, stays as it is.
+// Update replaces the registered TaskDef by the local one. Fields that perago does not
+// write, such as a template for the input, are kept.
 func (c *Client) Update(ctx context.Context, local, registered []byte) error {
 	name, err := nameOf(local)
 	if err != nil {
@@ -75,8 +75,8 @@ func nameOf(def []byte) (string, error) {
 	return named.Name, nil
 }
 
-// unset says what the server shows for a field that a TaskDef may leave out. A
-// server has to have an owner, so one that was given there is left alone.
+// unset are the values that the server shows for a field that a TaskDef may leave out.
+// The owner is not among them, since a server requires one, which is kept.
 func unset() map[string][]string {
 	return map[string][]string{
 		"description":                 {"null", `""`},
@@ -99,8 +99,8 @@ func merge(local, registered []byte) (map[string]json.RawMessage, error) {
 	return out, nil
 }
 
-// Diff says where the registered TaskDef is not what the local one says, sorted
-// by field. Fields that only the server knows do not count, nor how a number is
+// Diff are the fields in which the registered TaskDef differs from the local one,
+// sorted. Fields that only the server has are ignored, and so is how a number is
 // written.
 func Diff(local, registered []byte) ([]Difference, error) {
 	ours, err := decode(local)
@@ -134,9 +134,8 @@ func Diff(local, registered []byte) ([]Difference, error) {
 	return out, nil
 }
 
-// diffSchema compares what we write of a schema; the server adds times to it.
-// Of the schema itself it names the place that differs, so that a person sees
-// the one field that changed.
+// diffSchema compares the fields of a schema that perago writes; the server adds times.
+// Within the schema it names the smallest part that differs.
 func diffSchema(at string, ours, theirs map[string]any) []Difference {
 	var out []Difference
 	for _, field := range slices.Sorted(maps.Keys(ours)) {
@@ -194,7 +193,7 @@ func decode(data []byte) (map[string]any, error) {
 	return out, d.Decode(&out)
 }
 
-// encode is for values that came from decode, which all can be encoded.
+// encode encodes a value that came from decode, which cannot fail.
 func encode(v any) json.RawMessage {
 	data, _ := json.Marshal(v)
 	return data

@@ -29,15 +29,15 @@ import (
 	"perago/workspace/localfile"
 )
 
-// ErrLocked: another worker holds the workspace root.
+// ErrLocked: another worker uses the workspace root.
 var ErrLocked = errors.New("another worker holds this workspace root")
 
-// RootOptions are what OpenRoot may be told.
+// RootOptions are options of OpenRoot.
 type RootOptions struct {
 	// Shared takes no worker lock: for one attempt beside a worker, as `perago run` makes it.
 	Shared bool
-	// Server is where the branches of its attempts are, as the configuration names
-	// it: records say it, and a sweep deletes on no other. "" where there is none.
+	// Server is where the branches of its attempts are, as in the configuration. It is
+	// in each record, and a sweep deletes branches on no other server. "" for none.
 	Server string
 }
 
@@ -46,7 +46,7 @@ type Root struct {
 	Path   string
 	server string               // see RootOptions
 	worker *flock.Flock         // nil when shared
-	sync   func(*os.File) error // makes a file, or the names in a folder, last
+	sync   func(*os.File) error // localfile.Sync, or a test's
 }
 
 // Record is the content of attempt.json: which attempt the folder belongs to, and
@@ -57,7 +57,7 @@ type Record struct {
 	PID      int       `json:"pid"`
 	Boot     string    `json:"boot,omitempty"` // the kernel's boot id; "" where there is none
 	Started  time.Time `json:"started"`
-	Kept     time.Time `json:"kept,omitzero"`      // when a failed attempt ended whose folder stays for a look
+	Kept     time.Time `json:"kept,omitzero"`      // when a failed attempt ended whose folder is kept to be examined
 	Branches []Branch  `json:"branches,omitempty"` // made by this attempt, or about to be, and not known to be gone
 }
 
@@ -71,8 +71,8 @@ type Branch struct {
 type KeepMode int
 
 const (
-	Drop      KeepMode = iota // but a record of branches that could not be removed
-	KeepFiles                 // for a look; the sweep removes them after SweepOptions.KeepFor
+	Drop      KeepMode = iota // everything, except a record of branches that could not be removed
+	KeepFiles                 // the folder, to be examined; the sweep removes it after SweepOptions.KeepFor
 )
 
 // Dir is the folder of one attempt of this process. It is safe for concurrent use.
@@ -110,7 +110,7 @@ func OpenRoot(dir string, o *RootOptions) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("workspace root %s: %w", dir, err)
 	}
-	// Only a hint for the person who reads the refusal; the lock is what counts.
+	// The number is only for the error message of another worker; what counts is the lock.
 	if err := os.WriteFile(lock.Path(), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("workspace root %s: %w", dir, err), lock.Close())
 	}
@@ -118,7 +118,7 @@ func OpenRoot(dir string, o *RootOptions) (*Root, error) {
 	return r, nil
 }
 
-// Close gives the worker lock back.
+// Close releases the worker lock.
 func (r *Root) Close() error {
 	if r.worker == nil {
 		return nil
@@ -158,28 +158,28 @@ func (r *Root) NewAttempt(rec Record) (*Dir, error) {
 	return d, nil
 }
 
-// Name is unlike that of any other attempt.
+// Name is the name of the folder; no two attempts have the same.
 func (d *Dir) Name() string { return filepath.Base(d.Path) }
 
 // Files is the folder of the upper layer.
 func (d *Dir) Files() string { return filepath.Join(d.Path, "files") }
 
-// RecordBranch notes, before branches are made, that they go with this attempt.
+// RecordBranch records branches of this attempt. It is called before they are made.
 func (d *Dir) RecordBranch(repo string, branches ...string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, branch := range branches {
 		d.record.Branches = append(d.record.Branches, Branch{Repository: repo, Branch: branch})
 	}
-	// The branch may outlive the machine's memory, so its name must too.
+	// The branch is not lost when the machine loses power, so its name must not be.
 	if err := writeRecord(d.Path, d.record, d.root.sync); err != nil {
 		return fmt.Errorf("record branch %s: %w", strings.Join(branches, ", "), err)
 	}
 	return nil
 }
 
-// ForgetBranch notes that a branch is gone for good. One that is not forgotten
-// when the attempt is closed is removed by the sweep.
+// ForgetBranch removes a branch that was deleted from the record. A branch that is in
+// the record when the attempt is closed is deleted by the sweep.
 func (d *Dir) ForgetBranch(repo, branch string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -196,8 +196,8 @@ func (d *Dir) ForgetBranch(repo, branch string) error {
 	return nil
 }
 
-// Close removes the folder and gives its lock back. What it could not remove
-// is left to the sweep.
+// Close removes the folder and releases its lock. What it cannot remove is left to
+// the sweep.
 func (d *Dir) Close(keep KeepMode) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -226,9 +226,9 @@ func (d *Dir) Close(keep KeepMode) error {
 	return nil
 }
 
-// shareGate lets folders come and go; the sweep shuts the gate while it tells
-// the dead from the living, so that it never sees one that is half made or half
-// gone.
+// shareGate takes the shared lock that is held while a folder is made or removed. The
+// sweep holds the exclusive one while it looks for dead attempts, so that it never
+// sees a folder that is half made or half removed.
 func (r *Root) shareGate() (*flock.Flock, error) {
 	gate := flock.New(r.gatePath(), flock.SetPermissions(0o600))
 	if err := gate.RLock(); err != nil {
@@ -244,7 +244,7 @@ const (
 	recordFile = "attempt.json"
 )
 
-// errHeld: another process, or another part of this one, holds the lock.
+// errHeld: the lock is held by another process, or elsewhere in this one.
 var errHeld = errors.New("the lock is held")
 
 // takeLock takes the advisory lock on a file, which it makes, without waiting.
@@ -260,7 +260,7 @@ func takeLock(path string) (*flock.Flock, error) {
 	return lock, nil
 }
 
-// holder says who holds a lock, as far as its file tells.
+// holder names the process that holds a lock, if the file has its number.
 func holder(path string) string {
 	pid, err := os.ReadFile(path)
 	if err != nil || len(pid) == 0 || len(pid) > 20 {
@@ -269,9 +269,9 @@ func holder(path string) string {
 	return " (process " + strings.TrimSpace(string(pid)) + ")"
 }
 
-// writeRecord puts attempt.json in place, whole. With sync, which makes a file or
-// the names in a folder last, it survives a loss of power: its content is on the
-// disk before its name is, and the names of the file and of its folder after.
+// writeRecord replaces attempt.json in one step. With sync (see localfile.Sync) a
+// loss of power keeps it: the content is on the disk before the file is renamed, and
+// then the names of the file and of its folder are.
 func writeRecord(dir string, rec Record, sync func(*os.File) error) error {
 	data, err := json.MarshalIndent(rec, "", "  ")
 	if err != nil {
@@ -304,7 +304,7 @@ func writeRecord(dir string, rec Record, sync func(*os.File) error) error {
 	return nil
 }
 
-// fileName makes part of a file name out of a foreign id.
+// fileName makes a part of a file name from an id of the queue.
 func fileName(id string) string {
 	name := strings.Map(func(c rune) rune {
 		if c < 0x80 && (c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z') {
@@ -321,11 +321,11 @@ func fileName(id string) string {
 	return name
 }
 
-// bootID tells one start of the machine from the next.
+// bootID is an id that the machine gets at each start.
 func bootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return "" // not Linux: the record goes without
+		return "" // not Linux: the record has none
 	}
 	return strings.TrimSpace(string(id))
 }

@@ -1,6 +1,6 @@
 package attempts
 
-// The sweep: what attempts of dead processes left, here and on the server.
+// The sweep removes what attempts of dead processes left, here and on the server.
 
 import (
 	"context"
@@ -17,15 +17,15 @@ import (
 	"perago/workspace/storage"
 )
 
-// SweepOptions are what a sweep may be told.
+// SweepOptions are options of Sweep.
 type SweepOptions struct {
-	// KeepFor is how long the folders that were closed with KeepFiles stay.
+	// KeepFor is how long folders that were closed with KeepFiles are kept.
 	KeepFor time.Duration
 
-	// DropBranch removes one branch that a dead attempt recorded, on the server of
-	// the root; one that is not there is no error. nil: records that name branches
-	// stay for a sweep that can reach the server. It is asked for nothing but
-	// branches that perago makes, on the server that the record names.
+	// DropBranch deletes one branch that a dead attempt recorded, on the server of the
+	// root; a branch that does not exist is no error. It is called only for branches
+	// with a name that perago gives, and only if the record has that server. nil:
+	// records with branches are left to a sweep that can reach the server.
 	DropBranch func(ctx context.Context, repo, branch string) error
 }
 
@@ -33,13 +33,13 @@ type SweepOptions struct {
 type Swept struct {
 	Attempts int   // folders removed
 	Branches int   // branches removed
-	Left     int   // dead attempts that had to stay: in Err is why
-	Err      error // the first complaints, joined; the sweep went on
+	Left     int   // dead attempts that could not be removed; Err says why
+	Err      error // the first errors, joined; the sweep went on after each
 }
 
-// Sweep removes the folders of attempts that no live process holds, whatever
-// their age, and the branches that they recorded. The next sweep does what this
-// one could not. The error is for a root that cannot be read at all.
+// Sweep removes the folders of attempts that no live process has locked, whatever
+// their age, and the branches that they recorded. What it cannot remove, the next
+// sweep does. It returns an error only when the root cannot be read at all.
 func (r *Root) Sweep(ctx context.Context, o SweepOptions) (Swept, error) {
 	dead, problems, err := r.dead()
 	if err != nil {
@@ -64,7 +64,7 @@ func (r *Root) Sweep(ctx context.Context, o SweepOptions) (Swept, error) {
 	return swept, nil
 }
 
-// complaintsMax is how many things that went wrong a sweep tells in words.
+// complaintsMax bounds the errors that a sweep returns; the others are counted.
 const complaintsMax = 20
 
 // deadAttempt is a folder without a live process, locked by the sweep.
@@ -74,9 +74,8 @@ type deadAttempt struct {
 	lock *flock.Flock
 }
 
-// dead takes the locks of all attempts that nobody holds. A folder whose lock
-// cannot be had, such as another user's, is a problem of its own and none of the
-// others'.
+// dead takes the locks of all attempts that no process has locked. A folder whose
+// lock cannot be opened, such as another user's, is one of the problems.
 func (r *Root) dead() (dead []deadAttempt, problems []error, err error) {
 	gate := flock.New(r.gatePath(), flock.SetPermissions(0o600))
 	if err := gate.Lock(); err != nil {
@@ -90,7 +89,7 @@ func (r *Root) dead() (dead []deadAttempt, problems []error, err error) {
 	for _, e := range entries {
 		path := filepath.Join(r.Path, "attempts", e.Name())
 		if !e.IsDir() {
-			continue // not ours: nothing here makes files
+			continue // not perago's, which makes no files here
 		}
 		lock, err := takeLock(filepath.Join(path, lockFile))
 		if errors.Is(err, errHeld) {
@@ -105,8 +104,8 @@ func (r *Root) dead() (dead []deadAttempt, problems []error, err error) {
 	return dead, problems, nil
 }
 
-// sweep removes one dead attempt, its branches first: the record that names
-// them goes last. A folder that is to stay for a look is neither gone nor an error.
+// sweep removes one dead attempt, its branches first, since the record has their
+// names. A folder that is kept to be examined is neither gone nor an error.
 func (d deadAttempt) sweep(ctx context.Context, o SweepOptions) (gone bool, branches int, err error) {
 	defer d.lock.Close()
 	rec, err := readRecord(d.path)
@@ -139,9 +138,8 @@ func (d deadAttempt) sweep(ctx context.Context, o SweepOptions) (gone bool, bran
 	return true, branches, nil
 }
 
-// mayDrop is nil when a branch of a record may be deleted: it is on the server
-// that this sweep speaks to, and has a name that only perago makes, for the task
-// of the record.
+// mayDrop returns nil when a branch of a record may be deleted: it is on the server
+// of this sweep, and has a name that only perago gives, for the task of the record.
 func (d deadAttempt) mayDrop(rec Record, branch string, o SweepOptions) error {
 	switch {
 	case o.DropBranch == nil:
@@ -158,9 +156,8 @@ func (d deadAttempt) mayDrop(rec Record, branch string, o SweepOptions) error {
 // recordMax bounds attempt.json, in bytes: a record names a few branches.
 const recordMax = 1 << 20
 
-// readRecord reads attempt.json. A folder without one, or with one that is no
-// record, had not come far enough to make anything elsewhere: the record is in
-// place, whole, before the first branch is made.
+// readRecord reads attempt.json. It is written whole before the first branch is made,
+// so an attempt without one, or with a file that is not a record, made no branch.
 func readRecord(dir string) (Record, error) {
 	var rec Record
 	f, err := os.Open(filepath.Join(dir, recordFile))

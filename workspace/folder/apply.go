@@ -18,18 +18,17 @@ import (
 	"perago/workspace/storage"
 )
 
-// This file makes a folder as an overlay says, all or nothing: a process that is
-// killed at any moment leaves it as it was before, or as it is to be.
+// This file applies the changes of an overlay to a folder, all or nothing: if the
+// process is killed at any moment, the folder has none of them or all of them.
 //
-// All that changes is below one path, the target: the deepest folder that holds
-// every change, or the only file that changes. What is to be there is built
-// beside the folder, in its parent, out of hard links to what stays and the new
-// files; then one step of the system puts it in place of the old. Nothing is
-// ever unfinished inside of the folder. plan.go finds the target, build.go
-// builds, exchange_*.go has the one step.
+// All changes are at or below one path, the target: the deepest folder that has
+// every change in it, or the only file that changes. The new target is built beside
+// the folder, in its parent, from hard links to the files that stay and from the new
+// files; then one system call puts it in place of the old one. Nothing inside of the
+// folder is ever unfinished. plan.go finds the target, build.go builds,
+// exchange_*.go has the one system call.
 
-// Applier publishes attempts into a plain folder. Its methods are those that
-// the engine wants of a publisher.
+// Applier publishes attempts into a plain folder. It implements engine.Publisher.
 type Applier struct {
 	Dir string
 
@@ -37,13 +36,13 @@ type Applier struct {
 	sync func(f *os.File, how func(*os.File) error) (lasts error) // for tests: called in place of each how(f)
 }
 
-// Prepare never finds an earlier publication: a folder keeps no history.
+// Prepare never finds an earlier publication, since a folder has no history.
 func (a *Applier) Prepare(context.Context, publish.Publication) (*publish.Published, error) {
 	return nil, nil
 }
 
-// Publish makes the folder as the overlay says. The commit it names is the input
-// commit: a plain folder has no other.
+// Publish applies the changes of the overlay to the folder. The commit that it
+// returns is the input commit, since a plain folder has no other.
 func (a *Applier) Publish(ctx context.Context, p publish.Publication) (publish.Published, error) {
 	if p.ReadOnly {
 		return publish.Published{Commit: p.Ref.Commit}, nil
@@ -54,9 +53,9 @@ func (a *Applier) Publish(ctx context.Context, p publish.Publication) (publish.P
 	return publish.Published{Commit: p.Ref.Commit}, nil
 }
 
-// Apply makes the folder dir as the overlay says, all or nothing. It may be
-// changed by no one else meanwhile: what another process writes below a changed
-// folder while Apply runs can be lost. A second Apply is refused.
+// Apply applies the changes of an overlay to the folder dir, all or nothing. Nobody
+// else may change the folder meanwhile: what another process writes below a changed
+// folder while Apply runs can be lost. A second Apply at the same time fails.
 func Apply(ctx context.Context, dir string, o *workspace.Overlay) error {
 	return (&Applier{Dir: dir}).apply(ctx, o)
 }
@@ -76,7 +75,7 @@ func (a *Applier) apply(ctx context.Context, o *workspace.Overlay) error {
 	return nil
 }
 
-// site is the folder that is changed, and the one that it is in.
+// site is the folder that is changed, and its parent.
 type site struct {
 	dir     string   // without links
 	root    *os.File // dir, locked
@@ -106,7 +105,7 @@ func (a *Applier) replace(ctx context.Context, staged []storage.Staged, made []s
 		return err
 	}
 	defer s.removeStaging()
-	return s.carryOut(ctx, changes, p)
+	return s.execute(ctx, changes, p)
 }
 
 // openSite opens and locks the folder, and removes what a run that was killed
@@ -136,14 +135,14 @@ func (a *Applier) openSite() (s *site, err error) {
 	if s.root, err = os.OpenFile(s.dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0); err != nil {
 		return s, err
 	}
-	// A file system without locks on folders has to do without.
+	// Some file systems have no locks on folders; then there is none.
 	if err := unix.Flock(int(s.root.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return s, errors.New("another process is changing this folder")
 	}
 	if s.parent, err = os.OpenFile(filepath.Dir(s.dir), os.O_RDONLY|unix.O_DIRECTORY, 0); err != nil {
 		return s, err
 	}
-	// Who held the lock before may have put another folder here.
+	// The process that held the lock before may have put another folder here.
 	var locked, named unix.Stat_t
 	if err := errors.Join(unix.Fstat(int(s.root.Fd()), &locked), unix.Fstatat(int(s.parent.Fd()), s.base(), &named, unix.AT_SYMLINK_NOFOLLOW)); err != nil {
 		return s, err
@@ -171,7 +170,7 @@ func (s *site) close() {
 	}
 }
 
-// stagePrefix is what the names of staging folders of dir start with.
+// stagePrefix is what the names of all staging folders of dir start with.
 func (s *site) stagePrefix() string { return "." + s.base() + ".perago-apply-" }
 
 func (s *site) makeStaging() error {
@@ -192,14 +191,14 @@ func (s *site) makeStaging() error {
 	return nil
 }
 
-// removeStaging removes what was replaced, or what was built in vain. What
-// cannot be removed is swept by the next run.
+// removeStaging removes the staging folder, with what was replaced, or with what was
+// built and not used. What it cannot remove, the sweep of the next run does.
 func (s *site) removeStaging() {
 	s.step()
 	removeAll(filepath.Join(filepath.Dir(s.dir), s.stage))
 }
 
-// removeAll removes a tree, folders that may not be written to included.
+// removeAll removes a tree, also where folders in it are read-only.
 func removeAll(path string) {
 	if os.RemoveAll(path) == nil {
 		return
@@ -213,12 +212,12 @@ func removeAll(path string) {
 	os.RemoveAll(path)
 }
 
-// sweep removes the staging folders of processes that are gone: their lock is
-// free, and so is the number of their process.
+// sweep removes the staging folders of processes that have ended: the lock is free,
+// and no process has the id.
 func (s *site) sweep() {
 	entries, err := os.ReadDir(filepath.Dir(s.dir))
 	if err != nil {
-		return // it may be writable and not readable; what is there stays
+		return // the folder may be writable and not readable; then nothing is swept
 	}
 	for _, e := range entries {
 		rest, ours := strings.CutPrefix(e.Name(), s.stagePrefix())
@@ -258,7 +257,7 @@ func (s *site) folder(path string) (*os.File, error) {
 	return f, nil
 }
 
-// lstat is what is at a path below dir; fs.ErrNotExist also below a file or a link.
+// lstat is the status of a path below dir; fs.ErrNotExist also below a file or a link.
 func (s *site) lstat(path string) (unix.Stat_t, error) {
 	var st unix.Stat_t
 	if path == "" {

@@ -13,15 +13,15 @@ import (
 	"perago/workspace/storage"
 )
 
-// builder builds "new" in the staging folder: what is to be at the target.
+// builder builds the new target, as "new" in the staging folder.
 type builder struct {
 	*site
 	ctx   context.Context
 	root  *changes
-	moves map[string]bool // files that go, and of which exactly one new file is a copy
+	moves map[string]bool // deleted files of which exactly one new file is a copy
 }
 
-// moves finds the files that are only renamed.
+// moves are the files that are only renamed.
 func (c *changes) moves() map[string]bool {
 	copies := map[string]int{}
 	c.each(func(n *changes) {
@@ -45,7 +45,7 @@ func (c *changes) each(visit func(*changes)) {
 	}
 }
 
-// build makes "new" out of what is at the target and the changes to it.
+// build makes "new" from the old target and the changes to it.
 func (b *builder) build(target string, c *changes) error {
 	if c.put != nil {
 		if err := b.mustBeEmpty(c, target); err != nil {
@@ -69,7 +69,7 @@ func (b *builder) build(target string, c *changes) error {
 	return b.tree(old, target, c, b.staging, "new", 0)
 }
 
-// oldFolder opens what is at a path now, nil when that is no folder.
+// oldFolder opens the folder at a path; nil when there is none.
 func (b *builder) oldFolder(path string) (*os.File, error) {
 	st, err := b.lstat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !isFolder(st) {
@@ -81,22 +81,22 @@ func (b *builder) oldFolder(path string) (*os.File, error) {
 	return b.folder(path)
 }
 
-// mustBeEmpty refuses a file where a folder is in which there are things that
+// mustBeEmpty fails if a file is to replace a folder in which there are things that
 // the workspace did not show.
 func (b *builder) mustBeEmpty(c *changes, path string) error {
 	f, err := b.oldFolder(path)
 	if f == nil || err != nil {
 		return err
 	}
-	empty, err := nothingLeft(b.ctx, c, f, 0)
+	empty, err := emptyAfter(b.ctx, c, f, 0)
 	if err == nil && !empty {
 		err = fmt.Errorf("%s is to be a file, and is a folder that holds things which the workspace does not show", path)
 	}
 	return err
 }
 
-// tree makes the folder name in to, out of the open folder old (nil: there is
-// none), which it closes, and the changes to it (nil: there are none).
+// tree makes the folder name in to, from the open folder old (nil: there is none),
+// which it closes, and the changes to it (nil: there are none).
 func (b *builder) tree(old *os.File, path string, c *changes, to *os.File, name string, depth int) error {
 	if old != nil {
 		defer old.Close()
@@ -116,7 +116,7 @@ func (b *builder) tree(old *os.File, path string, c *changes, to *os.File, name 
 		return err
 	}
 	defer fresh.Close()
-	was := map[string]bool{} // names that old has and that the changes speak of
+	was := map[string]bool{} // folders of old that were kept
 	if old != nil {
 		if err := b.keep(old, path, c, fresh, was, depth); err != nil {
 			return err
@@ -128,10 +128,10 @@ func (b *builder) tree(old *os.File, path string, c *changes, to *os.File, name 
 	if old == nil {
 		return nil
 	}
-	return likeBefore(old, fresh, c == nil)
+	return copyAttributes(old, fresh, c == nil)
 }
 
-// keep brings over what stays of a folder.
+// keep links what stays of a folder.
 func (b *builder) keep(old *os.File, path string, c *changes, fresh *os.File, was map[string]bool, depth int) error {
 	for {
 		entries, err := old.ReadDir(1024)
@@ -157,13 +157,13 @@ func (b *builder) keepOne(old *os.File, path string, e fs.DirEntry, c *changes, 
 	if !e.IsDir() {
 		switch {
 		case c == nil:
-			return b.stay(old, e.Name(), full, fresh)
+			return b.keepFile(old, e.Name(), full, fresh)
 		case c.deleted || c.put != nil:
-			return nil // add puts what is to be here
+			return nil // add makes what is to be here
 		case c.adds():
 			return fmt.Errorf("%s is to be a folder, and is something that the workspace does not show", full)
 		}
-		return b.stay(old, e.Name(), full, fresh)
+		return b.keepFile(old, e.Name(), full, fresh)
 	}
 	switch {
 	case c != nil && c.gone:
@@ -206,16 +206,15 @@ func below(path, name string) string {
 	return path + "/" + name
 }
 
-// stay brings over one name as it is, unless it went meanwhile.
-func (b *builder) stay(old *os.File, name, path string, fresh *os.File) error {
+// keepFile links one name as it is, unless it was removed meanwhile.
+func (b *builder) keepFile(old *os.File, name, path string, fresh *os.File) error {
 	if err := b.link(old, name, path, fresh, name); !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	return nil
 }
 
-// link brings over one name as it is, links and pipes too. Where no second name
-// can be made for a file, it is copied.
+// link makes a hard link to a name of any kind. Where that is not possible, it copies.
 func (b *builder) link(old *os.File, name, path string, fresh *os.File, as string) error {
 	b.step()
 	err := unix.Linkat(int(old.Fd()), name, int(fresh.Fd()), as, 0)
@@ -326,7 +325,7 @@ func (b *builder) open(s *storage.Staged) (io.ReadCloser, error) {
 	return s.Open()
 }
 
-// copyAll copies until the end of from, and looks at the context now and then.
+// copyAll copies until the end of from, and checks the context now and then.
 func copyAll(ctx context.Context, to io.Writer, from io.Reader) (total int64, err error) {
 	for err == nil {
 		if ctx.Err() != nil {
@@ -342,9 +341,9 @@ func copyAll(ctx context.Context, to io.Writer, from io.Reader) (total int64, er
 	return total, err
 }
 
-// likeBefore gives a folder the mode and owner of the one it replaces, and the
-// times too where nothing in it changed.
-func likeBefore(old, fresh *os.File, unchanged bool) error {
+// copyAttributes gives a folder the mode and owner of the one that it replaces, and
+// its times too if nothing in it changed.
+func copyAttributes(old, fresh *os.File, unchanged bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(old.Fd()), &st); err != nil {
 		return err

@@ -11,6 +11,6 @@ func exchange(from *os.File, fromName string, to *os.File, toName string) error 
 	return unix.Renameat2(int(from.Fd()), fromName, int(to.Fd()), toName, unix.RENAME_EXCHANGE)
 }
 
-// syncAll makes all that was written to the file system of f last, in one call
-// for any number of files.
+// syncAll writes everything of the file system of f to the disk, in one call for any
+// number of files.
 func syncAll(f *os.File) error { return unix.Syncfs(int(f.Fd())) }

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// exchange: this system cannot swap two names in one step.
+// exchange fails: this system cannot swap two names in one step.
 func exchange(*os.File, string, *os.File, string) error { return errors.ErrUnsupported }
 
-// syncAll makes what is in a folder last, as far as its names.
+// syncAll writes the names in a folder to the disk.
 func syncAll(f *os.File) error { return f.Sync() }

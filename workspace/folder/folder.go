@@ -1,7 +1,7 @@
 // Package folder is a plain folder of this machine as a store: what `perago run
 // --workspace` and tests read, and what --apply writes to (apply.go).
 //
-// Nothing outside of the folder is ever reached through it. The folder is opened
+// It never gives access to anything outside of the folder. The folder is opened
 // through os.Root, and everything below it from a folder that is open already, one
 // name at a time and without following symbolic links. A link to a file inside
 // the folder is that file; any other link, and what is neither file nor folder,
@@ -23,8 +23,8 @@ import (
 	"perago/workspace/storage"
 )
 
-// Store is a plain folder as a storage.Reader. It has one state, the present
-// one: repository and commit are not looked at. It is safe for concurrent use.
+// Store is a plain folder as a storage.Reader. It has only its present state, so
+// arguments for a repository and a commit are ignored. It is safe for concurrent use.
 type Store struct {
 	dir  string
 	root *os.Root
@@ -36,7 +36,7 @@ var (
 	_ storage.LocalOpener = (*Store)(nil)
 )
 
-// Open opens a folder. Nothing in it is read before it is asked for.
+// Open opens a folder, and reads nothing in it yet.
 func Open(dir string) (*Store, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -45,10 +45,10 @@ func Open(dir string) (*Store, error) {
 	return &Store{dir: dir, root: root}, nil
 }
 
-// Close lets go of the folder; files that were opened stay open.
+// Close closes the folder; files that were opened stay open.
 func (s *Store) Close() error { return s.root.Close() }
 
-// folderError words what is wrong with a folder that was named by a person.
+// folderError is the error for a folder that was named by a person.
 func folderError(dir string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -64,13 +64,13 @@ func isFile(path string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// notAFile is a name that holds no file of a workspace.
-type notAFile struct{ reason string }
+// unusableError is a path that has something which cannot be a file of a workspace.
+type unusableError struct{ reason string }
 
-func (e *notAFile) Error() string        { return e.reason }
-func (e *notAFile) Is(target error) bool { return target == storage.ErrUnnameable }
+func (e *unusableError) Error() string        { return e.reason }
+func (e *unusableError) Is(target error) bool { return target == storage.ErrUnnameable }
 
-// Probe tells what is at one path.
+// Probe looks up one path.
 func (s *Store) Probe(ctx context.Context, _, _, path string) (storage.Probed, error) {
 	if paths.Check(path) != nil || !s.inRealFolders(path) {
 		return storage.Probed{}, nil
@@ -97,7 +97,7 @@ func (s *Store) Probe(ctx context.Context, _, _, path string) (storage.Probed, e
 	return storage.Probed{Below: below}, err
 }
 
-// inRealFolders says whether all folders above path are folders and no links.
+// inRealFolders says whether everything above path is a folder, and not a link to one.
 func (s *Store) inRealFolders(path string) bool {
 	for i := range len(path) {
 		if path[i] != '/' {
@@ -114,9 +114,9 @@ func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG)
 }
 
-// sizeOf is the size of what is no folder, or why it cannot be a file. mode and
-// size are of the name itself; a link is followed inside of the folder.
-func (s *Store) sizeOf(path string, mode fs.FileMode, size int64) (_ int64, odd string) {
+// sizeOf is the size of something that is not a folder, or why it cannot be a file.
+// mode and size are those of the name itself; a link is followed inside of the folder.
+func (s *Store) sizeOf(path string, mode fs.FileMode, size int64) (_ int64, unusable string) {
 	if mode&fs.ModeSymlink != 0 {
 		target, err := s.root.Stat(path)
 		switch {
@@ -129,14 +129,14 @@ func (s *Store) sizeOf(path string, mode fs.FileMode, size int64) (_ int64, odd 
 		}
 		mode, size = target.Mode(), target.Size()
 	}
-	if odd = oddMode(mode); odd != "" {
+	if unusable = unusableMode(mode); unusable != "" {
 		size = 0
 	}
-	return size, odd
+	return size, unusable
 }
 
-// oddMode says why something of this mode cannot be a file, "" when it can.
-func oddMode(mode fs.FileMode) string {
+// unusableMode says why something of this mode cannot be a file, "" when it can.
+func unusableMode(mode fs.FileMode) string {
 	switch {
 	case mode.IsRegular():
 		return ""
@@ -159,9 +159,8 @@ func (s *Store) Open(ctx context.Context, repo, commit, path string) (io.ReadClo
 	return f, nil
 }
 
-// OpenLocal opens one file in place. What it was when it was listed does not
-// count: it is looked at again, and once more when it is open, since it may be
-// another thing by then.
+// OpenLocal opens one file in place. It checks what the path has now, and once more
+// after opening it, since that may have changed since it was listed.
 func (s *Store) OpenLocal(_ context.Context, _, _, path string) (*os.File, error) {
 	if paths.Check(path) != nil || !s.inRealFolders(path) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
@@ -170,12 +169,12 @@ func (s *Store) OpenLocal(_ context.Context, _, _, path string) (*os.File, error
 }
 
 // openFile opens a regular file, or a link to one inside of root. A named pipe
-// does not make it wait.
+// does not block it.
 func openFile(root *os.Root, path string) (*os.File, error) {
 	info, err := root.Stat(path)
 	if err == nil && !info.IsDir() {
-		if reason := oddMode(info.Mode()); reason != "" {
-			err = &notAFile{reason}
+		if reason := unusableMode(info.Mode()); reason != "" {
+			err = &unusableError{reason}
 		}
 	}
 	var f *os.File
@@ -186,8 +185,8 @@ func openFile(root *os.Root, path string) (*os.File, error) {
 		info, err = f.Stat()
 		if err == nil && info.IsDir() {
 			err = storage.ErrIsFolder
-		} else if err == nil && oddMode(info.Mode()) != "" {
-			err = &notAFile{oddMode(info.Mode())}
+		} else if err == nil && unusableMode(info.Mode()) != "" {
+			err = &unusableError{unusableMode(info.Mode())}
 		}
 		if err == nil {
 			return f, nil
@@ -196,9 +195,9 @@ func openFile(root *os.Root, path string) (*os.File, error) {
 	}
 	if l, lerr := root.Lstat(path); lerr == nil && l.Mode()&fs.ModeSymlink != 0 {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = &notAFile{"is a symbolic link that leads nowhere"}
+			err = &unusableError{"is a symbolic link that leads nowhere"}
 		} else if !errors.Is(err, fs.ErrPermission) {
-			err = &notAFile{"is a symbolic link that leads out of the workspace, or to no file"}
+			err = &unusableError{"is a symbolic link that leads out of the workspace, or to no file"}
 		}
 	}
 	err = paths.Reason(err)
@@ -208,8 +207,7 @@ func openFile(root *os.Root, path string) (*os.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 }
 
-// anyBelow finds some file below a folder that is open, in no order, and closes
-// the folder.
+// anyBelow finds any file below a folder that is open, and closes the folder.
 func (s *Store) anyBelow(ctx context.Context, dir *os.File, path string, depth int) (string, error) {
 	defer dir.Close()
 	var folders []string
@@ -222,7 +220,7 @@ func (s *Store) anyBelow(ctx context.Context, dir *os.File, path string, depth i
 				continue
 			}
 			if info, err := s.root.Lstat(name); err == nil && !info.IsDir() {
-				if _, odd := s.sizeOf(name, info.Mode(), info.Size()); odd == "" && shown(e.Name()) {
+				if _, unusable := s.sizeOf(name, info.Mode(), info.Size()); unusable == "" && shown(e.Name()) {
 					return name, nil
 				}
 			}
@@ -255,8 +253,8 @@ func (s *Store) anyBelow(ctx context.Context, dir *os.File, path string, depth i
 	return "", nil
 }
 
-// shown says whether a workspace can show a name; what it cannot show does not
-// make a folder.
+// shown says whether a workspace can show a name. A folder with nothing that it can
+// show does not exist for it.
 func shown(name string) bool {
 	return paths.Check(name) == nil && !strings.ContainsFunc(name, isControl)
 }

@@ -109,7 +109,7 @@ func oddFolder(t *testing.T) (dir string) {
 }
 
 // odd are the names of oddFolder that cannot be read, with a word of the reason.
-var odd = map[string]string{
+var unusable = map[string]string{
 	"raw/file-out":          "out of the workspace",
 	"raw/absolute":          "out of the workspace",
 	"folder-out":            "out of the workspace",
@@ -142,7 +142,7 @@ func TestEscapes(t *testing.T) {
 		if want := "raw/a.csv raw/b.csv raw/inside raw/inside-deep"; err != nil || strings.Join(got, " ") != want {
 			t.Errorf("the view has %q, %v, want %s", got, err, want)
 		}
-		for path, word := range odd {
+		for path, word := range unusable {
 			for what, try := range map[string]func() error{
 				"Stat":   func() error { _, err := o.Stat(ctx, path); return err },
 				"Open":   func() error { _, err := readAll(o, path); return err },
@@ -170,8 +170,8 @@ func TestEscapes(t *testing.T) {
 		if infos, err := o.Glob(ctx, "raw/up", glob.MustCompile("*")); len(infos) > 0 || err == nil {
 			t.Errorf("listed=%t: glob below a link: %q, %v", listed, infos, err)
 		}
-		if n := o.Unnameable(); listed && n != len(odd)+1 { // and the backslash
-			t.Errorf("%d objects are left out, want %d", n, len(odd)+1)
+		if n := o.Unnameable(); listed && n != len(unusable)+1 { // and the backslash
+			t.Errorf("%d objects are left out, want %d", n, len(unusable)+1)
 		}
 	}
 }
@@ -276,8 +276,8 @@ func TestOddModes(t *testing.T) {
 		fs.ModeDevice | fs.ModeCharDevice: "device",
 		fs.ModeIrregular:                  "no regular file",
 	} {
-		if got := oddMode(mode); (got == "") != (word == "") || !strings.Contains(got, word) {
-			t.Errorf("oddMode(%v) is %q, want a word of %q", mode, got, word)
+		if got := unusableMode(mode); (got == "") != (word == "") || !strings.Contains(got, word) {
+			t.Errorf("unusableMode(%v) is %q, want a word of %q", mode, got, word)
 		}
 	}
 }

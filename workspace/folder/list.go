@@ -23,7 +23,7 @@ const maxDepth = 256
 func isControl(r rune) bool { return unicode.IsControl(r) }
 
 // List yields the files whose path starts with prefix, sorted by bytes. Folders
-// are read as the walk comes to them, and those that no path can be in are not.
+// are read when the walk reaches them, unless no path with the prefix can be in them.
 func (s *Store) List(ctx context.Context, _, _, prefix string) iter.Seq2[storage.Object, error] {
 	return func(yield func(storage.Object, error) bool) {
 		folder, start := "", prefix
@@ -45,8 +45,8 @@ func (s *Store) List(ctx context.Context, _, _, prefix string) iter.Seq2[storage
 	}
 }
 
-// openFolder opens a folder by its path. It is opened twice: what package os
-// reads out of a folder opened through os.Root it stats entry by entry.
+// openFolder opens a folder by its path. It opens it a second time, because reading
+// a folder that was opened through os.Root takes a stat for each entry.
 func (s *Store) openFolder(path string) (*os.File, error) {
 	rooted, err := s.root.Open(filepath.Clean("./" + path))
 	if err != nil {
@@ -70,7 +70,7 @@ type walk struct {
 }
 
 // folder yields what is below an open folder and has a name that starts with
-// start, and closes the folder. It says whether to go on.
+// start, and closes the folder. It returns false when the walk is to end.
 func (w *walk) folder(dir *os.File, path, start string, depth int) bool {
 	defer dir.Close()
 	read, err := dir.ReadDir(-1)
@@ -127,7 +127,7 @@ func (w *walk) entry(dir *os.File, path string, e entry, depth int) bool {
 	}
 	sub, err := openFolder(dir, strings.TrimSuffix(e.key, "/"))
 	switch {
-	case missing(err): // it went meanwhile
+	case missing(err): // it was removed meanwhile
 		return true
 	case err != nil:
 		return w.yield(storage.Object{}, listError(path, err))

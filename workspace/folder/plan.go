@@ -16,16 +16,16 @@ import (
 	"perago/workspace/storage"
 )
 
-// changes is one name of the tree of what changes.
+// changes is a node of the tree of changes.
 type changes struct {
 	below   map[string]*changes
-	put     *storage.Staged // a file is to be here
-	deleted bool            // the file that is here goes
-	made    bool            // a folder is to be here, even with nothing in it
-	gone    bool            // a folder of which nothing is left: it goes, with the empty folders in it
+	put     *storage.Staged // a file to write here
+	deleted bool            // the file here is to be deleted
+	made    bool            // a folder to make here, even with nothing in it
+	gone    bool            // a folder in which nothing would be left: it is deleted with the empty folders in it
 }
 
-// newChanges makes the tree; the root is dir itself.
+// newChanges makes the tree; its root is dir itself.
 func newChanges(staged []storage.Staged, made []string) (*changes, error) {
 	root := &changes{}
 	for i, s := range staged {
@@ -44,7 +44,7 @@ func newChanges(staged []storage.Staged, made []string) (*changes, error) {
 	return root, nil
 }
 
-// at is the node of a path, made when it is missing.
+// at is the node of a path; it makes missing nodes.
 func (c *changes) at(path string) *changes {
 	for path != "" {
 		var name string
@@ -72,7 +72,7 @@ func (c *changes) find(path string) *changes {
 	return c
 }
 
-// adds says whether something is to be at or below the node that changes say of.
+// adds says whether a file is to be written, or a folder made, at or below the node.
 func (c *changes) adds() bool {
 	if c == nil {
 		return false
@@ -88,16 +88,16 @@ func (c *changes) adds() bool {
 	return false
 }
 
-// plan is what is put in place, in one step.
+// plan is what is to be replaced, in one step.
 type plan struct {
-	target string // a path below dir; "" is dir itself
-	before bool   // something is there now
-	folder bool   // and it is a folder
-	after  bool   // something is to be there
+	target   string // a path below dir; "" is dir itself
+	exists   bool   // the target exists
+	isFolder bool   // it is a folder
+	remains  bool   // it will exist
 }
 
-// plan marks the folders of which nothing is left, and finds the target. It is
-// nil when nothing is to be done.
+// plan marks the folders in which nothing would be left, and finds the target. It is
+// nil when there is nothing to do.
 func (s *site) plan(ctx context.Context, c *changes) (*plan, error) {
 	if err := s.markGone(ctx, c, ""); err != nil {
 		return nil, err
@@ -106,8 +106,8 @@ func (s *site) plan(ctx context.Context, c *changes) (*plan, error) {
 	if !any {
 		return nil, nil
 	}
-	// Where folders above the target are missing, or are files that go, the
-	// topmost of them is the target.
+	// If folders above the target do not exist, or are files that are to be deleted,
+	// the topmost of them is the target.
 	for i := range len(target) {
 		if target[i] != '/' {
 			continue
@@ -125,16 +125,16 @@ func (s *site) plan(ctx context.Context, c *changes) (*plan, error) {
 		return nil, err
 	}
 	at := c.find(target)
-	p.before, p.folder = err == nil, err == nil && isFolder(st)
+	p.exists, p.isFolder = err == nil, err == nil && isFolder(st)
 	goes := at.gone || at.deleted && len(at.below) == 0 && at.put == nil
-	p.after = at.adds() || p.before && !goes
-	if !p.after && !p.before {
-		return nil, nil // what was to go is gone already
+	p.remains = at.adds() || p.exists && !goes
+	if !p.remains && !p.exists {
+		return nil, nil // what was to be deleted does not exist any more
 	}
 	return p, nil
 }
 
-// target is the deepest path that everything which changes is at or below.
+// target is the deepest path with all changes at or below it.
 func (c *changes) target() (path string, any bool) {
 	if c.put != nil || c.deleted || c.made || c.gone {
 		return "", true
@@ -157,8 +157,8 @@ func (c *changes) target() (path string, any bool) {
 	return path, any
 }
 
-// markGone finds the outermost folders of which files are deleted and nothing is
-// left but empty folders.
+// markGone marks the outermost folders in which files are deleted and only empty
+// folders are left.
 func (s *site) markGone(ctx context.Context, c *changes, path string) error {
 	for name, next := range c.below {
 		child := name
@@ -179,7 +179,7 @@ func (s *site) markGone(ctx context.Context, c *changes, path string) error {
 		}
 		empty := false
 		if !next.adds() {
-			if empty, err = s.leavesNothing(ctx, next, child); err != nil {
+			if empty, err = s.willBeEmpty(ctx, next, child); err != nil {
 				return err
 			}
 		}
@@ -194,18 +194,18 @@ func (s *site) markGone(ctx context.Context, c *changes, path string) error {
 	return nil
 }
 
-// leavesNothing says whether the folder at path has nothing but empty folders
-// once the changes are made. c is nil where nothing changes.
-func (s *site) leavesNothing(ctx context.Context, c *changes, path string) (bool, error) {
+// willBeEmpty says whether the folder at path will have nothing but empty folders
+// after the changes. c is nil where nothing changes.
+func (s *site) willBeEmpty(ctx context.Context, c *changes, path string) (bool, error) {
 	f, err := s.folder(path)
 	if err != nil {
 		return false, err
 	}
-	return nothingLeft(ctx, c, f, 0)
+	return emptyAfter(ctx, c, f, 0)
 }
 
-// nothingLeft is leavesNothing for a folder that is open; it closes it.
-func nothingLeft(ctx context.Context, c *changes, f *os.File, depth int) (bool, error) {
+// emptyAfter is willBeEmpty for a folder that is open; it closes it.
+func emptyAfter(ctx context.Context, c *changes, f *os.File, depth int) (bool, error) {
 	defer f.Close()
 	var folders []string
 	for {
@@ -236,15 +236,15 @@ func nothingLeft(ctx context.Context, c *changes, f *os.File, depth int) (bool, 
 		if err != nil {
 			return false, err
 		}
-		if empty, err := nothingLeft(ctx, c.find(name), sub, depth+1); !empty || err != nil {
+		if empty, err := emptyAfter(ctx, c.find(name), sub, depth+1); !empty || err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// carryOut builds what is to be at the target and puts it there.
-func (s *site) carryOut(ctx context.Context, c *changes, p *plan) error {
+// execute builds the new target, and puts it in place.
+func (s *site) execute(ctx context.Context, c *changes, p *plan) error {
 	folder, name := split(p.target)
 	parent, err := s.parent, error(nil)
 	if p.target == "" {
@@ -254,7 +254,7 @@ func (s *site) carryOut(ctx context.Context, c *changes, p *plan) error {
 	} else {
 		defer parent.Close()
 	}
-	if !p.after {
+	if !p.remains {
 		s.step()
 		if err := unix.Renameat(int(parent.Fd()), name, int(s.staging.Fd()), "old"); err != nil {
 			return placeError(err)
@@ -272,7 +272,7 @@ func (s *site) carryOut(ctx context.Context, c *changes, p *plan) error {
 		return context.Cause(ctx)
 	}
 	s.step()
-	if newIsFile := c.find(p.target).put != nil; p.before && (p.folder || !newIsFile) {
+	if newIsFile := c.find(p.target).put != nil; p.exists && (p.isFolder || !newIsFile) {
 		err = exchange(s.staging, "new", parent, name)
 	} else {
 		err = unix.Renameat(int(s.staging.Fd()), "new", int(parent.Fd()), name)
@@ -284,7 +284,7 @@ func (s *site) carryOut(ctx context.Context, c *changes, p *plan) error {
 	return s.sync(parent, localfile.Sync)
 }
 
-// placeError words what may be wrong with the one step.
+// placeError explains why the one step may have failed.
 func placeError(err error) error {
 	switch {
 	case errors.Is(err, unix.EXDEV), errors.Is(err, unix.EBUSY):

@@ -38,10 +38,10 @@ func (s *Store) DeleteBranch(ctx context.Context, repo, branch string) error {
 	if err := s.branchError(ctx, repo, branch, err); !errors.Is(err, storage.ErrUnknownBranch) {
 		return err
 	}
-	return nil // gone is gone
+	return nil // it does not exist, as wanted
 }
 
-// Branches yields names, a page at a time.
+// Branches yields the names that start with prefix, a page at a time.
 func (s *Store) Branches(ctx context.Context, repo, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		amount, pre, hidden := apigen.PaginationAmount(pageSize), apigen.PaginationPrefix(prefix), true
@@ -99,7 +99,7 @@ func (s *Store) Lookup(ctx context.Context, repo, id string) (storage.Commit, er
 	a, err := s.call(ctx, request{what: "read commit " + id, repeat: true,
 		send: func(ctx context.Context) (*http.Response, error) { return s.api.GetCommit(ctx, repo, id) }})
 	switch status(err) {
-	case http.StatusNotFound, http.StatusBadRequest: // 400: the id is none
+	case http.StatusNotFound, http.StatusBadRequest: // 400: it is not an id
 		return storage.Commit{}, s.missing(ctx, repo, unknown)
 	}
 	if err != nil {
@@ -127,7 +127,7 @@ func commitOf(c apigen.Commit) storage.Commit {
 }
 
 // FirstParents walks back from a commit, a page at a time. The first pages are
-// small: what is looked for is mostly near.
+// small, since the commit that the caller looks for is mostly near.
 func (s *Store) FirstParents(ctx context.Context, repo, commit string) iter.Seq2[storage.Commit, error] {
 	return func(yield func(storage.Commit, error) bool) {
 		after, size, first := "", 10, true
@@ -168,7 +168,7 @@ func (s *Store) FirstParents(ctx context.Context, repo, commit string) iter.Seq2
 // Diff yields the paths in which two commits differ, a page at a time.
 func (s *Store) Diff(ctx context.Context, repo, from, to string) iter.Seq2[storage.Difference, error] {
 	return func(yield func(storage.Difference, error) bool) {
-		// The usual kind of comparison, of three, starts at a common ancestor.
+		// Type three_dot, the default, would compare with the common ancestor.
 		amount, kind, right := apigen.PaginationAmount(pageSize), "two_dot", true
 		for after := ""; ; {
 			start := apigen.PaginationAfter(after)
@@ -293,7 +293,7 @@ func (s *Store) Merge(ctx context.Context, repo string, m storage.Merge) (string
 				Message: &m.Message, Metadata: &apigen.Merge_Metadata{AdditionalProperties: m.Metadata}})
 		}})
 	if status(err) == http.StatusBadRequest {
-		// Dirty and "no changes" have the same status; the branch tells them apart.
+		// Uncommitted objects and "no changes" have the same status, so the branch is read.
 		paths, listErr := s.Uncommitted(ctx, repo, m.Target, 1)
 		switch {
 		case listErr != nil:

@@ -1,6 +1,6 @@
 package lakefs
 
-// One request and its answer: time-outs, repeats, and what a bad answer is called.
+// One request and its response: time-outs, repeats, and the errors of bad responses.
 
 import (
 	"context"
@@ -24,21 +24,21 @@ import (
 // first failure, and at last 3 s after it (Options.Repeat), when each fails at once.
 const tries = 6
 
-// answerMax bounds an answer that is read whole, in bytes: a page of 1,000
+// responseMax bounds an answer that is read whole, in bytes: a page of 1,000
 // objects has less than 1 MiB.
-const answerMax = 64 << 20
+const responseMax = 64 << 20
 
-// request is one request to the API that is answered with JSON, or with nothing.
+// request is one request to the API, whose response is JSON or empty.
 type request struct {
 	what   string // for errors: "read branch main"
 	repeat bool   // it is safe to send it again
 	long   bool   // it may take as long as LongTimeout
-	plain  bool   // success is answered with plain text, which says nothing
+	plain  bool   // the response to success is plain text, which is ignored
 	send   func(context.Context) (*http.Response, error)
 }
 
-// answer is an answer that was read whole.
-type answer struct {
+// response is a response that was read whole.
+type response struct {
 	what     string
 	plain    bool // see request
 	status   int
@@ -47,7 +47,7 @@ type answer struct {
 	received time.Time
 }
 
-// StatusError is an answer other than success.
+// StatusError is a response with a status other than success.
 type StatusError struct {
 	What    string // the request
 	Status  int    // of HTTP
@@ -58,7 +58,7 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s: the server answered %d: %s", e.What, e.Status, e.Message)
 }
 
-// Is says what callers may know of an answer that may be another one later.
+// Is makes a response that may be another one later a storage.ErrBusy.
 func (e *StatusError) Is(target error) bool {
 	return target == storage.ErrBusy && (e.Status == http.StatusTooManyRequests || e.Status >= 500)
 }
@@ -72,32 +72,32 @@ func status(err error) int {
 	return 0
 }
 
-// passing says whether an error may be gone when the request is sent again.
-func passing(err error) bool {
+// isTransient says whether repeating the request may help.
+func isTransient(err error) bool {
 	var local *localError
 	switch code := status(err); {
 	case errors.Is(err, ErrNotLakeFS), errors.Is(err, ErrDenied), errors.Is(err, ErrHost), errors.As(err, &local):
 		return false
-	case code == 0: // no answer, or half of one
+	case code == 0: // no response, or half of one
 		return true
 	default:
 		return code == http.StatusTooManyRequests || code >= 500 && code != http.StatusNotImplemented
 	}
 }
 
-// call sends a request, again where that is safe and may help, and returns a
-// successful answer.
-func (s *Store) call(ctx context.Context, r request) (answer, error) {
-	var got answer
-	err := s.again(ctx, r.repeat, func() (err error) {
-		got, err = s.once(ctx, r)
+// call sends a request, repeats it where that is safe and may help, and returns a
+// successful response.
+func (s *Store) call(ctx context.Context, r request) (response, error) {
+	var got response
+	err := s.retry(ctx, r.repeat, func() (err error) {
+		got, err = s.sendOnce(ctx, r)
 		return err
 	})
 	return got, err
 }
 
-// again runs op until it succeeds, fails for good, or was tried often enough.
-func (s *Store) again(ctx context.Context, repeat bool, op func() error) error {
+// retry calls op until it succeeds, fails for good, or was called often enough.
+func (s *Store) retry(ctx context.Context, repeat bool, op func() error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = s.opts.Repeat/30, s.opts.Repeat/2
 	pause.Multiplier, pause.RandomizationFactor = 2, 0.2
@@ -106,7 +106,7 @@ func (s *Store) again(ctx context.Context, repeat bool, op func() error) error {
 		if ctx.Err() != nil && err != nil {
 			return context.Cause(ctx)
 		}
-		if err == nil || !repeat || try == tries || !passing(err) {
+		if err == nil || !repeat || try == tries || !isTransient(err) {
 			return err
 		}
 		t := time.NewTimer(pause.NextBackOff())
@@ -119,8 +119,8 @@ func (s *Store) again(ctx context.Context, repeat bool, op func() error) error {
 	}
 }
 
-// once sends a request and reads its answer.
-func (s *Store) once(ctx context.Context, r request) (answer, error) {
+// sendOnce sends a request and reads its response.
+func (s *Store) sendOnce(ctx context.Context, r request) (response, error) {
 	limit := s.opts.Timeout
 	if r.long {
 		limit = s.opts.LongTimeout
@@ -129,26 +129,26 @@ func (s *Store) once(ctx context.Context, r request) (answer, error) {
 	defer cancel()
 	resp, err := r.send(ctx)
 	if err != nil {
-		return answer{}, s.unreachable(ctx, r.what, err)
+		return response{}, s.unreachable(ctx, r.what, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, answerMax+1))
-	if err == nil && len(body) > answerMax {
-		err = fmt.Errorf("the answer has more than %d bytes", answerMax)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, responseMax+1))
+	if err == nil && len(body) > responseMax {
+		err = fmt.Errorf("the answer has more than %d bytes", responseMax)
 	}
 	if err != nil {
-		return answer{}, s.unreachable(ctx, r.what, err)
+		return response{}, s.unreachable(ctx, r.what, err)
 	}
-	a := answer{what: r.what, plain: r.plain, status: resp.StatusCode, header: resp.Header, body: body, received: time.Now()}
-	return a, s.judge(a)
+	a := response{what: r.what, plain: r.plain, status: resp.StatusCode, header: resp.Header, body: body, received: time.Now()}
+	return a, s.checkResponse(a)
 }
 
-// bounded is ctx with a limit of time, in words.
+// bounded is ctx with a time limit; its cause says what the limit was.
 func (s *Store) bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer in %s", limit))
 }
 
-// unreachableError is a request without a whole answer.
+// unreachableError is a request without a whole response.
 type unreachableError struct {
 	what, base string
 	cause      error
@@ -162,8 +162,8 @@ func (e *unreachableError) Unwrap() error { return e.cause }
 
 func (e *unreachableError) Is(target error) bool { return target == ErrUnreachable }
 
-// unreachable names a request without a whole answer. The URL is in it, and no
-// query: what the request was for is said already.
+// unreachable is the error of a request without a whole response. It has the URL of
+// the server, but not that of the request.
 func (s *Store) unreachable(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -178,13 +178,13 @@ func (s *Store) unreachable(ctx context.Context, what string, err error) error {
 	return &unreachableError{what, s.base, err}
 }
 
-// judge turns an answer that is no success into an error.
-func (s *Store) judge(a answer) error {
+// checkResponse returns the error of a response that is not a success.
+func (s *Store) checkResponse(a response) error {
 	switch {
 	case a.status == http.StatusNoContent:
 		return nil
 	case a.status >= 300 && a.status < 400:
-		return fmt.Errorf("%s: %s %w (it redirects to %s)", a.what, s.base, ErrNotLakeFS, place(a.header.Get("Location")))
+		return fmt.Errorf("%s: %s %w (it redirects to %s)", a.what, s.base, ErrNotLakeFS, redactURL(a.header.Get("Location")))
 	case a.status < 300 && (isJSON(a.header) || len(a.body) == 0 || a.plain && kind(a.header) == "text/plain"):
 		return nil
 	case a.status == http.StatusUnauthorized:
@@ -195,8 +195,8 @@ func (s *Store) judge(a answer) error {
 	return &StatusError{What: a.what, Status: a.status, Message: a.message()}
 }
 
-// message is what the server says was wrong.
-func (a answer) message() string {
+// message is the error message of the server.
+func (a response) message() string {
 	var e apigen.Error
 	if json.Unmarshal(a.body, &e) == nil && e.Message != "" {
 		return e.Message
@@ -204,8 +204,8 @@ func (a answer) message() string {
 	return http.StatusText(a.status)
 }
 
-// decode reads a successful answer.
-func decode[T any](a answer) (T, error) {
+// decode decodes a successful response.
+func decode[T any](a response) (T, error) {
 	var v T
 	if err := json.Unmarshal(a.body, &v); err != nil {
 		return v, fmt.Errorf("%s: %w (its JSON is not what was asked for)", a.what, ErrNotLakeFS)
@@ -218,7 +218,7 @@ func isJSON(h http.Header) bool {
 	return err == nil && (t == "application/json" || strings.HasSuffix(t, "+json"))
 }
 
-// kind is the content type of an answer, for an error.
+// kind is the content type of a response, for an error.
 func kind(h http.Header) string {
 	if t, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil {
 		return t
@@ -226,8 +226,8 @@ func kind(h http.Header) string {
 	return "no content type"
 }
 
-// place is a URL for an error: without its query, which may hold a signature.
-func place(text string) string {
+// redactURL is a URL for an error: without its query, which may contain a signature.
+func redactURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
 		return "somewhere else"

@@ -1,7 +1,7 @@
 package lakefs
 
-// Where a pre-signed URL may lead. lakeFS hands such URLs out, and whoever can
-// answer in its place, or change what it says, could have the worker read from a
+// The hosts that a pre-signed URL may lead to. Somebody who can answer in place of
+// lakeFS, or change its responses, could use such URLs to make the worker read from a
 // host inside its own network, or send what an attempt wrote to one outside.
 
 import (
@@ -13,15 +13,14 @@ import (
 	"strings"
 )
 
-// Hosts are the hosts of the block store that the worker may speak to by itself,
-// beside the server. Without any, every object goes through the server, which
-// always works.
+// Hosts are the hosts of the block store that the worker may connect to. Without any,
+// every object is transferred through the server, which always works.
 type Hosts []host
 
 // host is one of Hosts.
 type host struct {
 	name string // lower case; "*.example.com" is every host below example.com
-	port string // "": the one that the scheme has
+	port string // "": the default of the scheme
 }
 
 // ParseHosts reads names with or without a port, separated by commas, as in
@@ -73,7 +72,7 @@ func (h host) allows(u *url.URL) bool {
 	return h.port == portOf(u)
 }
 
-// portOf is the port of a URL, said or not.
+// portOf is the port of a URL, or the default of its scheme.
 func portOf(u *url.URL) string {
 	if u.Port() != "" {
 		return u.Port()
@@ -91,7 +90,7 @@ func schemePort(u *url.URL) string {
 // ErrHost: a pre-signed URL leads to a host that the configuration does not allow.
 var ErrHost = errors.New("a pre-signed URL leads to a host that is not allowed")
 
-// allowed reads a pre-signed URL. ErrHost.
+// allowed parses a pre-signed URL, and fails with ErrHost if its host is not allowed.
 func (s *Store) allowed(what, location string) (*url.URL, error) {
 	u, err := url.Parse(location)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {

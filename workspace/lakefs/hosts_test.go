@@ -49,7 +49,7 @@ func TestHosts(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = s.allowed("download x", c.url)
-		if (err == nil) != c.want || err != nil && passing(err) {
+		if (err == nil) != c.want || err != nil && isTransient(err) {
 			t.Errorf("%s with %s: %v, want allowed: %t, and not tried again", c.url, c.hosts, err, c.want)
 		}
 	}

@@ -2,8 +2,8 @@
 // importer of lakeFS's client.
 //
 // Requests that are safe to repeat (reads, uploads to a staging branch,
-// deletions) are repeated with back-off; making a branch, committing and
-// merging are sent once, and the publisher finds out what became of them.
+// deletions) are repeated with back-off. A request that makes a branch, a commit or
+// a merge is sent once; if it fails, the publisher finds out whether it had an effect.
 package lakefs
 
 import (
@@ -29,11 +29,11 @@ type Options struct {
 	Key    secret.String // access key id
 	Secret secret.String
 
-	ObjectHosts Hosts // of the block store, which pre-signed URLs may lead to; none: objects go through the server
+	ObjectHosts Hosts // of the block store, which pre-signed URLs may lead to; none: objects are transferred through the server
 
 	Timeout     time.Duration // of one small request; 0 is 30 s
 	LongTimeout time.Duration // of a commit or a merge; 0 is 5 min
-	Repeat      time.Duration // that a request which fails at once is repeated, where that is safe; 0 is 3 s
+	Repeat      time.Duration // how long a request that fails at once is repeated, where that is safe; 0 is 3 s
 	Stall       time.Duration // a transfer ends when no byte moves for so long; 0 is 60 s
 	Concurrency int           // connections that are kept open; 0 is 32
 }
@@ -46,13 +46,13 @@ type Store struct {
 	http *http.Client
 
 	mu         sync.Mutex
-	storage    *blockStorage     // nil until it was asked
+	storage    *blockStorage     // nil until it is known
 	namespaces map[string]string // repository -> storage namespace
 }
 
 var _ storage.Store = (*Store)(nil)
 
-// Errors of a server that cannot be worked with.
+// Errors of a server that cannot be used.
 var (
 	ErrDenied      = errors.New("the server does not accept this access key for this")
 	ErrNotLakeFS   = errors.New("does not answer as lakeFS does; is the URL right?")
@@ -85,12 +85,12 @@ func New(o Options) (*Store, error) {
 			MaxIdleConnsPerHost: o.Concurrency,
 			IdleConnTimeout:     90 * time.Second,
 			ForceAttemptHTTP2:   true,
-			// The size of a body is checked against the object's: what comes must be what is stored.
+			// The length of a body is compared with the size of the object, so it must not be compressed.
 			DisableCompression:     true,
 			MaxResponseHeaderBytes: 1 << 20,
 		},
-		// A redirected POST becomes a GET, and a pre-signed URL must not get the
-		// access key: neither is followed without a look.
+		// A redirected POST would become a GET, and a pre-signed URL must not get the
+		// access key, so redirects are not followed automatically.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	s.api, err = apigen.NewClient(base+"/api/v1", apigen.WithHTTPClient(s.http), apigen.WithRequestEditorFn(
@@ -105,7 +105,7 @@ func New(o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close gives idle connections back.
+// Close closes idle connections.
 func (s *Store) Close() { s.http.CloseIdleConnections() }
 
 func defaultTo(d *time.Duration, value time.Duration) {
@@ -114,7 +114,7 @@ func defaultTo(d *time.Duration, value time.Duration) {
 	}
 }
 
-// cleanURL takes the server's address with or without the path of its API.
+// cleanURL is the address of the server without the path of its API.
 func cleanURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
@@ -128,17 +128,17 @@ func cleanURL(text string) (string, error) {
 	return u.String(), nil
 }
 
-// Server is what a server says of itself.
+// Server describes a server.
 type Server struct {
 	URL        string
 	Version    string
 	Blockstore string        // local, s3, gs, azure, ...
-	PreSigned  bool          // it hands out pre-signed URLs of the block store
+	PreSigned  bool          // it gives pre-signed URLs of the block store
 	Skew       time.Duration // how far its clock is ahead of ours, to the second
 }
 
-// Check asks the server what it is, with the key. ErrDenied, ErrNotLakeFS, or
-// why it could not be reached, after Options.Timeout at the most.
+// Check asks the server for its description, with the key. ErrDenied, ErrNotLakeFS, or
+// why it could not be reached, after at most Options.Timeout.
 func (s *Store) Check(ctx context.Context) (Server, error) {
 	within, cancel := s.bounded(ctx, s.opts.Timeout)
 	defer cancel()
@@ -150,7 +150,7 @@ func (s *Store) Check(ctx context.Context) (Server, error) {
 }
 
 func (s *Store) check(ctx context.Context) (Server, error) {
-	// Every user may ask who they are; the configuration is partly public.
+	// Reading the configuration works partly without a login; reading the current user does not.
 	if _, err := s.call(ctx, request{what: "log in", repeat: true,
 		send: func(ctx context.Context) (*http.Response, error) { return s.api.GetCurrentUser(ctx) }}); err != nil {
 		return Server{}, err
@@ -175,10 +175,10 @@ func (s *Store) check(ctx context.Context) (Server, error) {
 	return server, nil
 }
 
-// blockStorage is what matters of the server's block store.
+// blockStorage describes the server's block store.
 type blockStorage struct {
 	blockstore string
-	preSigned  bool // and, as Store keeps it, some host of it is allowed
+	preSigned  bool // in Store.storage: and at least one host of it is allowed
 }
 
 func storageOf(c apigen.Config) blockStorage {
@@ -187,14 +187,14 @@ func storageOf(c apigen.Config) blockStorage {
 		sc = &(*c.StorageConfigList)[0]
 	}
 	if sc == nil {
-		// Several block stores: which one a repository is on is not said, so
-		// objects go through the server, which works for each of them.
+		// Several block stores: it is not known which one a repository is on, so
+		// objects are transferred through the server, which works for each of them.
 		return blockStorage{}
 	}
 	return blockStorage{blockstore: sc.BlockstoreType, preSigned: sc.PreSignSupport}
 }
 
-// storageConfig asks once.
+// storageConfig reads the configuration of the block store, once.
 func (s *Store) storageConfig(ctx context.Context) (blockStorage, error) {
 	s.mu.Lock()
 	known := s.storage
@@ -232,7 +232,7 @@ func (s *Store) repository(ctx context.Context, repo string) (apigen.Repository,
 	return decode[apigen.Repository](a)
 }
 
-// missing says what a 404 means: no repository, or no such thing in it.
+// missing is the error for a 404: that of an unknown repository, else thing.
 func (s *Store) missing(ctx context.Context, repo string, thing error) error {
 	if _, err := s.repository(ctx, repo); err != nil {
 		return err

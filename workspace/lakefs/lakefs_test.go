@@ -238,7 +238,7 @@ func TestRequestsAreRepeatedForSeconds(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin, sent := time.Now(), 0
-		err = s.again(t.Context(), true, func() error {
+		err = s.retry(t.Context(), true, func() error {
 			sent++
 			return s.unreachable(t.Context(), "read branch main", io.ErrUnexpectedEOF)
 		})

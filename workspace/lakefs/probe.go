@@ -9,9 +9,9 @@ import (
 
 var _ storage.Prober = (*Store)(nil)
 
-// Probe asks for one path. The object comes first of all whose names start with
-// the path, and what is below it mostly next; only where other names come in
-// between, "a.csv" for "a", is a second request needed.
+// Probe looks up one path, by a listing of the names that start with it. The object
+// itself comes first, and mostly what is below it next. Where other names come in
+// between, "a.csv" for "a", it takes a second request.
 func (s *Store) Probe(ctx context.Context, repo, commit, path string) (p storage.Probed, err error) {
 	namespace, err := s.namespace(ctx, repo)
 	if err != nil {
@@ -19,7 +19,7 @@ func (s *Store) Probe(ctx context.Context, repo, commit, path string) (p storage
 	}
 	below := path + "/"
 	for _, prefix := range []string{path, below} {
-		page, err := s.page(ctx, repo, commit, span{prefix: prefix, most: 2})
+		page, err := s.page(ctx, repo, commit, pageRequest{prefix: prefix, most: 2})
 		if err != nil {
 			return storage.Probed{}, err
 		}

@@ -17,7 +17,7 @@ import (
 	"perago/workspace/storage"
 )
 
-// pageSize is the most the server gives at once.
+// pageSize is the largest page that the server gives.
 const pageSize = 1000
 
 // List yields the objects of a commit, a page at a time.
@@ -29,7 +29,7 @@ func (s *Store) List(ctx context.Context, repo, commit, prefix string) iter.Seq2
 			return
 		}
 		for after := ""; ; {
-			page, err := s.page(ctx, repo, commit, span{prefix: prefix, after: after, most: pageSize})
+			page, err := s.page(ctx, repo, commit, pageRequest{prefix: prefix, after: after, most: pageSize})
 			if err != nil {
 				yield(storage.Object{}, err)
 				return
@@ -42,7 +42,7 @@ func (s *Store) List(ctx context.Context, repo, commit, prefix string) iter.Seq2
 			if !page.Pagination.HasMore {
 				return
 			}
-			// A page that does not get on would be asked for for ever.
+			// Without this check, a next page that is not further on would be requested for ever.
 			if page.Pagination.NextOffset <= after {
 				yield(storage.Object{}, fmt.Errorf("list %s: %w (the next page is not further on)", commit, ErrNotLakeFS))
 				return
@@ -52,13 +52,13 @@ func (s *Store) List(ctx context.Context, repo, commit, prefix string) iter.Seq2
 	}
 }
 
-// span is the part of a listing that one page begins.
-type span struct {
+// pageRequest says which page of a listing is wanted.
+type pageRequest struct {
 	prefix, after string
 	most          int // objects
 }
 
-func (s *Store) page(ctx context.Context, repo, commit string, from span) (apigen.ObjectStatsList, error) {
+func (s *Store) page(ctx context.Context, repo, commit string, from pageRequest) (apigen.ObjectStatsList, error) {
 	amount := apigen.PaginationAmount(from.most)
 	after, prefix := apigen.PaginationAfter(from.after), apigen.PaginationPrefix(from.prefix)
 	no := false
@@ -76,16 +76,16 @@ func (s *Store) page(ctx context.Context, repo, commit string, from span) (apige
 	return decode[apigen.ObjectStatsList](a)
 }
 
-// object says what the server says of one. Its checksum is a hash of the bytes
-// for what was written through the server; one that was imported has whatever
-// the block store calls it by.
+// object is an object as the server describes it. Its checksum is a hash of the bytes
+// if it was written through the server; that of an imported object is whatever the
+// block store has as its ETag.
 func object(o apigen.ObjectStats, namespace string) storage.Object {
 	obj := storage.Object{Path: o.Path, Checksum: o.Checksum, Physical: o.PhysicalAddress}
 	if o.SizeBytes != nil {
 		obj.Size = *o.SizeBytes
 	}
 	sum, err := hex.DecodeString(o.Checksum)
-	// The local block store says where its folder is, not its namespace, and
+	// The local block store gives addresses in its folder, not in its namespace, and
 	// imports nothing whose checksum is not a hash.
 	ours := strings.HasPrefix(namespace, "local://") || strings.HasPrefix(o.PhysicalAddress, namespace+"/")
 	obj.Hashed = err == nil && len(sum) == 16 && o.Checksum == strings.ToLower(o.Checksum) && ours
@@ -111,14 +111,14 @@ func (s *Store) namespace(ctx context.Context, repo string) (string, error) {
 	return namespace, nil
 }
 
-// Open streams one object. When the connection breaks, the rest is asked for.
+// Open streams one object. When the connection breaks, it requests the rest.
 func (s *Store) Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error) {
 	st, err := s.storageConfig(ctx)
 	if err != nil {
 		return nil, err
 	}
 	d := &download{ctx: ctx, store: s, repo: repo, commit: commit, path: path, preSigned: st.preSigned}
-	err = s.again(ctx, true, d.open)
+	err = s.retry(ctx, true, d.open)
 	switch {
 	case status(err) == http.StatusGone, d.direct && status(err) == http.StatusNotFound:
 		err = fmt.Errorf("%w: the bytes are gone from the block store", err)
@@ -134,7 +134,7 @@ func (s *Store) Open(ctx context.Context, repo, commit, path string) (io.ReadClo
 	return d, nil
 }
 
-// download is an object on its way.
+// download is an object that is being read.
 type download struct {
 	ctx                context.Context
 	store              *Store
@@ -142,13 +142,13 @@ type download struct {
 	preSigned          bool
 
 	body   io.ReadCloser
-	direct bool  // the answer is the block store's own
+	direct bool  // the response is from the block store itself
 	got    int64 // bytes that were read
 	size   int64 // of the object; -1 when the server does not say
 	etag   string
 }
 
-// open asks for the object, from where it was read to.
+// open requests the object, from the first byte that was not read yet.
 func (d *download) open() error {
 	resp, cancel, err := d.get()
 	if err != nil {
@@ -172,17 +172,17 @@ func (d *download) open() error {
 		if err != nil {
 			return fail(d.store.unreachable(d.ctx, "download "+d.path, err))
 		}
-		a := answer{what: "download " + d.path, status: resp.StatusCode, header: resp.Header, body: body}
-		if err := d.store.judge(a); err != nil {
+		a := response{what: "download " + d.path, status: resp.StatusCode, header: resp.Header, body: body}
+		if err := d.store.checkResponse(a); err != nil {
 			return fail(err)
 		}
 		return fail(&StatusError{What: a.what, Status: a.status, Message: a.message()})
 	}
-	d.body = &watched{ReadCloser: resp.Body, timer: stallTimer(d.store.opts.Stall, cancel), stall: d.store.opts.Stall, cancel: cancel}
+	d.body = &stallReader{ReadCloser: resp.Body, timer: stallTimer(d.store.opts.Stall, cancel), stall: d.store.opts.Stall, cancel: cancel}
 	return nil
 }
 
-// get sends the request, to the block store where the server hands out URLs of it.
+// get sends the request, to the block store if the server gives a URL of it.
 func (d *download) get() (*http.Response, context.CancelCauseFunc, error) {
 	s := d.store
 	d.direct = false
@@ -214,7 +214,7 @@ func (d *download) get() (*http.Response, context.CancelCauseFunc, error) {
 	return resp, cancel, nil
 }
 
-// follow reads a pre-signed URL: without the access key, which is not for the block store.
+// follow requests a pre-signed URL, without the access key, which the block store must not get.
 func (s *Store) follow(ctx context.Context, what, location, from string) (*http.Response, error) {
 	to, err := s.allowed(what, location)
 	if err != nil {
@@ -230,7 +230,7 @@ func (s *Store) follow(ctx context.Context, what, location, from string) (*http.
 	return s.http.Do(req)
 }
 
-// Read reads on, over breaks of the connection.
+// Read reads, and reconnects when the connection breaks.
 func (d *download) Read(p []byte) (int, error) {
 	for breaks := 0; ; breaks++ {
 		n, err := d.body.Read(p)
@@ -251,7 +251,7 @@ func (d *download) Read(p []byte) (int, error) {
 		if breaks == tries || d.got == d.size {
 			return 0, fmt.Errorf("download %s: %w", d.path, err)
 		}
-		if err := d.store.again(d.ctx, true, d.open); err != nil {
+		if err := d.store.retry(d.ctx, true, d.open); err != nil {
 			return 0, err
 		}
 	}
@@ -260,27 +260,27 @@ func (d *download) Read(p []byte) (int, error) {
 // Close ends the download.
 func (d *download) Close() error { return d.body.Close() }
 
-// stallTimer cancels a transfer that does not move.
+// stallTimer cancels a transfer if it is not reset in time.
 func stallTimer(after time.Duration, cancel context.CancelCauseFunc) *time.Timer {
 	return time.AfterFunc(after, func() { cancel(fmt.Errorf("nothing moved for %s", after)) })
 }
 
-// watched is a body that is cancelled when nothing moves.
-type watched struct {
+// stallReader is a body whose transfer is cancelled when no byte comes for a while.
+type stallReader struct {
 	io.ReadCloser
 	timer  *time.Timer
 	stall  time.Duration
 	cancel context.CancelCauseFunc
 }
 
-func (w *watched) Read(p []byte) (int, error) {
+func (w *stallReader) Read(p []byte) (int, error) {
 	w.timer.Reset(w.stall)
 	n, err := w.ReadCloser.Read(p)
-	w.timer.Stop() // the time between two reads is the reader's own
+	w.timer.Stop() // the time between two reads does not count
 	return n, err
 }
 
-func (w *watched) Close() error {
+func (w *stallReader) Close() error {
 	w.timer.Stop()
 	err := w.ReadCloser.Close()
 	w.cancel(nil)

@@ -23,12 +23,12 @@ import (
 
 const contentType = "application/octet-stream"
 
-// preSignedMax is the most that one request to a block store takes, in bytes.
-// What is larger goes through the server.
+// preSignedMax is the largest object, in bytes, that one request to a block store
+// takes. A larger one is uploaded through the server.
 const preSignedMax = 5 << 30
 
-// Put uploads one object. It is repeated from its start when the connection
-// breaks: the same bytes to the same path of a branch that is not committed yet.
+// Put uploads one object. When the connection breaks it starts again, which is safe:
+// it writes the same bytes to the same path of a branch that is not committed yet.
 func (s *Store) Put(ctx context.Context, repo, branch, path string, body storage.Content) (storage.Object, error) {
 	st, err := s.storageConfig(ctx)
 	if err != nil {
@@ -39,12 +39,12 @@ func (s *Store) Put(ctx context.Context, repo, branch, path string, body storage
 		return storage.Object{}, err
 	}
 	u := upload{store: s, repo: repo, branch: branch, path: path, content: body, what: "upload " + path}
-	send := u.throughServer
+	send := u.viaServer
 	if st.preSigned && body.Size <= preSignedMax {
 		send = u.preSigned
 	}
 	var stats apigen.ObjectStats
-	err = s.again(ctx, true, func() (err error) {
+	err = s.retry(ctx, true, func() (err error) {
 		stats, err = send(ctx)
 		return err
 	})
@@ -60,7 +60,7 @@ func (s *Store) Put(ctx context.Context, repo, branch, path string, body storage
 	return object(stats, namespace), nil
 }
 
-// upload is one object on its way.
+// upload is one object that is being uploaded.
 type upload struct {
 	store              *Store
 	repo, branch, path string
@@ -68,8 +68,8 @@ type upload struct {
 	what               string
 }
 
-// throughServer sends the bytes to lakeFS.
-func (u *upload) throughServer(ctx context.Context) (apigen.ObjectStats, error) {
+// viaServer sends the bytes to lakeFS itself.
+func (u *upload) viaServer(ctx context.Context) (apigen.ObjectStats, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	body, err := u.open(cancel)
@@ -82,11 +82,11 @@ func (u *upload) throughServer(ctx context.Context) (apigen.ObjectStats, error) 
 			setBody(req, body, u.content.Size)
 			return nil
 		})
-	a, err := u.answer(ctx, resp, err)
+	a, err := u.readResponse(ctx, resp, err)
 	if err != nil {
 		return apigen.ObjectStats{}, err
 	}
-	if err := u.store.judge(a); err != nil {
+	if err := u.store.checkResponse(a); err != nil {
 		return apigen.ObjectStats{}, err
 	}
 	stats, err := decode[apigen.ObjectStats](a)
@@ -96,10 +96,10 @@ func (u *upload) throughServer(ctx context.Context) (apigen.ObjectStats, error) 
 	return stats, u.verify(stats, body)
 }
 
-// preSigned sends the bytes to the block store, and then tells lakeFS of them.
+// preSigned sends the bytes to the block store, and then links them in lakeFS.
 func (u *upload) preSigned(ctx context.Context) (apigen.ObjectStats, error) {
 	yes := true
-	a, err := u.store.once(ctx, request{what: u.what, send: func(ctx context.Context) (*http.Response, error) {
+	a, err := u.store.sendOnce(ctx, request{what: u.what, send: func(ctx context.Context) (*http.Response, error) {
 		return u.store.api.GetPhysicalAddress(ctx, u.repo, u.branch, &apigen.GetPhysicalAddressParams{Path: u.path, Presign: &yes})
 	}})
 	if err != nil {
@@ -117,7 +117,7 @@ func (u *upload) preSigned(ctx context.Context) (apigen.ObjectStats, error) {
 		return apigen.ObjectStats{}, err
 	}
 	kind := contentType
-	a, err = u.store.once(ctx, request{what: u.what, send: func(ctx context.Context) (*http.Response, error) {
+	a, err = u.store.sendOnce(ctx, request{what: u.what, send: func(ctx context.Context) (*http.Response, error) {
 		return u.store.api.LinkPhysicalAddress(ctx, u.repo, u.branch, &apigen.LinkPhysicalAddressParams{Path: u.path},
 			apigen.LinkPhysicalAddressJSONRequestBody{Checksum: sum, SizeBytes: u.content.Size, Staging: location, ContentType: &kind})
 	}})
@@ -127,7 +127,7 @@ func (u *upload) preSigned(ctx context.Context) (apigen.ObjectStats, error) {
 	return decode[apigen.ObjectStats](a)
 }
 
-// toBlockStore puts the bytes behind a pre-signed URL and returns their MD5.
+// toBlockStore sends the bytes to a pre-signed URL and returns their MD5.
 func (u *upload) toBlockStore(ctx context.Context, to string) (string, error) {
 	target, err := u.store.allowed(u.what, to)
 	if err != nil {
@@ -150,7 +150,7 @@ func (u *upload) toBlockStore(ctx context.Context, to string) (string, error) {
 		req.Header.Set("x-ms-blob-type", "BlockBlob")
 	}
 	resp, err := u.store.http.Do(req)
-	a, err := u.answer(ctx, resp, err)
+	a, err := u.readResponse(ctx, resp, err)
 	if err != nil {
 		return "", err
 	}
@@ -164,36 +164,36 @@ func (u *upload) toBlockStore(ctx context.Context, to string) (string, error) {
 	return sum, nil
 }
 
-// isAzure says whether a URL is one of Azure's block store, which wants a header of its own.
+// isAzure says whether a URL is one of Azure's block store, which requires a header of its own.
 func isAzure(u *url.URL) bool {
 	return strings.HasSuffix(u.Hostname(), ".blob.core.windows.net")
 }
 
 func setBody(req *http.Request, body io.ReadCloser, size int64) {
 	req.ContentLength = size
-	req.Body = io.NopCloser(body) // closed here, once, whatever the transport does
+	req.Body = io.NopCloser(body) // so that it is closed once, by the caller
 	if size == 0 {
 		req.Body = http.NoBody
 	}
-	// A redirect or a broken connection must not send half a file again.
+	// The transport must not send the rest of a half-read file again by itself.
 	req.GetBody = nil
 }
 
-// answer reads the end of an upload.
-func (u *upload) answer(ctx context.Context, resp *http.Response, err error) (answer, error) {
+// readResponse reads the response to an upload.
+func (u *upload) readResponse(ctx context.Context, resp *http.Response, err error) (response, error) {
 	if err != nil {
-		return answer{}, u.store.unreachable(ctx, u.what, err)
+		return response{}, u.store.unreachable(ctx, u.what, err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return answer{}, u.store.unreachable(ctx, u.what, err)
+		return response{}, u.store.unreachable(ctx, u.what, err)
 	}
-	return answer{what: u.what, status: resp.StatusCode, header: resp.Header, body: data}, nil
+	return response{what: u.what, status: resp.StatusCode, header: resp.Header, body: data}, nil
 }
 
-// verify holds what the server stored against what was sent.
-func (u *upload) verify(stats apigen.ObjectStats, body *sent) error {
+// verify compares size and checksum of what the server stored with what was sent.
+func (u *upload) verify(stats apigen.ObjectStats, body *uploadBody) error {
 	sum, err := body.finish(u.content.Size)
 	if err != nil {
 		return fmt.Errorf("%s: %w", u.what, err)
@@ -207,25 +207,26 @@ func (u *upload) verify(stats apigen.ObjectStats, body *sent) error {
 	return nil
 }
 
-// open reads the content from its start. The transfer is cancelled when it stalls.
-func (u *upload) open(cancel context.CancelCauseFunc) (*sent, error) {
+// open opens the content at its start. The transfer is cancelled when it stalls.
+func (u *upload) open(cancel context.CancelCauseFunc) (*uploadBody, error) {
 	f, err := u.content.Open()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", u.what, &localError{err})
 	}
 	stall := u.store.opts.Stall
-	return &sent{file: f, hash: md5.New(), timer: stallTimer(stall, cancel), stall: stall}, nil
+	return &uploadBody{file: f, hash: md5.New(), timer: stallTimer(stall, cancel), stall: stall}, nil
 }
 
-// localError is one of our own disk: sending again does not mend it.
+// localError is an error of the local disk, after which repeating the request does not help.
 type localError struct{ err error }
 
 func (e *localError) Error() string { return e.err.Error() }
 func (e *localError) Unwrap() error { return e.err }
 
-// sent is a content on its way out: hashed, counted, watched for a stall. An
-// answer may come while the connection still reads from it, hence the lock.
-type sent struct {
+// uploadBody is a content that is being sent: it is hashed and counted, and the
+// transfer is cancelled when it stalls. It has a lock because a response may come
+// while the connection still reads from it.
+type uploadBody struct {
 	timer *time.Timer
 	stall time.Duration
 
@@ -235,7 +236,7 @@ type sent struct {
 	n    int64
 }
 
-func (s *sent) Read(p []byte) (int, error) {
+func (s *uploadBody) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, err := s.file.Read(p)
@@ -248,15 +249,15 @@ func (s *sent) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *sent) Close() error {
+func (s *uploadBody) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timer.Stop()
 	return s.file.Close()
 }
 
-// finish returns the MD5 of what was sent, when that was everything.
-func (s *sent) finish(size int64) (string, error) {
+// finish returns the MD5 of what was sent; an error if that was not the whole content.
+func (s *uploadBody) finish(size int64) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.n != size {

@@ -1,6 +1,6 @@
 // Package memory is a versioned store in memory: commits, branches, three-way
-// merge, and the server's side of the fence. It behaves as a real server does
-// where publication looks; package storetest holds both to the same cases.
+// merge, and the server's side of the fence. It behaves as a real server does in
+// everything that publication uses; package storetest tests both with the same cases.
 package memory
 
 import (
@@ -24,9 +24,9 @@ import (
 	"perago/workspace/storage"
 )
 
-// Options are how a Store differs from a server with its usual settings.
+// Options of a Store; the zero value is a server with its usual settings.
 type Options struct {
-	// NoActions switches hooks off, as a server's setting does: merges pass unfenced.
+	// NoActions switches hooks off, as a server's setting does: merges are not checked.
 	NoActions bool
 
 	// InFlight is called in the middle of a merge: the request is accepted and
@@ -40,7 +40,7 @@ type Store struct {
 
 	mu    sync.Mutex
 	repos map[string]*repository
-	clock int64 // counts commits: no two have the same id
+	clock int64 // counts commits, so that no two have the same id
 }
 
 type repository struct {
@@ -57,7 +57,7 @@ type commit struct {
 	generation int // 1 + the highest of its parents
 }
 
-// tree is what a commit holds. It is never changed once it has a commit.
+// tree are the objects of a commit, by path. It is not changed once it has a commit.
 type tree map[string]*object
 
 type object struct {
@@ -68,7 +68,7 @@ type object struct {
 type branch struct {
 	head   string
 	staged tree // uncommitted; nil is a deletion
-	token  int  // grows with each update; a merge that finds another one starts anew
+	token  int  // grows with each update; a merge that finds another one starts again
 }
 
 var _ storage.Store = (*Store)(nil)
@@ -163,7 +163,7 @@ func (s *Store) commit(repo, id string) (*commit, error) {
 	return c, nil
 }
 
-// addCommit gives a commit its id, tree id, generation and time, and keeps it.
+// addCommit sets a commit's id, tree id, generation and time, and stores it.
 func (s *Store) addCommit(r *repository, c *commit) *commit {
 	s.clock++
 	c.Created = time.Now().UTC().Truncate(time.Second)
@@ -184,7 +184,7 @@ func (s *Store) addCommit(r *repository, c *commit) *commit {
 	return c
 }
 
-// id is equal for two trees that hold the same.
+// id is equal for two trees with the same objects.
 func (t tree) id() string {
 	h := sha256.New()
 	for _, path := range slices.Sorted(maps.Keys(t)) {
@@ -205,7 +205,7 @@ func newObject(path string, data []byte) *object {
 	}}
 }
 
-// List yields what a commit holds.
+// List yields the objects of a commit.
 func (s *Store) List(ctx context.Context, repo, id, prefix string) iter.Seq2[storage.Object, error] {
 	return func(yield func(storage.Object, error) bool) {
 		s.mu.Lock()
@@ -274,7 +274,7 @@ func (s *Store) Remove(ctx context.Context, repo, name string, paths []string) e
 	return s.write(repo, name, gone)
 }
 
-// Copy makes an object out of one of a commit.
+// Copy makes an object from one of a commit.
 func (s *Store) Copy(ctx context.Context, repo, name string, c storage.CopyRequest) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -11,12 +11,12 @@ import (
 	"perago/workspace/storage"
 )
 
-// mergeTries bounds how often a merge that finds its branch changed starts anew.
+// mergeTries bounds how often a merge that finds its branch changed starts again.
 const mergeTries = 10
 
-// Merge merges one branch into another. As on a server, it first marks the
-// branch with a new token, then works without a lock, and updates the branch
-// only when nobody else has: else it starts anew, and reads its source anew.
+// Merge merges one branch into another. As on a server, it first gives the branch a
+// new token, then works without a lock, and updates the branch only if nobody else
+// did; else it starts again, and reads its source again.
 func (s *Store) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
@@ -99,7 +99,7 @@ func (s *Store) prepareMerge(repo string, m storage.Merge) (c *commit, token int
 	return c, target.token, s.runHooks(r, c, theirs)
 }
 
-// runHooks runs what the source of the merge, and the owner, have installed.
+// runHooks runs the fence, if the source of the merge has it, and the owner's hook.
 func (s *Store) runHooks(r *repository, c, source *commit) error {
 	if s.opts.NoActions {
 		return nil
@@ -133,8 +133,8 @@ func runFence(c storage.Commit) error {
 	return &storage.RefusedError{Hook: strings.Join([]string{fence.Mark + ": at", found, "not at", wanted}, " ")}
 }
 
-// base is the youngest commit that both stand on. The first commit of a
-// repository is under all of them.
+// base is the latest common ancestor of two commits. All commits of a repository
+// have its first one as an ancestor.
 func (r *repository) base(a, b *commit) *commit {
 	under := make(map[string]bool)
 	r.walk(a, func(c *commit) { under[c.ID] = true })
@@ -147,7 +147,7 @@ func (r *repository) base(a, b *commit) *commit {
 	return best
 }
 
-// walk visits a commit and all that it stands on, each once.
+// walk visits a commit and all its ancestors, each once.
 func (r *repository) walk(from *commit, visit func(*commit)) {
 	seen := map[string]bool{from.ID: true}
 	for queue := []*commit{from}; len(queue) > 0; queue = queue[1:] {
@@ -161,8 +161,8 @@ func (r *repository) walk(from *commit, visit func(*commit)) {
 	}
 }
 
-// mergeTrees takes what changed since base on either side. conflict is a path
-// that both sides changed, each in its own way.
+// mergeTrees is ours with what changed from base to theirs. conflict is a path that
+// both sides changed in different ways.
 func mergeTrees(base, ours, theirs tree) (merged tree, conflict string) {
 	merged = maps.Clone(ours)
 	for path := range union(base, theirs) {
