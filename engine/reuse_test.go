@@ -9,7 +9,7 @@ import (
 	"perago/engine/queue"
 )
 
-// step runs one attempt on the head of main, as a workflow does that is run again.
+// again runs one attempt on the head of main, as a workflow does that is run again.
 func (f *fixture) again(t *testing.T, source, id, params string) engine.Result {
 	t.Helper()
 	f.input, _ = f.head(t)

@@ -35,7 +35,7 @@ import (
 const (
 	codeTooLarge diag.Code = "P4006" // one value would be larger than one may be
 
-	// Names that cannot be written in a task file.
+	// boundsName and inPlaceName are names that cannot be written in a task file.
 	boundsName  = "(bounds)"
 	inPlaceName = "(bounds in place)"
 

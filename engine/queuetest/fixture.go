@@ -43,7 +43,7 @@ func (f fixture) start(params string) (workflow string) {
 	return workflow
 }
 
-// take polls until there is an attempt.
+// take polls until it gets an attempt.
 func (f fixture) take() queue.Attempt {
 	f.t.Helper()
 	var got []queue.Attempt
@@ -69,7 +69,7 @@ func (f fixture) wantEmpty() {
 	}
 }
 
-// report delivers an outcome, on a last report.
+// report reports an outcome, with Last set.
 func (f fixture) report(a queue.Attempt, s queue.Status, output string) {
 	f.t.Helper()
 	r := queue.Report{Attempt: a, Status: s, Last: true}
@@ -92,7 +92,7 @@ func (f fixture) tries(workflow string) []Task {
 	return tasks
 }
 
-// wantStatus waits until the tries of a workflow have these statuses.
+// wantStatus waits until the attempts of a workflow have these statuses.
 func (f fixture) wantStatus(workflow string, want ...queue.Status) []Task {
 	f.t.Helper()
 	var got []queue.Status
@@ -124,7 +124,7 @@ func (f fixture) wantGone(a queue.Attempt) {
 	}
 }
 
-// current asks until there is an answer: a server on a busy machine may take its time.
+// current repeats the request until it succeeds or is ErrGone: a server may be slow on a busy machine.
 func (f fixture) current(a queue.Attempt) (err error) {
 	f.within(func() bool {
 		err = f.Leaser.Current(f.t.Context(), a)
@@ -133,7 +133,7 @@ func (f fixture) current(a queue.Attempt) (err error) {
 	return err
 }
 
-// eventually waits for ok, which a server may need a moment for.
+// eventually waits until ok returns true, since a server may need a moment.
 func (f fixture) eventually(what string, ok func() bool) {
 	f.t.Helper()
 	if !f.within(ok) {
@@ -155,7 +155,7 @@ func (f fixture) within(ok func() bool) bool {
 	return true
 }
 
-// wantJSON compares two values; a number has to be written the same.
+// wantJSON compares two values; numbers must be written the same.
 func wantJSON(t *testing.T, what string, got json.RawMessage, want string) {
 	t.Helper()
 	parse := func(s string) (v any) {

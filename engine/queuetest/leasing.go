@@ -11,8 +11,8 @@ import (
 	"perago/engine/queue"
 )
 
-// This file holds the cases of what is current, of leases, and of what a server
-// is told beside the outcome.
+// This file has the cases about current attempts, about leases, and about what a
+// worker reports besides the outcome.
 
 func current(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{})
@@ -43,7 +43,7 @@ func terminated(t *testing.T, b Backend) {
 	f.wantStatus(flow, Canceled)
 }
 
-// lease extends one attempt for as long as another one needs to run out.
+// lease extends one attempt until the lease of another one has expired.
 func lease(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{Retries: 1, ResponseTimeout: 3 * time.Second})
 	kept, dropped := f.start(`{}`), f.start(`{}`)
@@ -64,7 +64,7 @@ func lease(t *testing.T, b Backend) {
 	if second.WorkflowID != dropped || second.Retry != 1 {
 		t.Errorf("got %+v, want the second try of %s", second, dropped)
 	}
-	// The first try is over: what its worker says of it is not heard.
+	// The first attempt is over: a report of it is ignored.
 	_, err := b.Queue.Report(t.Context(), queue.Report{Attempt: attempts[dropped], Status: queue.Completed, Output: json.RawMessage(`{}`), Last: true})
 	if err != nil && !errors.Is(err, queue.ErrGone) {
 		t.Errorf("Report: got %v, want nil or ErrGone", err)

@@ -12,9 +12,9 @@ import (
 	"perago/engine/queue"
 )
 
-// Memory is a queue in this process: what tests use in place of Conductor, and
-// held to the same behaviour by Run. A workflow in it is one task, tried as often
-// as its Definition says.
+// Memory is a queue in this process, which tests use in place of Conductor. Run tests
+// that both behave the same. A workflow in it has one task, with as many attempts as
+// its Definition allows.
 type Memory struct {
 	mu      sync.Mutex
 	defs    map[string]Definition
@@ -26,7 +26,7 @@ type Memory struct {
 type memoryTask struct {
 	Task
 	attempt queue.Attempt
-	ready   time.Time // from when it may be polled
+	ready   time.Time // when it may be polled
 	expires time.Time // of the lease; zero is never
 	over    bool      // its workflow is over
 }
@@ -59,7 +59,7 @@ func (m *Memory) Start(_ context.Context, task string, input json.RawMessage) (s
 	return workflow, nil
 }
 
-// schedule queues a try; the lock is held.
+// schedule queues an attempt; the lock is held.
 func (m *Memory) schedule(a queue.Attempt, delay time.Duration) {
 	m.ids++
 	a.TaskID = fmt.Sprintf("task-%d", m.ids)
@@ -69,7 +69,7 @@ func (m *Memory) schedule(a queue.Attempt, delay time.Duration) {
 	m.changed = make(chan struct{})
 }
 
-// Tasks returns the tries of a workflow, oldest first.
+// Tasks returns the attempts of a workflow, oldest first.
 func (m *Memory) Tasks(_ context.Context, workflow string) ([]Task, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -147,7 +147,7 @@ func (m *Memory) Waiting(ctx context.Context, tasks []string) (waiting []string,
 	return waiting, nil
 }
 
-// pop hands out what is ready, and says when the next is; the lock is held.
+// pop takes attempts that are ready, and returns how long until the next is; the lock is held.
 func (m *Memory) pop(task string, max int) (got []queue.Attempt, due time.Duration) {
 	m.expire()
 	now := time.Now()
@@ -177,7 +177,7 @@ func (t *memoryTask) renew() {
 	}
 }
 
-// expire times out the tries whose lease has run out; the lock is held.
+// expire times out the attempts whose lease has expired; the lock is held.
 func (m *Memory) expire() {
 	now := time.Now()
 	for _, t := range slices.Clone(m.tasks) {
@@ -188,7 +188,7 @@ func (m *Memory) expire() {
 	}
 }
 
-// retry queues the next try, when there is one left; the lock is held.
+// retry queues the next attempt, if one is left; the lock is held.
 func (m *Memory) retry(t *memoryTask) {
 	d := m.defs[t.attempt.Task]
 	if t.over || t.attempt.Retry >= d.Retries {
@@ -211,7 +211,7 @@ func (m *Memory) Report(ctx context.Context, r queue.Report) (*queue.Attempt, er
 	if t == nil {
 		return nil, queue.ErrGone
 	}
-	if t.Status == InProgress && !t.over { // else it is ignored, and answered with success
+	if t.Status == InProgress && !t.over { // else the report is ignored, without an error
 		t.Status, t.Reason, t.Output = r.Status, r.Reason, slices.Clone(r.Output)
 		t.Log = append(t.Log, r.Log...)
 		if t.Status == queue.Failed {
@@ -227,7 +227,7 @@ func (m *Memory) Report(ctx context.Context, r queue.Report) (*queue.Attempt, er
 	return nil, nil
 }
 
-// find returns a try, after time-outs; the lock is held.
+// find returns an attempt, after expire; the lock is held.
 func (m *Memory) find(a queue.Attempt) *memoryTask {
 	m.expire()
 	for _, t := range m.tasks {
@@ -262,16 +262,16 @@ func (m *Memory) Extend(ctx context.Context, a queue.Attempt) error {
 	})
 }
 
-// Delay queues a try of a task that may be polled after d.
+// Delay queues an attempt of a task that may be polled after d.
 func (m *Memory) Delay(task string, d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.schedule(queue.Attempt{Task: task}, d)
 }
 
-// Stale is a server that is busy with an extension: it has read the try as it is
-// now, and writes it back like that when write is called, over what it was told
-// meanwhile. Conductor does so.
+// Stale acts as a server that is slow to extend a lease: it reads the attempt now, and
+// writes that back when write is called, over what was reported meanwhile. Conductor
+// does so.
 func (m *Memory) Stale(a queue.Attempt) (write func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

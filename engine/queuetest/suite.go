@@ -11,21 +11,21 @@ import (
 	"perago/engine/queue"
 )
 
-// Case is one promise of a queue.
+// Case is one property that a queue must have.
 type Case struct {
 	Name string
 	Run  func(t *testing.T, b Backend)
 }
 
-// Run holds a backend to every case. The cases use tasks of their own, so one
-// server may serve them all, and be used again.
+// Run runs every case on a backend. Each case uses tasks of its own, so one server
+// can be used for all of them, and again.
 func Run(t *testing.T, b Backend) {
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) { c.Run(t, b) })
 	}
 }
 
-// Cases are the promises that worker.Worker builds on.
+// Cases are the properties that worker.Worker relies on.
 func Cases() []Case {
 	return []Case{
 		{"an empty queue gives nothing", emptyQueue},
@@ -33,7 +33,7 @@ func Cases() []Case {
 		{"a poll gives at most what was asked for, and nothing twice", atMost},
 		{"a poll that waits is answered by what comes", waitingPoll},
 		{"a poll that waits for several gives the one that is there", partBatch},
-		{"a look tells whose queue has something", looked},
+		{"Waiting names the tasks that have something queued", waitingTasks},
 		{"a poll of one task gives nothing of another", ownTask},
 		{"a completed attempt ends its workflow, its output as it was written", completed},
 		{"a failed attempt is tried again under a new id", failed},
@@ -48,7 +48,7 @@ func Cases() []Case {
 		{"a lease that is not extended runs out; one that is, does not", lease},
 		{"an extension does not change what an attempt is", extendTwice},
 		{"lines reach the log of the task", note},
-		{"odd text comes through whole", unusualText},
+		{"unusual text is not changed", unusualText},
 		{"a call on an ended context says so", endedContext},
 	}
 }
@@ -62,8 +62,8 @@ func emptyQueue(t *testing.T, b Backend) {
 	}
 }
 
-// looked asks for more tasks than fit into one request of any server.
-func looked(t *testing.T, b Backend) {
+// waitingTasks asks for more tasks than one request of any server takes.
+func waitingTasks(t *testing.T, b Backend) {
 	f := newFixture(t, b, Definition{})
 	tasks := []string{f.task}
 	for i := range 200 {
@@ -222,7 +222,7 @@ func next(t *testing.T, b Backend) {
 	if err != nil {
 		t.Fatalf("Report: %v", err)
 	}
-	if follow == nil { // it may, and need not
+	if follow == nil { // both are allowed
 		a := f.take()
 		follow = &a
 	}

@@ -13,7 +13,7 @@ import (
 
 const (
 	maxCases      = 10_000 // of one t.cases
-	maxCaseErrors = 100    // failures of cases that one test tells
+	maxCaseErrors = 100    // failures of cases that one test reports
 )
 
 // oneCase is one item of the list of t.cases.
@@ -23,8 +23,7 @@ type oneCase struct {
 	kwargs []starlark.Tuple
 }
 
-// cases is t.cases(cases, fn): fn is called for each case, which fails for
-// itself.
+// cases is t.cases(cases, fn): fn is called for each case, also after one failed.
 func (x *test) cases(thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var list starlark.Iterable
 	var fn starlark.Callable
@@ -37,23 +36,23 @@ func (x *test) cases(thread *starlark.Thread, args starlark.Tuple, kwargs []star
 	}
 	failed := 0
 	for _, c := range all {
-		x.looked = nil
+		x.used = nil
 		_, err := starlark.Call(thread, fn, c.args, c.kwargs)
 		if x.ctx.Err() != nil {
-			return nil, errors.Join(context.Cause(x.ctx), err) // with its place
+			return nil, errors.Join(context.Cause(x.ctx), err) // err has the position
 		}
 		if err == nil {
 			continue
 		}
 		if failed++; len(x.failed) < maxCaseErrors {
 			for _, d := range x.because(x.module.Diagnose(err)) {
-				told := *d
-				told.Message = fmt.Sprintf("case %s: %s", brief(starlark.String(c.name), 80), d.Message)
-				x.failed = append(x.failed, &told)
+				named := *d
+				named.Message = fmt.Sprintf("case %s: %s", brief(starlark.String(c.name), 80), d.Message)
+				x.failed = append(x.failed, &named)
 			}
 		}
 	}
-	x.looked = nil
+	x.used = nil
 	if failed > 0 {
 		return nil, &diag.Problem{Code: "P4151", Message: fmt.Sprintf("%d of %d cases failed", failed, len(all))}
 	}
@@ -119,14 +118,14 @@ func readCase(item starlark.Value) (oneCase, error) {
 	return c, nil
 }
 
-// because adds to a failure why the run that the test looked at did not complete.
+// because adds to a failure why the run that the test used last did not complete.
 func (x *test) because(list diag.List) diag.List {
-	if story := x.looked.story(); story != "" && len(list) > 0 {
+	if failure := x.used.failure(); failure != "" && len(list) > 0 {
 		last := *list[len(list)-1]
 		if last.Detail != "" {
 			last.Detail = strings.TrimRight(last.Detail, "\n") + "\n"
 		}
-		last.Detail += story
+		last.Detail += failure
 		list = append(list[:len(list)-1:len(list)-1], &last)
 	}
 	return list

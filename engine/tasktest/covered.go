@@ -8,16 +8,16 @@ import (
 	"perago/engine/module"
 )
 
-// Covered are the counts of the statements of one file: of functions of task
-// files and of what they load, not of tests.
+// Covered are the counts of the statements of one file: a task file, or one that a
+// task file loads, not a test file.
 type Covered struct {
 	File       string
 	Statements []module.Statement
 	Counts     []uint32 // of the same statements
 }
 
-// covered takes the counts since it was called before; a file that was loaded
-// comes at least once, whether anything of it ran or not.
+// covered returns the counts since its last call. Each file that was loaded is
+// returned at least once, also if nothing of it ran.
 func (s *suite) covered() []Covered {
 	if !s.o.Cover {
 		return nil

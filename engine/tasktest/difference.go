@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// compareDepth is how deep equal looks into values.
+	// compareDepth is how deep values are compared.
 	compareDepth = 200
 
 	maxDifferences = 10      // that are shown of one comparison
-	maxCompared    = 1 << 20 // values that are looked at to find them
+	maxCompared    = 1 << 20 // values that are compared to find them
 	maxShown       = 300     // characters of one value in a message
 	maxPath        = 300     // bytes of the path to one
 	maxDiff        = 40      // lines of one diff
@@ -30,7 +30,7 @@ const (
 	aroundDiff     = 200     // lines of that part
 )
 
-// difference is one place where two values part.
+// difference is one path at which two values differ.
 type difference struct {
 	path          string // such as `["rows"][3].id`; "" for the values themselves
 	found, wanted string
@@ -40,7 +40,7 @@ type difference struct {
 // comparison looks for the differences of two values, element by element.
 type comparison struct {
 	ctx  context.Context
-	same func(got, want starlark.Value) (bool, error) // of values that are not looked into
+	same func(got, want starlark.Value) (bool, error) // for values without elements
 	list []difference
 	more int // differences that are not in the list
 	seen int // values
@@ -52,14 +52,14 @@ func (c *comparison) add(d difference) {
 		c.more++
 		return
 	}
-	if n := len(d.path) - maxPath; n > 0 { // where it is deep, its end is what tells
+	if n := len(d.path) - maxPath; n > 0 { // the end of a long path says more than its start
 		d.path = "…" + strings.ToValidUTF8(d.path[n:], "")
 	}
 	c.list = append(c.list, d)
 }
 
-// values compares two values at a path. The error is that of a comparison which
-// cannot be made, or the cause of a test that was ended.
+// values compares two values at a path. It fails if the values cannot be compared, or
+// with the cause of a context that ended.
 func (c *comparison) values(path string, got, want starlark.Value, depth int) error {
 	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx)
@@ -99,8 +99,8 @@ func (c *comparison) values(path string, got, want starlark.Value, depth int) er
 	return err
 }
 
-// items compares two lists, or two tuples. What both begin and end with is set
-// aside first, so that one item more in the middle is one difference.
+// items compares two lists, or two tuples. It first skips the items that both begin
+// and end with, so that one item more in the middle is one difference.
 func (c *comparison) items(path string, got, want starlark.Indexable, depth int) error {
 	n, m := got.Len(), want.Len()
 	start, end := 0, 0
@@ -207,8 +207,8 @@ func (c *comparison) attributes(path string, got, want *starlarkstruct.Struct, d
 	return nil
 }
 
-// problem is a failed test that tells the differences; what says what the test
-// wanted, as in "not equal".
+// problem is the failure with the differences; what says what did not hold, as in
+// "not equal".
 func (c *comparison) problem(what string) *diag.Problem {
 	p := &diag.Problem{Code: "P4151", Message: what}
 	if len(c.list) == 0 { // it was not found in maxCompared values
@@ -239,7 +239,7 @@ func (c *comparison) problem(what string) *diag.Problem {
 	return p
 }
 
-// differ is the difference of two values that are not looked into.
+// differ is the difference of two values without elements.
 func differ(path string, got, want starlark.Value) difference {
 	d := difference{path: path}
 	g, gotText := starlark.AsString(got)
@@ -265,7 +265,7 @@ func differ(path string, got, want starlark.Value) difference {
 	return d
 }
 
-// typed tells the type of a value whose text does not.
+// typed is the type of a value if its text does not show it.
 func typed(v starlark.Value) string {
 	switch v.(type) {
 	case starlark.NoneType, starlark.Bool, starlark.Int, starlark.Float, starlark.String, starlark.Bytes, *starlark.List, starlark.Tuple, *starlark.Dict:
@@ -293,8 +293,8 @@ func cutLine(s string) (line, rest string) {
 	return s, ""
 }
 
-// windows shows two texts that differ; of long ones the part around the first
-// character that does, so that the two are never cut to the same.
+// windows shows two texts that differ. Of long ones it shows the part around the first
+// difference, so that the two are never cut to the same text.
 func windows(got, want string, as func(string) string) (found, wanted string) {
 	if utf8.RuneCountInString(got) <= maxShown && utf8.RuneCountInString(want) <= maxShown {
 		return as(got), as(want)
@@ -320,7 +320,7 @@ func windows(got, want string, as func(string) string) (found, wanted string) {
 
 func quoted(s string) string { return starlark.String(s).String() }
 
-// window is what follows in a text from a byte on, as far as there is room.
+// window is the part of a text that begins at a byte, as far as there is room.
 func window(s string, from int, as func(string) string) string {
 	before, after := "", ""
 	if from > 0 {
@@ -376,8 +376,8 @@ func someLines(s string, from int) string {
 	return s[:end]
 }
 
-// cutLong cuts lines that are too long to be shown; two of them that were cut
-// stay apart by what stands at their end.
+// cutLong shortens long lines. Each gets a checksum, so that two different lines
+// still differ.
 func cutLong(s string) string {
 	if len(s) <= maxDiffLine {
 		return s
@@ -405,7 +405,7 @@ func brief(v starlark.Value, most int) string {
 	return b.text.String()
 }
 
-// bounded writes a value until there is no more room: values may be far larger
+// bounded writes a value until there is no more room, since values may be far larger
 // than what is shown of them.
 type bounded struct {
 	text strings.Builder
@@ -485,7 +485,7 @@ func equalValues(got, want starlark.Value) (bool, error) {
 }
 
 // closeValues says whether two values are equal, or numbers that are close
-// enough to each other: as math.isclose reckons.
+// enough to each other, as in math.isclose.
 func closeValues(rel, abs float64) func(got, want starlark.Value) (bool, error) {
 	return func(got, want starlark.Value) (bool, error) {
 		g, gotNumber := number(got)

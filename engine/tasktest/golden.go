@@ -27,13 +27,13 @@ import (
 	"perago/workspace/storage"
 )
 
-// A golden holds what should come out. That of a run is a folder:
+// A golden has the expected output. That of a run is a folder:
 //
 //	result.json      the result
 //	files/...        what the run wrote, by the path in the workspace
 //	deleted.txt      the paths that it deleted, one a line, if there are any
 //
-// Anything else in the folder is left alone. That of a text or bytes is a file
+// Anything else in the folder is ignored. That of a text or bytes is a file
 // with it; that of another value is a file with it as JSON. Results and values
 // are compared as values, however their JSON is laid out.
 
@@ -49,7 +49,7 @@ const (
 // golden is one golden that a test wants to change.
 type golden struct {
 	path   string            // relative to the folder of the test file
-	put    map[string][]byte // by the path relative to that folder; what is there has another content
+	put    map[string][]byte // new contents by the path relative to that folder
 	remove []string
 }
 
@@ -64,7 +64,7 @@ func (x *test) golden(thread *starlark.Thread, args starlark.Tuple, kwargs []sta
 		return nil, misuse("t.golden", err)
 	}
 	if run, ok := got.(*outcome); ok {
-		x.looked = run
+		x.used = run
 		if run.result.Status != queue.Completed {
 			return nil, &diag.Problem{Code: "P4151", Message: said("the run did not complete, so it left nothing to compare", message)}
 		}
@@ -102,8 +102,8 @@ func (x *test) golden(thread *starlark.Thread, args starlark.Tuple, kwargs []sta
 	return nil, goldenProblem(said("not the golden "+path, message), differences)
 }
 
-// checkGoldenPath keeps goldens below the folder of the test, and off what is
-// no golden.
+// checkGoldenPath checks that a golden is below the folder of the test, and cannot be
+// a hidden file or code.
 func checkGoldenPath(path string) error {
 	if err := paths.CheckNew(path); err != nil || path == "" {
 		return fmt.Errorf("got %s, want a path below the folder of the test file, as \"golden/report\"", quoted(path))
@@ -119,7 +119,7 @@ func checkGoldenPath(path string) error {
 	return nil
 }
 
-// goldenOf are the files of a golden as they should be, by their paths relative
+// goldenOf are the expected files of a golden, by their paths relative
 // to the folder of the test.
 func (x *test) goldenOf(thread *starlark.Thread, got starlark.Value, path string) (map[string][]byte, error) {
 	switch got := got.(type) {
@@ -150,7 +150,7 @@ func (x *test) goldenOfRun(run *outcome, path string) (map[string][]byte, error)
 	files := map[string][]byte{path + "/" + goldenResult: result}
 	var deleted strings.Builder
 	for _, c := range run.result.Changes {
-		data, kept := run.place.kept[c.Path]
+		data, kept := run.workspace.kept[c.Path]
 		switch {
 		case c.Op == storage.Deleted:
 			deleted.WriteString(c.Path + "\n")
@@ -179,7 +179,7 @@ func laidOut(text []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// readGolden reads a golden; one that is not there has no files.
+// readGolden reads a golden; one that does not exist has no files.
 func readGolden(root *os.Root, path string, got starlark.Value) (map[string][]byte, error) {
 	files, left := map[string][]byte{}, int64(maxKept)
 	info, err := root.Lstat(path)
@@ -233,7 +233,7 @@ func readGoldenFile(root *os.Root, name string, to map[string][]byte, left *int6
 	return nil
 }
 
-// goldenDifference is one file that is not as it should be.
+// goldenDifference is one file that differs from the golden.
 type goldenDifference struct {
 	path string
 	diag.Problem
@@ -270,7 +270,7 @@ func (x *test) goldenDifferences(thread *starlark.Thread, path string, fresh, ol
 	return list, nil
 }
 
-// fileDiffers tells how two contents differ, as values where both may be JSON.
+// fileDiffers describes how two contents differ, as values if both are JSON.
 func (x *test) fileDiffers(thread *starlark.Thread, values bool, p *diag.Problem, got, want []byte) (same bool, err error) {
 	if values && json.Valid(got) && json.Valid(want) {
 		var decoded [2]starlark.Value

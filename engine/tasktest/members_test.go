@@ -14,7 +14,7 @@ import (
 func TestRows(t *testing.T) {
 	x := &test{suite: &suite{}}
 	has := map[string][]string{"t": x.value().(interface{ AttrNames() []string }).AttrNames(), "folder": fixture("").AttrNames()}
-	run, err := x.outcome(nil, "a.star", engine.Result{Status: "FAILED"}, &place{})
+	run, err := x.outcome(nil, "a.star", engine.Result{Status: "FAILED"}, &fakeWorkspace{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (f fixture) read(path string) (starlark.Value, error) {
 		return nil, misuse("read", fmt.Errorf("the folder cannot be opened: %w", paths.Reason(err)))
 	}
 	defer root.Close()
-	file, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not hold us up
+	file, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not block
 	if err != nil {
 		problem := &diag.Problem{Code: "P4151", Message: fmt.Sprintf("%s cannot be read: %s", path, paths.Reason(err)), Cause: err}
 		if errors.Is(err, fs.ErrNotExist) {
@@ -101,9 +101,9 @@ func nearFile(in fs.FS, path string) string {
 	return diag.DidYouMean(path, names, strconv.Quote)
 }
 
-// place is the workspace of one t.run, and the publisher of its attempt: what
-// would be published is kept for the test to look at.
-type place struct {
+// fakeWorkspace is the workspace of one t.run, and the publisher of its attempt: it
+// keeps what would be published, for the test to read.
+type fakeWorkspace struct {
 	runner *engine.Runner
 	ref    workspace.Ref
 	log    []string
@@ -113,9 +113,9 @@ type place struct {
 	sums  map[string][sha256.Size]byte // of all that was written
 }
 
-// place makes the workspace that a test describes.
-func (x *test) place(m *module.Module, described starlark.Value) (*place, error) {
-	p := &place{kept: map[string][]byte{}, sums: map[string][sha256.Size]byte{}}
+// newWorkspace makes the workspace that a test describes.
+func (x *test) newWorkspace(m *module.Module, described starlark.Value) (*fakeWorkspace, error) {
+	p := &fakeWorkspace{kept: map[string][]byte{}, sums: map[string][sha256.Size]byte{}}
 	body := x.o.Body
 	if body == nil {
 		body = engine.InProcess{}
@@ -183,12 +183,12 @@ func literalFiles(v starlark.Value) (map[string]string, error) {
 }
 
 // Prepare implements engine.Publisher.
-func (p *place) Prepare(context.Context, publish.Publication) (*publish.Published, error) {
+func (p *fakeWorkspace) Prepare(context.Context, publish.Publication) (*publish.Published, error) {
 	return nil, nil
 }
 
 // Publish implements engine.Publisher: it keeps what was written.
-func (p *place) Publish(ctx context.Context, pub publish.Publication) (publish.Published, error) {
+func (p *fakeWorkspace) Publish(ctx context.Context, pub publish.Publication) (publish.Published, error) {
 	var err error
 	if p.files, err = pub.Overlay.Glob(ctx, "", glob.MustCompile("**")); err != nil {
 		return publish.Published{}, err
@@ -213,8 +213,8 @@ func (p *place) Publish(ctx context.Context, pub publish.Publication) (publish.P
 	return publish.Published{Commit: pub.Ref.Commit}, nil
 }
 
-// keep notes what was written to a file: its sum, and its content when there is room.
-func (p *place) keep(ctx context.Context, o *workspace.Overlay, c workspace.Change, content bool) error {
+// keep keeps the hash of a written file, and its content if there is room.
+func (p *fakeWorkspace) keep(ctx context.Context, o *workspace.Overlay, c workspace.Change, content bool) error {
 	f, err := o.Open(ctx, c.Path)
 	if err != nil {
 		return err
@@ -236,14 +236,14 @@ func (p *place) keep(ctx context.Context, o *workspace.Overlay, c workspace.Chan
 	return nil
 }
 
-// outcome is what t.run returns. It notes that a test looks at it, so that a
-// check that fails can tell why the run did.
+// outcome is what t.run returns. It remembers when a test reads it, so that a check
+// that fails next can report why the run failed.
 type outcome struct {
-	test   *test
-	file   string // of the task, as the test names it
-	result engine.Result
-	place  *place
-	fields *starlarkstruct.Struct
+	test      *test
+	file      string // of the task, as the test names it
+	result    engine.Result
+	workspace *fakeWorkspace
+	fields    *starlarkstruct.Struct
 }
 
 func (o *outcome) String() string {
@@ -257,28 +257,28 @@ func (o *outcome) AttrNames() []string   { return o.fields.AttrNames() }
 
 // Attr is one of the fields.
 func (o *outcome) Attr(name string) (starlark.Value, error) {
-	o.test.looked = o
+	o.test.used = o
 	return o.fields.Attr(name)
 }
 
-// maxStory bounds what a failed test tells of a run, in bytes.
-const maxStory = 4 << 10
+// maxReport bounds what a failed test reports of a run, in bytes.
+const maxReport = 4 << 10
 
-// story says why the run did not complete; "" when it did.
-func (o *outcome) story() string {
+// failure says why the run did not complete; "" when it did.
+func (o *outcome) failure() string {
 	if o == nil || o.result.Status == queue.Completed {
 		return ""
 	}
-	return fmt.Sprintf("the run of %s ended with %s:\n%s", o.file, o.result.Status, told(o.result.Diagnostics))
+	return fmt.Sprintf("the run of %s ended with %s:\n%s", o.file, o.result.Status, formatted(o.result.Diagnostics))
 }
 
-// told is a list of complaints in lines, as far as there is room.
-func told(list diag.List) string {
+// formatted are diagnostics as indented lines, as far as there is room.
+func formatted(list diag.List) string {
 	var b strings.Builder
 	for _, d := range list {
 		var one strings.Builder
 		diag.WriteText(&one, diag.List{d}, diag.TextOptions{})
-		if b.Len()+one.Len() > maxStory {
+		if b.Len()+one.Len() > maxReport {
 			b.WriteString("  …\n")
 			break
 		}
@@ -290,7 +290,7 @@ func told(list diag.List) string {
 }
 
 // outcome makes what t.run returns.
-func (x *test) outcome(thread *starlark.Thread, file string, r engine.Result, p *place) (starlark.Value, error) {
+func (x *test) outcome(thread *starlark.Thread, file string, r engine.Result, p *fakeWorkspace) (starlark.Value, error) {
 	result, err := x.resultOf(thread, r)
 	if err != nil {
 		return nil, err
@@ -315,11 +315,11 @@ func (x *test) outcome(thread *starlark.Thread, file string, r engine.Result, p 
 			return p.read(x.ctx, path)
 		}),
 	})
-	return &outcome{test: x, file: file, result: r, place: p, fields: fields}, nil
+	return &outcome{test: x, file: file, result: r, workspace: p, fields: fields}, nil
 }
 
 // read is the content of a file after the attempt.
-func (p *place) read(ctx context.Context, path string) (starlark.Value, error) {
+func (p *fakeWorkspace) read(ctx context.Context, path string) (starlark.Value, error) {
 	if data, ok := p.kept[path]; ok {
 		return starlark.String(data), nil
 	}

@@ -22,8 +22,8 @@ import (
 const later = 400*24*time.Hour + 3*time.Hour + 17*time.Minute + 29*time.Second + 123_456_789
 
 // repeat runs a task once more, as a retry would: on the same input, at another
-// time. What comes out has to be the same, or a Problem says what is not.
-func (x *test) repeat(thread *starlark.Thread, m *module.Module, params string, space starlark.Value, now time.Time, first engine.Result, before *place) error {
+// time. If the output differs, it returns a Problem that says how.
+func (x *test) repeat(thread *starlark.Thread, m *module.Module, params string, space starlark.Value, now time.Time, first engine.Result, before *fakeWorkspace) error {
 	if now.IsZero() {
 		now = time.Now().UTC()
 	}
@@ -34,7 +34,7 @@ func (x *test) repeat(thread *starlark.Thread, m *module.Module, params string, 
 	what := func(what string) string { return "a retry of " + m.Task.Name + " gives " + what }
 	if first.Status != again.Status {
 		return &diag.Problem{Code: "P4153", Message: what("another status"), Found: string(again.Status), Wanted: string(first.Status),
-			Detail: told(append(first.Diagnostics[:len(first.Diagnostics):len(first.Diagnostics)], again.Diagnostics...))}
+			Detail: formatted(append(first.Diagnostics[:len(first.Diagnostics):len(first.Diagnostics)], again.Diagnostics...))}
 	}
 	if first.Status != queue.Completed {
 		return nil
@@ -62,7 +62,7 @@ func (x *test) repeat(thread *starlark.Thread, m *module.Module, params string, 
 const retryHint = "take what changes from params, not from time.now(), or leave it out of what is kept"
 
 // retriedFiles compares what two runs wrote.
-func retriedFiles(what func(string) string, first engine.Result, before *place, again engine.Result, after *place) error {
+func retriedFiles(what func(string) string, first engine.Result, before *fakeWorkspace, again engine.Result, after *fakeWorkspace) error {
 	ops := func(list []workspace.Change) map[string]string {
 		index := map[string]string{}
 		for _, c := range list {
@@ -98,7 +98,7 @@ func retriedFiles(what func(string) string, first engine.Result, before *place, 
 	return nil
 }
 
-// fileDifference tells how the content of a file differs from what it should be.
+// fileDifference describes how the content of a file differs from what is expected.
 func fileDifference(p *diag.Problem, got, want []byte) {
 	var values [2]starlark.Value
 	for i, data := range [][]byte{got, want} {

@@ -25,7 +25,7 @@ type test struct {
 	log     []string
 	said    int       // bytes, those that log has no room for among them
 	closers []func()  // of the folders that t.run opened: read looks into them until the test is over
-	looked  *outcome  // what the test looked at last, until a check held
+	used    *outcome  // what the test looked at last, until a check held
 	failed  diag.List // of the cases that failed
 	pending []golden  // what --update writes when the test has passed
 }
@@ -133,7 +133,7 @@ func (x *test) compare(method, what string, got, want starlark.Value, same func(
 // holds ends a check that held: what it looked at has nothing to do with what
 // fails next.
 func (x *test) holds() (starlark.Value, error) {
-	x.looked = nil
+	x.used = nil
 	return starlark.None, nil
 }
 
@@ -204,7 +204,7 @@ func (x *test) fails(thread *starlark.Thread, args starlark.Tuple, kwargs []star
 	if !pattern.MatchString(text) {
 		return nil, &diag.Problem{Code: "P4151", Message: "another error", Found: text, Wanted: match}
 	}
-	x.looked = nil
+	x.used = nil
 	return starlark.String(text), nil
 }
 
@@ -253,8 +253,8 @@ func fixedClock(now starlark.Value) (time.Time, error) {
 }
 
 // attempt runs a task once, on a workspace of its own. say gets what it logs.
-func (x *test) attempt(m *module.Module, params string, space starlark.Value, now time.Time, say func(string)) (engine.Result, *place, error) {
-	p, err := x.place(m, space)
+func (x *test) attempt(m *module.Module, params string, space starlark.Value, now time.Time, say func(string)) (engine.Result, *fakeWorkspace, error) {
+	p, err := x.newWorkspace(m, space)
 	if err != nil {
 		return engine.Result{}, nil, err
 	}
@@ -275,7 +275,7 @@ func (x *test) task(path string) (*module.Module, error) {
 	}
 	m, complaints := module.Load(path, &module.Options{Root: x.o.Root, Cover: x.o.Cover})
 	if m == nil {
-		return nil, &diag.Problem{Code: "P4152", Message: "the task file does not load", Detail: told(complaints), Hint: "`perago check " + path + "` says more"}
+		return nil, &diag.Problem{Code: "P4152", Message: "the task file does not load", Detail: formatted(complaints), Hint: "`perago check " + path + "` says more"}
 	}
 	x.tasks[path] = m
 	return m, nil

@@ -45,7 +45,7 @@ type Options struct {
 	Starts func(name string, at starlib.Position)
 }
 
-// Result is what became of one test.
+// Result is the result of one test.
 type Result struct {
 	File    string
 	Name    string // "test_counts"; "" for a file that did not load
@@ -53,10 +53,10 @@ type Result struct {
 	Failure diag.List // empty: it passed
 	Log     []string  // what the tasks and the test itself logged
 	Limit   bool      // it passed one of its limits
-	Absent  bool      // there is no such test, though Names has it
+	Absent  bool      // Names has it, and there is no such test
 	Near    string    // the test that may be meant instead; "" when none is near
 	Wrote   []string  // the files of goldens that were written
-	Held    int       // goldens that were not, since the test failed
+	Held    int       // goldens that were not written because the test failed
 	Covered []Covered // what ran since the result before
 }
 
@@ -64,7 +64,7 @@ type Result struct {
 func (r Result) Passed() bool { return len(r.Failure) == 0 }
 
 // Files replaces the folders of args by the test files below them, sorted.
-// Hidden folders are passed over. No args is the current folder.
+// Hidden folders are skipped. No args means the current folder.
 func Files(args []string) ([]string, error) {
 	if len(args) == 0 {
 		args = []string{"."}
@@ -97,9 +97,9 @@ func Files(args []string) ([]string, error) {
 	return files, nil
 }
 
-// Run runs the tests of one file, in the order in which they stand, and tells
-// each as it ends. A file that does not load is one failed Result. The error is
-// for what surrounds the tests: the folder of the attempts, or a cancel.
+// Run runs the tests of one file, in the order of the file, and calls each with the
+// Result of each test. A file that does not load gives one failed Result. Run fails
+// only if it cannot make the folder of the attempts, or is cancelled.
 func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 	start := time.Now()
 	m, globals, complaints := module.LoadTest(file, &module.Options{Root: o.Root, Cover: o.Cover})
@@ -135,7 +135,7 @@ func Run(ctx context.Context, file string, o Options, each func(Result)) error {
 		}
 		r := s.one(ctx, fn)
 		if ctx.Err() != nil {
-			break // it was ended, not tried
+			break // the test was cancelled, and has no result
 		}
 		each(r)
 	}
@@ -152,13 +152,12 @@ type suite struct {
 	root   *attempts.Root
 	o      Options
 	tasks  map[string]*module.Module // loaded task files, by path
-	known  map[string]bool           // files whose statements were told
+	known  map[string]bool           // files that were returned by covered
 
 	goldens map[string]map[string][]byte // that --update has seen, by path: their files
 }
 
-// chosen are the tests that are to run, and Results for those that are named and
-// not there.
+// chosen are the tests to run, and Results for those of Names that do not exist.
 func (s *suite) chosen(all []*starlark.Function) (found []*starlark.Function, absent []Result) {
 	var names []string
 	for _, fn := range all {
@@ -175,7 +174,7 @@ func (s *suite) chosen(all []*starlark.Function) (found []*starlark.Function, ab
 	return found, absent
 }
 
-// tests are the functions test_*, in the order in which they stand.
+// tests are the functions test_*, in the order of the file.
 func tests(globals starlark.StringDict) []*starlark.Function {
 	var found []*starlark.Function
 	for name, value := range globals {
@@ -220,8 +219,8 @@ func (s *suite) one(ctx context.Context, fn *starlark.Function) Result {
 	return r
 }
 
-// Passed is the failure of a test that passed one of its limits, where it was at
-// that moment as far as it is known.
+// Passed is the failure of a test that passed one of its limits, with its position at
+// that moment if that is known.
 func Passed(name string, e *engine.LimitError, at diag.List) diag.List {
 	d := &diag.Diagnostic{}
 	if len(at) > 0 {

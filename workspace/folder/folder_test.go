@@ -108,7 +108,7 @@ func oddFolder(t *testing.T) (dir string) {
 	return dir
 }
 
-// odd are the names of oddFolder that cannot be read, with a word of the reason.
+// unusable are the names of oddFolder that cannot be read, with a part of the reason.
 var unusable = map[string]string{
 	"raw/file-out":          "out of the workspace",
 	"raw/absolute":          "out of the workspace",
