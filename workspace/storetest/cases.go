@@ -15,9 +15,9 @@ import (
 	"perago/workspace/storage"
 )
 
-// TestPublication runs the protocol of docs/publication.md. What is asserted is
-// what anyone can see afterwards: the history of the branch, what its commits
-// hold, and which branches and folders are left.
+// TestPublication runs the protocol of docs/publication.md. It checks what anybody
+// can see afterwards: the history of the branch, the files of its commits, and which
+// branches and folders are left.
 func TestPublication(t *testing.T, s Subject) {
 	cases := []publicationCase{
 		{"one commit with both parents, the files and the metadata", testPublishes},
@@ -336,7 +336,7 @@ func testForeignHook(t *testing.T, w world) {
 	w.noDebris()
 }
 
-// testNoBranch: a hook that refuses the staging branch is told at once.
+// testNoBranch checks that a hook which refuses the staging branch is reported at once.
 func testNoBranch(t *testing.T, w world) {
 	f := &unbranched{Store: w.Store}
 	_, err := w.attempt(f, "one", 0).run(t.Context())

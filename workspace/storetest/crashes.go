@@ -7,7 +7,7 @@ import (
 	"perago/workspace/storage"
 )
 
-// Link is a store on the far side of a connection that breaks as planned.
+// Link is a store behind a connection that breaks as planned.
 type Link interface {
 	storage.Store
 	Calls() []string // the names of all calls so far
@@ -17,8 +17,8 @@ type Link interface {
 
 var _ Link = (*Faulty)(nil)
 
-// TestLink lets one call of an attempt go wrong on a connection that open makes:
-// every call in turn, in every way but the process's death.
+// TestLink runs attempts over a connection that open makes, with one fault each:
+// every fault except the death of the process, at every call.
 func TestLink(t *testing.T, s Subject, open func(t *testing.T, plan func(n int, name string) Fault) Link) {
 	for _, fault := range []Fault{Lost, Dropped, Late, Doubled} {
 		t.Run(fault.String(), func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"perago/workspace/storage"
 )
 
-// doubtCases are about what must be looked at again, and what must be looked at
-// before it is believed.
+// doubtCases are about what a publisher must check again, and what it must not
+// believe without a check.
 func doubtCases() []publicationCase {
 	return []publicationCase{
 		{"a publication whose answer was lost is found, and is its own", testFindsItsOwn},
@@ -27,7 +27,7 @@ func doubtCases() []publicationCase {
 	}
 }
 
-// atMerge is a plan with faults for the merges into main, in turn; then none.
+// atMerge is a plan with one of the faults for each merge into main, in order; then none.
 // The first merge of a new publisher is its self-test's.
 func atMerge(faults ...Fault) func(int, string) Fault {
 	merges := 0
@@ -135,8 +135,8 @@ func testHookChanged(t *testing.T, w world) {
 	w.unpublished()
 }
 
-// meddled is a store on which someone does something to a staging branch before
-// it is committed.
+// meddled is a store on which somebody changes a staging branch before it is
+// committed.
 type meddled struct {
 	storage.Store
 	commit func(branch string)
@@ -149,8 +149,8 @@ func (m meddled) CommitBranch(ctx context.Context, repo, branch, message string,
 	return m.Store.CommitBranch(ctx, repo, branch, message, metadata)
 }
 
-// testGivenUp lets requests go out without an answer, lets the attempt fail, and
-// only then lets the server see them.
+// testGivenUp delays requests, lets the attempt fail without a response to them, and
+// only then lets the server do them.
 func testGivenUp(t *testing.T, w world) {
 	f := &Faulty{Store: w.Store, Plan: atMerge(slices.Repeat([]Fault{Late}, 6)...)}
 	_, err := w.attempt(f, "one", 0).run(t.Context())
@@ -165,8 +165,8 @@ func testGivenUp(t *testing.T, w world) {
 	w.noDebris()
 }
 
-// testDoubtfulBranch lets the first staging branch be made and its answer be
-// lost: the attempt publishes from a second one, and leaves neither to the sweep.
+// testDoubtfulBranch loses the response to making the first staging branch: the
+// attempt publishes from a second one, and leaves neither to the sweep.
 func testDoubtfulBranch(t *testing.T, w world) {
 	asked := 0
 	f := &Faulty{Store: w.Store, Plan: func(_ int, name string) Fault {

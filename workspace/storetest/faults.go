@@ -11,7 +11,7 @@ import (
 	"perago/workspace/storage"
 )
 
-// Fault is what becomes of one call.
+// Fault is what goes wrong with one call.
 type Fault int
 
 const (
@@ -29,8 +29,8 @@ func (f Fault) String() string {
 	return [...]string{"none", "lost", "dropped", "late", "doubled", "crash before", "crash after"}[f]
 }
 
-// ErrLost is what a caller sees of a call without an answer, ErrCrashed what
-// every call of a dead process comes to.
+// ErrLost is the error of a call without a response, ErrCrashed that of every call of
+// a dead process.
 var (
 	ErrLost    = errors.New("connection reset by peer")
 	ErrCrashed = errors.New("the process is dead")
@@ -69,7 +69,7 @@ func (f *Faulty) Crashed() bool {
 	return f.dead
 }
 
-// Release does the late calls, in their order; nobody hears their answers.
+// Release does the late calls, in their order; nobody gets the responses.
 func (f *Faulty) Release() {
 	f.mu.Lock()
 	late := f.late
@@ -80,7 +80,7 @@ func (f *Faulty) Release() {
 	}
 }
 
-// do does one call as planned. op is given a context of its own when it is late.
+// do does one call as planned. op gets a context of its own when it is late.
 func (f *Faulty) do(ctx context.Context, name string, op func(context.Context) error) error {
 	f.mu.Lock()
 	n := len(f.calls)
@@ -130,7 +130,7 @@ func (f *Faulty) die() {
 	f.dead = true
 }
 
-// ask does one call that has an answer.
+// ask does one call that returns a value.
 func ask[T any](ctx context.Context, f *Faulty, name string, op func(context.Context) (T, error)) (T, error) {
 	var value T
 	err := f.do(ctx, name, func(ctx context.Context) (err error) {
@@ -144,7 +144,7 @@ func ask[T any](ctx context.Context, f *Faulty, name string, op func(context.Con
 	return value, nil
 }
 
-// walk does one call whose answer is a sequence.
+// walk does one call that returns a sequence.
 func walk[T any](ctx context.Context, f *Faulty, name string, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		all, err := ask(ctx, f, name, func(context.Context) (all []T, err error) {

@@ -9,13 +9,13 @@ import (
 	"perago/workspace/storage"
 )
 
-// Neutered is a store on which the fence looks installed and does nothing: the
-// hook that reaches the server has its comparison taken out, while the publisher
-// reads back what it wrote and sees its self-test pass. It is the control: a
-// test of the protocol that shows no violation on it proves nothing.
+// Neutered is a store on which the fence seems to be installed and does nothing: the
+// hook that is uploaded to the server has no comparison, while the publisher reads
+// back what it wrote, and its self-test passes. It is the control: a test of the
+// protocol that finds no violation on it proves nothing.
 type Neutered struct{ storage.Store }
 
-// neuter is what is taken out of the hook.
+// neuter is the comparison that is removed from the hook.
 var neuter = strings.NewReplacer(
 	"parents[1] ~= expect", "parents[1] == nil",
 	"parents[2] ~= commit", "parents[2] == nil",
@@ -29,7 +29,7 @@ func (n Neutered) Put(ctx context.Context, repo, branch, path string, body stora
 	return n.Store.Put(ctx, repo, branch, path, body)
 }
 
-// Open gives the hook as the publisher wants it, wherever there is one.
+// Open returns the hook as the publisher expects it, if there is one.
 func (n Neutered) Open(ctx context.Context, repo, commit, path string) (io.ReadCloser, error) {
 	r, err := n.Store.Open(ctx, repo, commit, path)
 	if err == nil && path == fence.Path {
@@ -39,7 +39,7 @@ func (n Neutered) Open(ctx context.Context, repo, commit, path string) (io.ReadC
 	return r, err
 }
 
-// Merge refuses in the self-test alone.
+// Merge refuses only the merge of the self-test.
 func (n Neutered) Merge(ctx context.Context, repo string, m storage.Merge) (string, error) {
 	if strings.HasPrefix(m.Target, "perago-selftest-") {
 		return "", &storage.RefusedError{Hook: fence.Mark + ": as if"}

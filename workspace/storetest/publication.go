@@ -20,7 +20,7 @@ import (
 	"perago/workspace/storage"
 )
 
-// world is one case of the publication suite: a repository whose branch main is
+// world is the fixture of one case: a repository whose branch main is
 // at the input commit, and a workspace root.
 type world struct {
 	repo
@@ -31,10 +31,10 @@ type world struct {
 	rebase bool // the attempts may follow a branch that moves, and it does
 }
 
-// seedFiles is what every input commit holds.
+// seedFiles are the files of every input commit.
 var seedFiles = map[string]string{"in/a.txt": "alpha", "in/b.txt": "beta", "old.txt": "old"}
 
-// outFiles is what the branch holds when one attempt of the suite has published.
+// outFiles are the files of the branch after one attempt of the tests has published.
 var outFiles = map[string]string{"in/a.txt": "alpha", "in/b.txt": "changed", "in/copy.txt": "alpha", "out.txt": "written"}
 
 func newWorld(t *testing.T, s Subject) world {
@@ -48,7 +48,7 @@ func newWorld(t *testing.T, s Subject) world {
 	return w
 }
 
-// attempt is one try of one task.
+// attempt is one attempt of one task.
 type attempt struct {
 	world
 	task   attempts.TaskKey
@@ -63,8 +63,8 @@ type attempt struct {
 	events []publish.Event
 }
 
-// attempt makes the try number retry of the task that id names. Its publisher
-// is new: it has not tested the fence yet.
+// attempt makes the attempt number retry of the task that id names. Its publisher is
+// new, so it has not tested the fence yet.
 func (w world) attempt(store storage.Store, id string, retry int) *attempt {
 	w.t.Helper()
 	a := &attempt{world: w, result: fmt.Sprintf(`{"from": %q}`, id), task: attempts.TaskKey{
@@ -90,7 +90,7 @@ func (a *attempt) publication() publish.Publication {
 		Result: json.RawMessage(a.result), Current: a.current}
 }
 
-// body writes what outFiles shows.
+// body writes the files of outFiles.
 func (a *attempt) body(ctx context.Context) error {
 	write := func(path, data string) error {
 		d, err := a.over.Create(ctx, path, workspace.Replace)
@@ -109,7 +109,7 @@ func (a *attempt) body(ctx context.Context) error {
 		func() error { return a.over.Copy(ctx, "in/a.txt", "in/copy.txt") },
 		func() error { return a.over.Remove(ctx, "old.txt") },
 	} {
-		// An input that a publication of the suite made has no old.txt.
+		// An input that a publication of the tests made has no old.txt.
 		if err := step(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("body: %w", err)
 		}
@@ -162,8 +162,8 @@ func (w world) foreign(path string) string {
 	return w.seed("main", map[string]string{path: "someone's"}).ID
 }
 
-// sweep removes what dead processes left. The attempts of this test's own dead
-// are still locked by this process, so it works on a copy of the root.
+// sweep removes what dead processes left. The attempts of processes that a test
+// declared dead are still locked by this process, so it works on a copy of the root.
 func (w world) sweep() {
 	w.t.Helper()
 	copied := w.t.TempDir()
@@ -180,8 +180,8 @@ func (w world) sweep() {
 	}
 }
 
-// history is what anyone sees of main: its first parents, newest first, down to
-// the input commit, which must be among them.
+// history are the commits of main along first parents, newest first, down to the
+// input commit, which must be among them.
 func (w world) history() []storage.Commit {
 	w.t.Helper()
 	var commits []storage.Commit
@@ -196,7 +196,7 @@ func (w world) history() []storage.Commit {
 	return nil
 }
 
-// publications are the commits of tasks in a history.
+// publications are the commits of a history that tasks made.
 func publications(history []storage.Commit) (ours []storage.Commit) {
 	for _, c := range history {
 		if c.Metadata["perago.task"] != "" {
@@ -214,7 +214,7 @@ func (w world) unpublished() {
 	}
 }
 
-// noDebris ends the test when a branch of perago's own is left.
+// noDebris ends the test if a branch that perago made is left.
 func (w world) noDebris() {
 	w.t.Helper()
 	for name, err := range w.Store.Branches(w.t.Context(), w.name, "perago-") {
@@ -251,7 +251,7 @@ func (w world) onePublication(outcomes ...outcome) storage.Commit {
 	return m
 }
 
-// outcome is what an attempt reports.
+// outcome is the result of an attempt.
 type outcome struct {
 	done publish.Published
 	err  error
@@ -279,7 +279,7 @@ func metadataKeys(c storage.Commit) []string {
 	return keys
 }
 
-// resultOf is what an outcome's attempt has as its result.
+// resultOf is the result in the outcome of an attempt.
 func resultOf(o outcome, own string) json.RawMessage {
 	if o.done.Adopted {
 		return o.done.Result

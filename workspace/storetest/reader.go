@@ -21,11 +21,11 @@ type Place struct {
 	Commit string
 }
 
-// Files are what a commit is to hold: content by path.
+// Files are the files of a commit: content by path.
 type Files map[string]string
 
-// readerFiles has what tends to go wrong: names that sort differently by
-// segment and by byte, names that start like a folder, empty and larger files,
+// readerFiles are files that stores tend to get wrong: names that sort differently
+// by segment and by byte, names that start like a folder, empty and larger files,
 // names that need escaping in a URL or are not ASCII.
 func readerFiles() Files {
 	files := Files{
@@ -52,8 +52,8 @@ func testReader(t *testing.T, r repo) {
 	})
 }
 
-// TestReader holds a storage.Reader, and a Prober and LocalOpener where the store
-// is one, to what package workspace relies on. put makes a commit of the files.
+// TestReader tests what package workspace relies on in a storage.Reader, and in a
+// Prober and a LocalOpener if the store is one. put makes a commit of the files.
 func TestReader(t *testing.T, put func(*testing.T, Files) Place) {
 	files := readerFiles()
 	p := put(t, files)
@@ -129,7 +129,7 @@ func testList(t *testing.T, p Place, files Files) {
 				t.Errorf("%s has size %d, want %d", o.Path, o.Size, size)
 			}
 			if o.Unusable != "" {
-				t.Errorf("%s is odd: it %s", o.Path, o.Unusable)
+				t.Errorf("%s cannot be read: it %s", o.Path, o.Unusable)
 			}
 			if o.Hashed && len(o.Checksum) != 32 {
 				t.Errorf("%s has MD5 %q", o.Path, o.Checksum)
@@ -199,7 +199,7 @@ func testOpen(t *testing.T, p Place, files Files) {
 	}
 }
 
-// testProbe holds Probe against List, on every path and every folder.
+// testProbe compares Probe with List, on every path and every folder.
 func testProbe(t *testing.T, p Place, files Files) {
 	prober, ok := p.Store.(storage.Prober)
 	if !ok {

@@ -16,7 +16,7 @@ import (
 	"perago/workspace/storage"
 )
 
-// rebaseCases are those of a task that can do with a branch that moved.
+// rebaseCases are those of a task that allows a branch that moved (on_moved = "rebase").
 func rebaseCases() []publicationCase {
 	return []publicationCase{
 		{"rebase: on top of what others did elsewhere", testRebase},
@@ -229,8 +229,8 @@ func testRebaseZombie(t *testing.T, w world) {
 }
 
 // testRebaseMany lets many attempts that start from one commit publish files of
-// their own at once, while others write. The branch has to be what they make one
-// after another, in the order of its commits.
+// their own at the same time, while others write. The result must be what they would
+// make one after another, in the order of the commits.
 func testRebaseMany(t *testing.T, w world) {
 	w.rebase = true
 	const n, foreigners = 8, 2

@@ -1,7 +1,7 @@
-// Package storetest holds every store to the same behaviour: TestStore for the
-// calls one by one, TestPublication for what they come to when attempts crash,
-// race and lose answers. The same cases run in memory always, and on a real
-// server where there is one.
+// Package storetest tests that every store behaves the same: TestStore tests the
+// calls one by one, TestPublication tests publishing when attempts crash, race and
+// lose responses. The same cases run in memory always, and on a real server where
+// there is one.
 package storetest
 
 import (
