@@ -47,7 +47,7 @@ func TestPatternMatch(t *testing.T) {
 	for _, c := range cases {
 		p, err := Compile(c.pattern)
 		if err != nil {
-			t.Errorf("CompilePattern(%q): %v", c.pattern, err)
+			t.Errorf("Compile(%q): %v", c.pattern, err)
 			continue
 		}
 		if p.String() != c.pattern {
@@ -94,11 +94,11 @@ func TestBadPatterns(t *testing.T) {
 		_, err := Compile(c.pattern)
 		var bad *Error
 		if !errors.As(err, &bad) {
-			t.Errorf("CompilePattern(%q): got %v, want a PatternError", c.pattern, err)
+			t.Errorf("Compile(%q): got %v, want an *Error", c.pattern, err)
 			continue
 		}
 		if bad.Offset != c.offset || bad.Pattern != c.pattern || !strings.Contains(bad.Error(), c.word) {
-			t.Errorf("CompilePattern(%q): got %q at %d, want a word of %q at %d", c.pattern, bad, bad.Offset, c.word, c.offset)
+			t.Errorf("Compile(%q): got %q at %d, want a word of %q at %d", c.pattern, bad, bad.Offset, c.word, c.offset)
 		}
 	}
 	if _, err := Compile("[a\u4e00-\U0010FFFF]"); err == nil || !strings.Contains(err.Error(), "65536") {
@@ -191,7 +191,7 @@ func FuzzPattern(f *testing.F) {
 		if err != nil {
 			var bad *Error
 			if !errors.As(err, &bad) || bad.Offset < 0 || bad.Offset > len(pattern) {
-				t.Fatalf("CompilePattern(%q): %v", pattern, err)
+				t.Fatalf("Compile(%q): %v", pattern, err)
 			}
 			return
 		}

@@ -15,7 +15,7 @@ func TestCheckPath(t *testing.T) {
 	} {
 		err := Check(path)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("CheckPath(%q): got %v, want a word of %q", path, err, want)
+			t.Errorf("Check(%q): got %v, want a word of %q", path, err, want)
 		}
 	}
 	long := Check("/" + strings.Repeat("é\n", 500))

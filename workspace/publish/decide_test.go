@@ -33,7 +33,7 @@ func TestSight(t *testing.T) {
 		{"ours, without the staged commit", map[string]string{keyTask: "t", keyInput: "A"}, []string{"A", "C"}, unrelated},
 	} {
 		if got := classifyCommit(storage.Commit{Parents: c.parents, Metadata: c.metadata}, "t", "A"); got != c.want {
-			t.Errorf("%s: sight = %d, want %d", c.name, got, c.want)
+			t.Errorf("%s: classifyCommit = %d, want %d", c.name, got, c.want)
 		}
 	}
 }

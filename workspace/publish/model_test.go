@@ -3,7 +3,8 @@ package publish
 // A model of the publication protocol, explored whole: every order in which the
 // steps of three attempts, the server, a foreign writer and the queue can happen,
 // with a crash, a lost answer and a doubled request at every place. What an
-// attempt concludes from what it sees is the code itself: sight, decide, sound.
+// attempt concludes from what it sees is the code itself: classifyCommit,
+// decide, isExpectedMerge.
 //
 // PERAGO_MODEL=large explores more of each (about a minute).
 
