@@ -46,16 +46,16 @@ func build(ctx context.Context, dir string) (perago, empty string, err error) {
 	return perago, empty, nil
 }
 
-// goBuild builds a package of one of this project's modules, without cgo, as
-// docs/operations.md advises.
-func goBuild(ctx context.Context, module, to, pkg string) error {
+// goBuild builds a package of one of this project's modules; without cgo, as
+// docs/operations.md advises, unless env says otherwise.
+func goBuild(ctx context.Context, module, to, pkg string, env ...string) error {
 	dir, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
 		return fmt.Errorf("go list -m %s: %w (run bench inside the project)", module, err)
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, pkg)
 	cmd.Dir = strings.TrimSpace(string(dir))
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w: %s", pkg, err, out)
 	}

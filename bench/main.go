@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	sections := []func(context.Context, string) ([]figure, error){bodies, commands}
+	sections := []func(context.Context, string) ([]figure, error){bodies, commands, tables}
 	if *withServers {
 		sections = append(sections, attempts)
 	}
