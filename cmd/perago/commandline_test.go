@@ -2,9 +2,14 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"perago/cmd/perago/compare"
+	"perago/workspace"
+	"perago/workspace/storage"
 )
 
 func TestFlagsFirst(t *testing.T) {
@@ -65,4 +70,17 @@ func testFlags() *flag.FlagSet {
 	fs.Bool("apply", false, "")
 	countFlag(fs, "j", "", 1)
 	return fs
+}
+
+// TestTellsOfChangesThatWereNotCompared: there is a line of each, and how many.
+func TestTellsOfChangesThatWereNotCompared(t *testing.T) {
+	var changes []workspace.Change
+	for i := range compare.MaxFiles + 5 {
+		changes = append(changes, workspace.Change{Op: storage.Deleted, Path: fmt.Sprintf("%03d.txt", i), Size: 4})
+	}
+	var told lockedBuffer
+	(&app{stderr: &told}).tellDiffs(changes, make([]compare.File, compare.MaxFiles))
+	if text := told.String(); !strings.Contains(text, "(5 files more not compared: --diff shows the first 100)\n") || !strings.HasSuffix(text, "D  4 B  104.txt\n") {
+		t.Errorf("got\n%s", text)
+	}
 }

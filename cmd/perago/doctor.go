@@ -186,7 +186,7 @@ func (d *doctor) taskDef(ctx context.Context, client *conductor.Client, m *modul
 		d.fail("TaskDef", err, "perago check "+m.File)
 		return
 	}
-	registered, changes, err := compare(ctx, client, m.Task.Name, local)
+	registered, changes, err := compareDefs(ctx, client, m.Task.Name, local)
 	_, changes = setByHand(changes)
 	switch {
 	case err != nil:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"perago/cmd/perago/compare"
 	"perago/engine"
 	"perago/engine/queue"
 	"perago/starlib/diag"
@@ -23,7 +24,7 @@ type outcome struct {
 	Phases      phases             `json:"phases"`
 	Usage       usageFigures       `json:"usage"`
 	Diagnostics diag.List          `json:"diagnostics"`
-	Diffs       []fileDiff         `json:"diffs,omitempty"`  // with --diff
+	Diffs       []compare.File     `json:"diffs,omitempty"`  // with --diff
 	Reused      string             `json:"reused,omitempty"` // the commit whose files and result were taken over
 }
 
@@ -195,4 +196,44 @@ func shortSize(n int64) string {
 		size, unit = size/(1<<10), unit+1
 	}
 	return fmt.Sprintf("%.1f %s", size, []string{"KB", "MB", "GB", "TB"}[unit])
+}
+
+// tellDiffs writes changes with what was compared of them.
+func (a *app) tellDiffs(changes []workspace.Change, diffs []compare.File) {
+	colour := a.colorful(a.stderr)
+	for i, c := range changes {
+		if i == len(diffs) {
+			fmt.Fprintf(a.stderr, "(%s more not compared: --diff shows the first %d)\n", counted(len(changes)-i, "file"), compare.MaxFiles)
+			tellChanges(a.stderr, changes[i:])
+			return
+		}
+		tellChanges(a.stderr, changes[i:i+1])
+		d := diffs[i]
+		for _, line := range d.Lines {
+			fmt.Fprintln(a.stderr, inColour(line, colour))
+		}
+		if d.Left > 0 {
+			fmt.Fprintf(a.stderr, "(%s more of %s)\n", counted(d.Left, "line"), diag.Printable(c.Path))
+		}
+	}
+}
+
+// inColour is a line of a diff as a terminal shows it.
+func inColour(line string, colour bool) string {
+	code := ""
+	switch {
+	case !colour || line == "":
+	case line[0] == '+':
+		code = "32"
+	case line[0] == '-':
+		code = "31"
+	case line[0] == '~':
+		code = "33"
+	case line[0] == '@':
+		code = "36"
+	}
+	if code == "" {
+		return line
+	}
+	return "\x1b[" + code + "m" + line + "\x1b[0m"
 }

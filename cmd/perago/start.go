@@ -194,7 +194,7 @@ func (a *app) makeReady(ctx context.Context, client *conductor.Client, s *servic
 		if err != nil {
 			return m.Diagnose(err)
 		}
-		registered, changes, err := compare(ctx, client, m.Task.Name, local)
+		registered, changes, err := compareDefs(ctx, client, m.Task.Name, local)
 		_, changes = setByHand(changes)
 		switch {
 		case err != nil:

@@ -124,7 +124,7 @@ func (a *app) register(ctx context.Context, client *conductor.Client, m *module.
 	if err != nil {
 		return m.Diagnose(err)
 	}
-	registered, changes, err := compare(ctx, client, m.Task.Name, local)
+	registered, changes, err := compareDefs(ctx, client, m.Task.Name, local)
 	if err != nil {
 		return err
 	}
@@ -191,9 +191,9 @@ func withFields(def []byte, fields []conductor.Difference) ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// compare fetches the TaskDef that Conductor has, nil when it has none, and
+// compareDefs fetches the TaskDef that Conductor has, nil when it has none, and
 // says where it differs from the local one.
-func compare(ctx context.Context, client *conductor.Client, name string, local []byte) (registered []byte, changes []conductor.Difference, err error) {
+func compareDefs(ctx context.Context, client *conductor.Client, name string, local []byte) (registered []byte, changes []conductor.Difference, err error) {
 	registered, err = client.Registered(ctx, name)
 	if errors.Is(err, conductor.ErrNotRegistered) {
 		return nil, nil, nil

@@ -1,10 +1,12 @@
-package main
+// Package coverage counts which statements of task files their tests ran, and tells
+// it: as a table, as LCOV, as one HTML page.
+package coverage
 
 import (
-	"bytes"
 	"cmp"
-	"flag"
+	_ "embed"
 	"fmt"
+	"html/template"
 	"io"
 	"maps"
 	"math"
@@ -18,35 +20,9 @@ import (
 	"perago/starlib/diag"
 )
 
-// coverageOptions are the flags of `perago test` that ask which statements ran.
-type coverageOptions struct {
-	on     bool
-	format string
-	out    string  // a file; "": stdout
-	min    float64 // percent that each file has to reach; 0: none
-}
-
-// coverageFlags adds the flags. check reads them, once they are set.
-func coverageFlags(flags *flag.FlagSet, o *coverageOptions) (check func() error) {
-	flags.BoolVar(&o.on, "coverage", false, "count which statements of the tasks, and of what they load, ran")
-	format := choiceFlag(flags, "coverage-format", "how --coverage is written", []string{"text", "lcov", "html"})
-	flags.Float64Var(&o.min, "coverage-min", 0, "fail when less than `PERCENT` of the statements of any file ran")
-	flags.StringVar(&o.out, "o", "", "write the coverage to `FILE`")
-	return func() error {
-		o.format = *format
-		if !(o.min >= 0 && o.min <= 100) {
-			return usageError("", "--coverage-min: got %v, want 0 to 100", o.min)
-		}
-		if o.format != "text" && o.out == "" {
-			return usageError("add -o coverage."+map[string]string{"lcov": "info", "html": "html"}[o.format], "--coverage-format %s wants a file", o.format)
-		}
-		o.on = o.on || o.format != "text" || o.out != "" || o.min > 0
-		return nil
-	}
-}
-
-// coverage is what all tests together ran, by the absolute names of the files.
-type coverage struct{ files map[string]*coveredFile }
+// Coverage is what all tests together ran, by the absolute names of the files. Its
+// zero value is empty.
+type Coverage struct{ files map[string]*coveredFile }
 
 type coveredFile struct {
 	name       string // as it is shown
@@ -54,8 +30,8 @@ type coveredFile struct {
 	counts     []uint32
 }
 
-// add counts what one test ran.
-func (c *coverage) add(list []tasktest.Covered) {
+// Add counts what one test ran.
+func (c *Coverage) Add(list []tasktest.Covered) {
 	for _, f := range list {
 		have := c.file(f.File)
 		if !slices.Equal(have.statements, f.Statements) { // new, or changed since the test before
@@ -68,7 +44,7 @@ func (c *coverage) add(list []tasktest.Covered) {
 }
 
 // file is the entry of a file, made when it is missing.
-func (c *coverage) file(name string) *coveredFile {
+func (c *Coverage) file(name string) *coveredFile {
 	key := absolute(name)
 	if c.files == nil {
 		c.files = map[string]*coveredFile{}
@@ -86,23 +62,10 @@ func absolute(name string) string {
 	return filepath.Clean(name)
 }
 
-// addUnloaded adds the files below the folders of args that no test loaded:
-// nothing of them ran.
-func (c *coverage) addUnloaded(args []string) error {
-	var folders []string
-	for _, arg := range args {
-		if info, err := os.Stat(arg); err == nil && info.IsDir() {
-			folders = append(folders, arg)
-		}
-	}
-	if len(args) == 0 {
-		folders = []string{"."}
-	}
-	found, err := starFiles(folders)
-	if err != nil {
-		return err
-	}
-	for _, name := range found {
+// AddUnloaded adds those of the named files that no test loaded: nothing of them
+// ran. Tests are left out. The error names the file that cannot be read.
+func (c *Coverage) AddUnloaded(names []string) error {
+	for _, name := range names {
 		if strings.HasSuffix(name, tasktest.Suffix) || c.files[absolute(name)] != nil {
 			continue
 		}
@@ -111,7 +74,7 @@ func (c *coverage) addUnloaded(args []string) error {
 			return err
 		}
 		if f, ok := module.StatementsOf(name, text); ok { // else `check` has something to say
-			c.add([]tasktest.Covered{{File: name, Statements: f.Statements}})
+			c.Add([]tasktest.Covered{{File: name, Statements: f.Statements}})
 		}
 	}
 	return nil
@@ -123,18 +86,18 @@ const maxCoveredSource = 1 << 20
 func readSource(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fileError("cover", err)
+		return nil, err
 	}
 	defer f.Close() // it was only read
 	text, err := io.ReadAll(io.LimitReader(f, maxCoveredSource))
 	if err != nil {
-		return nil, fileError("cover", err)
+		return nil, err
 	}
 	return text, nil
 }
 
 // sorted are the files that have statements, by their names.
-func (c *coverage) sorted() []*coveredFile {
+func (c *Coverage) sorted() []*coveredFile {
 	list := slices.DeleteFunc(slices.Collect(maps.Values(c.files)), func(f *coveredFile) bool { return len(f.statements) == 0 })
 	slices.SortFunc(list, func(a, b *coveredFile) int { return cmp.Compare(a.name, b.name) })
 	return list
@@ -213,15 +176,16 @@ func (f *coveredFile) ranges() string {
 	return diag.Shorten(strings.Join(parts, ", "))
 }
 
-// coverageSummary is the coverage in the JSON report.
-type coverageSummary struct {
-	Statements int                   `json:"statements"`
-	Run        int                   `json:"run"`
-	Percent    float64               `json:"percent"`
-	Files      []coverageFileSummary `json:"files"`
+// Summary is the coverage as the JSON report has it.
+type Summary struct {
+	Statements int           `json:"statements"`
+	Run        int           `json:"run"`
+	Percent    float64       `json:"percent"`
+	Files      []FileSummary `json:"files"`
 }
 
-type coverageFileSummary struct {
+// FileSummary is that of one file.
+type FileSummary struct {
 	File       string  `json:"file"`
 	Statements int     `json:"statements"`
 	Run        int     `json:"run"`
@@ -229,11 +193,12 @@ type coverageFileSummary struct {
 	Missing    []int   `json:"missing"` // lines
 }
 
-func (c *coverage) summary() coverageSummary {
-	s := coverageSummary{Files: []coverageFileSummary{}}
+// Summary sums up each file, by name, and all.
+func (c *Coverage) Summary() Summary {
+	s := Summary{Files: []FileSummary{}}
 	for _, f := range c.sorted() {
 		ran := f.ran()
-		s.Files = append(s.Files, coverageFileSummary{f.name, len(f.statements), ran, percent(ran, len(f.statements)), f.missing()})
+		s.Files = append(s.Files, FileSummary{f.name, len(f.statements), ran, percent(ran, len(f.statements)), f.missing()})
 		s.Statements, s.Run = s.Statements+len(f.statements), s.Run+ran
 	}
 	s.Percent = percent(s.Run, s.Statements)
@@ -248,36 +213,9 @@ func percent(n, of int) float64 {
 	return math.Floor(1000*float64(n)/float64(of)) / 10
 }
 
-// writeCoverage writes the coverage as the flags say.
-func (r *testRun) writeCoverage() error {
-	var b bytes.Buffer
-	switch r.coverage.format {
-	case "lcov":
-		r.covered.writeLCOV(&b)
-	case "html":
-		if err := r.covered.writeHTML(&b); err != nil {
-			return err
-		}
-	default:
-		r.covered.writeTable(&b)
-	}
-	if r.coverage.out != "" {
-		return replaceFile(r.coverage.out, b.Bytes(), 0o666&^umask())
-	}
-	to := io.Writer(r.stdout)
-	switch r.format {
-	case "json":
-		return nil // it is in the report
-	case "junit":
-		to = r.stderr
-	}
-	_, err := to.Write(b.Bytes())
-	return err
-}
-
-// writeTable writes one line a file, and one of all together.
-func (c *coverage) writeTable(w io.Writer) {
-	s := c.summary()
+// WriteTable writes one line a file, and one of all together.
+func (c *Coverage) WriteTable(w io.Writer) {
+	s := c.Summary()
 	width := len("total")
 	for _, f := range s.Files {
 		width = max(width, len([]rune(diag.Printable(f.File))))
@@ -292,9 +230,9 @@ func (c *coverage) writeTable(w io.Writer) {
 	row("total", s.Statements, s.Run, s.Percent, "")
 }
 
-// writeLCOV writes what editors and CI servers read. Of the statements of one
+// WriteLCOV writes what editors and CI servers read. Of the statements of one
 // line the one counts that ran least.
-func (c *coverage) writeLCOV(w io.Writer) {
+func (c *Coverage) WriteLCOV(w io.Writer) {
 	for _, f := range c.sorted() {
 		lines, hit := f.lines(), 0
 		fmt.Fprintf(w, "TN:\nSF:%s\n", strings.ReplaceAll(f.name, "\n", " "))
@@ -308,24 +246,71 @@ func (c *coverage) writeLCOV(w io.Writer) {
 	}
 }
 
-// coverageReached complains of files below --coverage-min.
-func (r *testRun) coverageReached() error {
-	if r.coverage.min == 0 {
-		return nil
-	}
-	s := r.covered.summary()
-	below := len(s.Files) == 0
-	if below {
-		fmt.Fprintln(r.stderr, "perago: no statement was counted: the tests ran no task, and called no function of another file")
-	}
-	for _, f := range s.Files {
-		if f.Percent < r.coverage.min {
-			below = true
-			fmt.Fprintf(r.stderr, "perago: %s: %.1f %% of its statements ran, want at least %v\n", diag.Printable(f.File), f.Percent, r.coverage.min)
+//go:embed page.html
+var coveragePage string
+
+// pageFile is one file of the page.
+type pageFile struct {
+	FileSummary
+	ID    int
+	Below bool // something is missing
+	Lines []pageLine
+}
+
+// pageLine is one line of a file. State is "hit", "part" or "miss" where a
+// statement begins, else "".
+type pageLine struct {
+	Number int
+	State  string
+	Sign   string // for those who do not see colours
+	Count  uint32
+	Text   string
+}
+
+// WriteHTML writes one page that needs nothing else. It reads the files again, for their lines.
+func (c *Coverage) WriteHTML(w io.Writer) error {
+	page := struct {
+		Summary
+		Pages []pageFile
+	}{Summary: c.Summary()}
+	for i, f := range c.sorted() {
+		p, err := f.page(page.Files[i])
+		if err != nil {
+			return err
 		}
+		p.ID = i + 1
+		page.Pages = append(page.Pages, p)
 	}
-	if below {
-		return told(exitInvalid)
+	t, err := template.New("coverage").Parse(coveragePage)
+	if err != nil {
+		return err
 	}
-	return nil
+	return t.Execute(w, page)
+}
+
+// page shows the source of a file beside its counts.
+func (f *coveredFile) page(s FileSummary) (pageFile, error) {
+	p := pageFile{FileSummary: s, Below: s.Run < s.Statements}
+	text, err := readSource(f.name)
+	if err != nil {
+		return p, err
+	}
+	lines := f.lines()
+	source := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimSuffix(string(text), "\n"))
+	for i, line := range strings.Split(source, "\n") {
+		l := pageLine{Number: i + 1, Text: strings.ToValidUTF8(line, "�")}
+		if at, ok := lines[i+1]; ok {
+			l.Count = at.least
+			switch at.ran {
+			case at.statements:
+				l.State, l.Sign = "hit", "✓"
+			case 0:
+				l.State, l.Sign = "miss", "✗"
+			default:
+				l.State, l.Sign = "part", "◐"
+			}
+		}
+		p.Lines = append(p.Lines, l)
+	}
+	return p, nil
 }

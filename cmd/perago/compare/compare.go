@@ -1,4 +1,7 @@
-package main
+// Package compare tells what changed in files, each in the way that tells most of
+// it. The ways stand in one list, comparers; a file that none of them can read is
+// told by its size and checksum.
+package compare
 
 import (
 	"bytes"
@@ -17,13 +20,12 @@ import (
 	"perago/workspace/storage"
 )
 
-// This file is --diff: every changed file in the way that tells most of it. The
-// ways stand in one list, comparers; a file that none of them can read is told by
-// its size and checksum.
+// MaxFiles is how many files are compared; of the others there is the line of the
+// change.
+const MaxFiles = 100
 
-// Bounds of --diff.
+// Bounds of what is told.
 const (
-	maxDiffFiles = 100       // files that are compared; of the others there is the line of the change
 	maxDiffLines = 200       // of one file
 	maxDiffTotal = 2000      // lines of all files
 	maxDiffWidth = 200       // characters of one line, before the "…" of a longer one
@@ -31,47 +33,51 @@ const (
 	maxDiffSum   = 256 << 20 // bytes of one side, above which there is no checksum
 )
 
-// fileDiff is what --diff tells of one changed file.
-type fileDiff struct {
+// File is what is told of one changed file.
+type File struct {
 	Op   storage.Op `json:"op"`
 	Path string     `json:"path"`
 	// Kind is "text", "csv", or "binary" for what is told by size and checksum.
-	Kind  string    `json:"kind"`
-	Lines []string  `json:"lines,omitempty"` // as they are shown, without colours
-	Left  int       `json:"lines_left_out,omitempty"`
-	Rows  *rowDiff  `json:"rows,omitempty"` // csv
-	Old   *fileFact `json:"old,omitempty"`  // binary
-	New   *fileFact `json:"new,omitempty"`  // binary
+	Kind  string   `json:"kind"`
+	Lines []string `json:"lines,omitempty"` // as they are shown, without colours
+	Left  int      `json:"lines_left_out,omitempty"`
+	Rows  *Rows    `json:"rows,omitempty"` // csv
+	Old   *Fact    `json:"old,omitempty"`  // binary
+	New   *Fact    `json:"new,omitempty"`  // binary
 }
 
-// fileFact is what is known of content that is not shown.
-type fileFact struct {
+// Fact is what is known of content that is not shown.
+type Fact struct {
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256,omitempty"` // "": more than maxDiffSum
 }
 
 // side is one of the two contents of a changed file; nil where there is none.
 type side struct {
-	fact fileFact
+	fact Fact
 	text []byte // nil when it has more than maxDiffText bytes
 }
 
 // comparer fills in what it can tell of two contents, and says whether it can. A
 // side may be nil, not both.
-type comparer func(d *fileDiff, before, after *side) bool
+type comparer func(d *File, before, after *side) bool
 
 // comparers are asked in this order.
 func comparers() []comparer { return []comparer{compareRows, compareText, compareSums} }
 
-// diffOf compares what an attempt wrote with what was there.
-func diffOf(ctx context.Context, w written) ([]fileDiff, error) {
-	diffs := make([]fileDiff, 0, min(len(w.changes), maxDiffFiles))
+// Source opens one side of a changed file.
+type Source func(ctx context.Context, path string) (io.ReadCloser, error)
+
+// Files compares the first MaxFiles of some changes: before opens what was there,
+// unless it was added, after what is there now, unless it was deleted.
+func Files(ctx context.Context, changes []workspace.Change, before, after Source) ([]File, error) {
+	diffs := make([]File, 0, min(len(changes), MaxFiles))
 	lines := 0
-	for i, c := range w.changes {
-		if i == maxDiffFiles {
+	for i, c := range changes {
+		if i == MaxFiles {
 			break
 		}
-		d, err := w.diff(ctx, c)
+		d, err := compareFile(ctx, c, before, after)
 		if err != nil {
 			return nil, err
 		}
@@ -82,17 +88,17 @@ func diffOf(ctx context.Context, w written) ([]fileDiff, error) {
 	return diffs, nil
 }
 
-func (w written) diff(ctx context.Context, c workspace.Change) (fileDiff, error) {
-	d := fileDiff{Op: c.Op, Path: c.Path}
+func compareFile(ctx context.Context, c workspace.Change, openBefore, openAfter Source) (File, error) {
+	d := File{Op: c.Op, Path: c.Path}
 	var before, after *side
 	var err error
 	if c.Op != storage.Added {
-		if before, err = readSide(func() (io.ReadCloser, error) { return w.before(ctx, c.Path) }); err != nil {
+		if before, err = readSide(func() (io.ReadCloser, error) { return openBefore(ctx, c.Path) }); err != nil {
 			return d, fmt.Errorf("compare %s: %w", c.Path, err)
 		}
 	}
 	if c.Op != storage.Deleted {
-		if after, err = readSide(func() (io.ReadCloser, error) { return w.after(ctx, c.Path) }); err != nil {
+		if after, err = readSide(func() (io.ReadCloser, error) { return openAfter(ctx, c.Path) }); err != nil {
 			return d, fmt.Errorf("compare %s: %w", c.Path, err)
 		}
 	}
@@ -129,14 +135,14 @@ func readSide(open func() (io.ReadCloser, error)) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.fact = fileFact{Size: n + more, SHA256: hex.EncodeToString(sum.Sum(nil))}
+	s.fact = Fact{Size: n + more, SHA256: hex.EncodeToString(sum.Sum(nil))}
 	if s.fact.Size == maxDiffSum {
 		rest, err := io.Copy(io.Discard, r)
 		if err != nil {
 			return nil, err
 		}
 		if rest > 0 {
-			s.fact = fileFact{Size: s.fact.Size + rest}
+			s.fact = Fact{Size: s.fact.Size + rest}
 		}
 	}
 	return s, nil
@@ -160,7 +166,7 @@ func (s *side) bytes() []byte {
 }
 
 // compareText is the unified diff of two texts.
-func compareText(d *fileDiff, before, after *side) bool {
+func compareText(d *File, before, after *side) bool {
 	if !before.isText() || !after.isText() {
 		return false
 	}
@@ -183,17 +189,17 @@ func compareText(d *fileDiff, before, after *side) bool {
 }
 
 // compareSums tells sizes and checksums, which is possible of everything.
-func compareSums(d *fileDiff, before, after *side) bool {
+func compareSums(d *File, before, after *side) bool {
 	d.Kind = "binary"
-	line := func(sign string, s *side) *fileFact {
+	line := func(sign string, s *side) *Fact {
 		if s == nil {
 			return nil
 		}
 		sum := s.fact.SHA256
 		if sum == "" {
-			sum = "not summed up: more than " + shortSize(maxDiffSum)
+			sum = fmt.Sprintf("not summed up: more than %.1f MB", float64(maxDiffSum)/(1<<20))
 		}
-		d.Lines = append(d.Lines, fmt.Sprintf("%s %s, sha256 %s", sign, counted(int(s.fact.Size), "byte"), sum))
+		d.Lines = append(d.Lines, fmt.Sprintf("%s %s, sha256 %s", sign, diag.Plural(int(s.fact.Size), "byte"), sum))
 		return &s.fact
 	}
 	d.Old, d.New = line("-", before), line("+", after)
@@ -209,49 +215,9 @@ func printableLines(text string) []string {
 }
 
 // bound keeps so many lines at most.
-func (d *fileDiff) bound(most int) {
+func (d *File) bound(most int) {
 	if len(d.Lines) > most {
 		d.Left = len(d.Lines) - most
 		d.Lines = d.Lines[:most]
 	}
-}
-
-// tellDiffs writes changes with what was compared of them.
-func (a *app) tellDiffs(changes []workspace.Change, diffs []fileDiff) {
-	colour := a.colorful(a.stderr)
-	for i, c := range changes {
-		if i == len(diffs) {
-			fmt.Fprintf(a.stderr, "(%s more not compared: --diff shows the first %d)\n", counted(len(changes)-i, "file"), maxDiffFiles)
-			tellChanges(a.stderr, changes[i:])
-			return
-		}
-		tellChanges(a.stderr, changes[i:i+1])
-		d := diffs[i]
-		for _, line := range d.Lines {
-			fmt.Fprintln(a.stderr, inColour(line, colour))
-		}
-		if d.Left > 0 {
-			fmt.Fprintf(a.stderr, "(%s more of %s)\n", counted(d.Left, "line"), diag.Printable(c.Path))
-		}
-	}
-}
-
-// inColour is a line of a diff as a terminal shows it.
-func inColour(line string, colour bool) string {
-	code := ""
-	switch {
-	case !colour || line == "":
-	case line[0] == '+':
-		code = "32"
-	case line[0] == '-':
-		code = "31"
-	case line[0] == '~':
-		code = "33"
-	case line[0] == '@':
-		code = "36"
-	}
-	if code == "" {
-		return line
-	}
-	return "\x1b[" + code + "m" + line + "\x1b[0m"
 }

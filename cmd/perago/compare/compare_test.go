@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 )
 
 // compared is what --diff tells of one file; a nil text is a file that is not there.
-func compared(t *testing.T, name string, before, after []byte) fileDiff {
+func compared(t *testing.T, name string, before, after []byte) File {
 	t.Helper()
-	d := fileDiff{Path: name}
+	d := File{Path: name}
 	read := func(text []byte) *side {
 		if text == nil {
 			return nil
@@ -101,25 +101,15 @@ func TestDiffIsBounded(t *testing.T) {
 	}
 }
 
-// inMemory is a store of the old side.
-type inMemory struct{ storage.Reader }
-
-func (inMemory) Open(context.Context, string, string, string) (io.ReadCloser, error) {
-	return io.NopCloser(strings.NewReader("old\n")), nil
-}
-
-func TestManyDiffsAreBounded(t *testing.T) {
-	w := written{store: inMemory{}, staged: map[string]storage.Staged{}}
-	for i := range maxDiffFiles + 5 {
-		w.changes = append(w.changes, workspace.Change{Op: storage.Deleted, Path: fmt.Sprintf("%03d.txt", i), Size: 4})
+func TestManyFilesAreBounded(t *testing.T) {
+	var changes []workspace.Change
+	for i := range MaxFiles + 5 {
+		changes = append(changes, workspace.Change{Op: storage.Deleted, Path: fmt.Sprintf("%03d.txt", i), Size: 4})
 	}
-	diffs, err := diffOf(t.Context(), w)
-	if err != nil || len(diffs) != maxDiffFiles {
-		t.Fatalf("got %d diffs, %v; want %d", len(diffs), err, maxDiffFiles)
+	old := func(context.Context, string) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader("old\n")), nil
 	}
-	var told lockedBuffer
-	(&app{stderr: &told}).tellDiffs(w.changes, diffs)
-	if text := told.String(); !strings.Contains(text, "(5 files more not compared: --diff shows the first 100)\n") || !strings.HasSuffix(text, "D  4 B  104.txt\n") {
-		t.Errorf("got\n%s", text)
+	if diffs, err := Files(t.Context(), changes, old, nil); err != nil || len(diffs) != MaxFiles {
+		t.Fatalf("got %d diffs, %v; want %d", len(diffs), err, MaxFiles)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"perago/starlib/diag"
 )
 
-// rowDiff sums up what changed in a table.
-type rowDiff struct {
+// Rows sums up what changed in a table.
+type Rows struct {
 	Before         int      `json:"before"` // rows, the header not counted
 	After          int      `json:"after"`
 	Added          int      `json:"added"`
@@ -40,7 +40,7 @@ type csvTable struct {
 
 // compareRows tells of a CSV file that was changed what became of its rows. A
 // file that is new or gone is told as a text.
-func compareRows(d *fileDiff, before, after *side) bool {
+func compareRows(d *File, before, after *side) bool {
 	if before == nil || after == nil || !before.isText() || !after.isText() {
 		return false
 	}
@@ -53,7 +53,7 @@ func compareRows(d *fileDiff, before, after *side) bool {
 	if !okOld || !okNow {
 		return false
 	}
-	r := &rowDiff{Before: len(old.rows), After: len(now.rows),
+	r := &Rows{Before: len(old.rows), After: len(now.rows),
 		ColumnsAdded: without(now.columns, old.columns), ColumnsRemoved: without(old.columns, now.columns)}
 	var details []string
 	if key := sharedKey(old, now); key > 0 {
@@ -146,7 +146,7 @@ func joined(values []string) string {
 }
 
 // byKey matches rows by their key, and names the cells that changed.
-func (r *rowDiff) byKey(old, now csvTable, key int) []string {
+func (r *Rows) byKey(old, now csvTable, key int) []string {
 	index := make(map[string][]string, len(old.rows))
 	for _, row := range old.rows {
 		index[joined(row[:key])] = row
@@ -192,7 +192,7 @@ func (r *rowDiff) byKey(old, now csvTable, key int) []string {
 }
 
 // wholeRows counts rows that only one side has.
-func (r *rowDiff) wholeRows(old, now csvTable) []string {
+func (r *Rows) wholeRows(old, now csvTable) []string {
 	count := make(map[string]int, len(old.rows))
 	for _, row := range old.rows {
 		count[joined(row)]++
@@ -219,12 +219,12 @@ func (r *rowDiff) wholeRows(old, now csvTable) []string {
 }
 
 // summary is the first lines of what is told.
-func (r *rowDiff) summary() []string {
+func (r *Rows) summary() []string {
 	parts := []string{fmt.Sprintf("%d added", r.Added), fmt.Sprintf("%d removed", r.Removed)}
 	if len(r.Key) > 0 {
 		parts = append(parts, fmt.Sprintf("%d changed, told apart by %s", r.Changed, printableCut(strings.Join(r.Key, ", "))))
 	}
-	lines := []string{fmt.Sprintf("@ %s, was %d: %s", counted(r.After, "row"), r.Before, strings.Join(parts, ", "))}
+	lines := []string{fmt.Sprintf("@ %s, was %d: %s", diag.Plural(r.After, "row"), r.Before, strings.Join(parts, ", "))}
 	if len(r.ColumnsAdded) > 0 {
 		lines = append(lines, "+ "+columnsNamed(r.ColumnsAdded))
 	}
@@ -268,7 +268,7 @@ func (s *rowsShown) lines() []string {
 	for _, sign := range []string{"~", "+", "-"} {
 		all = append(all, s.kept[sign]...)
 		if n := s.left[sign]; n > 0 {
-			all = append(all, fmt.Sprintf("%s … %s more", sign, counted(n, "row")))
+			all = append(all, fmt.Sprintf("%s … %s more", sign, diag.Plural(n, "row")))
 		}
 	}
 	return all
