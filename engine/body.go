@@ -79,6 +79,7 @@ type Usage struct {
 	ProcessBytes int64
 
 	AskedTime bool // the body called time.now
+	Caught    bool // catch(...) took an error back
 }
 
 // limitsOf is what holds for a task: the lowest of what the task declares and

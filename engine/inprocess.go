@@ -40,7 +40,7 @@ func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.R
 	if b.Tables != nil {
 		call.Tables = b.Tables(call)
 	}
-	run := &starlib.Run{Context: ctx, Files: call.Files, Tables: call.Tables, Log: lim.record, Progress: call.Progress, Now: lim.asked(call.clock()), Bounds: m.Bounds()}
+	run := &starlib.Run{Context: ctx, Files: call.Files, Tables: call.Tables, Log: lim.record, Progress: call.Progress, Now: call.clock(), Bounds: m.Bounds()}
 	if b.Dedicated != nil {
 		run.Enter = b.Dedicated.Enter
 	}
@@ -65,7 +65,9 @@ func (b InProcess) Run(ctx context.Context, m *module.Module, call Call) (json.R
 			err = checkResult(ctx, m, raw)
 		}
 		if err == nil {
-			return raw, lim.usage(), nil
+			usage := lim.usage()
+			usage.AskedTime, usage.Caught = run.AskedTime, run.Caught
+			return raw, usage, nil
 		}
 		err = &BodyError{Diagnostics: atReturn(m, run, m.Diagnose(err))}
 	}

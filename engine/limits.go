@@ -68,11 +68,10 @@ type limiter struct {
 	passed    atomic.Pointer[LimitError]
 	peak      atomic.Int64 // bytes of live memory
 
-	mu        sync.Mutex // one caller of log at a time, and what follows
-	log       func(starlib.Record)
-	records   int
-	bytes     int64
-	askedTime atomic.Bool // the body called time.now
+	mu      sync.Mutex // one caller of log at a time, and what follows
+	log     func(starlib.Record)
+	records int
+	bytes   int64
 }
 
 // placeOf is where a function is defined.
@@ -111,16 +110,7 @@ func limit(ctx context.Context, thread *starlark.Thread, m *module.Module, at st
 
 // usage is what the body took; only once it has returned.
 func (l *limiter) usage() Usage {
-	return Usage{Steps: l.thread.ExecutionSteps(), PeakBytes: l.peak.Load(), AskedTime: l.askedTime.Load()}
-}
-
-// asked is a clock that notes that the body asked it: what it returns may then be
-// another thing the next time.
-func (l *limiter) asked(clock func() time.Time) func() time.Time {
-	return func() time.Time {
-		l.askedTime.Store(true)
-		return clock()
-	}
+	return Usage{Steps: l.thread.ExecutionSteps(), PeakBytes: l.peak.Load()}
 }
 
 // pass ends the body because of e.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"perago/starlib/schema"
+	"perago/workspace"
 	"perago/workspace/storage"
 	"perago/workspace/trace"
 )
@@ -17,6 +18,9 @@ import (
 // language is part of the key of a record: it changes when the same source may
 // come to something else.
 const language = "1"
+
+// takeOverWall bounds the look for an earlier attempt, which is no part of the body's limits.
+const takeOverWall = time.Minute
 
 // newRecord is what the publication of this attempt says of how its files were made;
 // nil when nobody will take them over. Result and trace are filled in later.
@@ -35,10 +39,7 @@ func (x *execution) reusable() bool {
 	if !x.module.Task.Reuse || x.Fixed != nil || len(x.module.Host) > 0 {
 		return false
 	}
-	for range x.params.Secrets() {
-		return false
-	}
-	return true
+	return !x.module.Task.Params.HasSecrets()
 }
 
 func (x *execution) recordKey() string {
@@ -52,8 +53,16 @@ func (x *execution) reuse(ctx context.Context) error {
 	if !x.reusable() {
 		return nil
 	}
-	from, why, err := x.takeOver(ctx)
-	if err != nil {
+	bounded, cancel := context.WithTimeout(ctx, takeOverWall)
+	defer cancel()
+	from, why, err := x.takeOver(bounded)
+	switch {
+	case err == nil:
+	case ctx.Err() == nil && bounded.Err() != nil:
+		why = "it took too long to compare what an earlier attempt had asked"
+	case workspace.Repeats(err):
+		why = err.Error() // a retry would meet it again, and the body may not
+	default:
 		return fmt.Errorf("look for an earlier attempt: %w", err)
 	}
 	if why != "" {
@@ -101,7 +110,10 @@ func (x *execution) takeOver(ctx context.Context) (from, why string, err error) 
 		return "", "the store does not tell where a file comes from", nil
 	}
 	made, err := history.LastChange(ctx, x.ref.Repository, x.ref.Commit, trace.Path(r.Task, r.Key))
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", "the commit of the earlier attempt is not to be found", nil
+	case err != nil:
 		return "", "", err
 	}
 	switch err := x.overlay.Reuse(ctx, r.Trace, made.ID); {
@@ -120,8 +132,6 @@ var errNoRecord = errors.New("the record of an earlier attempt cannot be read")
 // readRecord reads the record of this task, these sources and params at the input
 // commit; one at a time, since a large one takes many times its size.
 func (x *execution) readRecord(ctx context.Context) (*trace.Record, error) {
-	x.large.Lock()
-	defer x.large.Unlock()
 	key := x.recordKey()
 	f, err := x.Store.Open(ctx, x.ref.Repository, x.ref.Commit, trace.Path(x.attempt.Task, key))
 	if err != nil {
@@ -132,7 +142,9 @@ func (x *execution) readRecord(ctx context.Context) (*trace.Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.large.Lock()
 	r, err := trace.DecodeRecord(data)
+	x.large.Unlock()
 	if err == nil && (r.Task != x.attempt.Task || r.Key != key || r.Trace.Prefix != x.module.Task.Workspace.Prefix) {
 		err = errors.New("it is that of another task")
 	}

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 
@@ -104,9 +105,11 @@ func TestReuseRefused(t *testing.T) {
 	}
 	secret := strings.Replace(reusing, "n = field(int, default = 1)", `n = field(int, default = 1), key = field(str, default = "k", secret = True)`, 1)
 	for what, source := range map[string]string{
-		"asks the time":  body("total += 0 * time.now().year", ""),
-		"a secret param": secret,
-		"off":            strings.Replace(reusing, "reuse = True", "reuse = False", 1),
+		"asks the time":   body("total += 0 * time.now().year", ""),
+		"caught an error": body("catch((workspace / 'no').read_text)", ""),
+		"a secret bool":   strings.Replace(reusing, "n = field(int, default = 1)", "n = field(int, default = 1), key = field(bool, default = True, secret = True)", 1),
+		"a secret param":  secret,
+		"off":             strings.Replace(reusing, "reuse = True", "reuse = False", 1),
 	} {
 		f := newFixture(t, map[string]string{"raw/a.csv": "aa"})
 		f.again(t, source, "one", "{}")
@@ -120,7 +123,9 @@ func TestReuseRefused(t *testing.T) {
 	_, tree := f.head(t)
 	for path := range tree {
 		if strings.HasPrefix(path, "_perago/traces/") {
-			for _, forged := range []string{"", "{}", `{"task":"t","trace":{"version":1}}`, "["} {
+			for _, forged := range []string{"", "{}", `{"task":"t","trace":{"version":1}}`, "[",
+				forge(t, f, path, `"patterns":[["","[",0,"x"]]`), forge(t, f, path, `"wrote":{"_lakefs_actions/x":[1,"x"]}`),
+				forge(t, f, path, `"wrote":{"../x":[1,"x"]}`), forge(t, f, path, `"wrote":{"gone":[1,"x"]}`)} {
 				if _, err := f.store.Seed("songs", "main", map[string]string{path: forged}); err != nil {
 					t.Fatal(err)
 				}
@@ -129,6 +134,33 @@ func TestReuseRefused(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// forge is the record at a path with another trace.
+func forge(t *testing.T, f *fixture, path, trace string) string {
+	t.Helper()
+	head, _ := f.head(t)
+	r, err := f.store.Open(context.Background(), "songs", head, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := string(data)
+	return record[:strings.Index(record, `"trace":`)] + `"trace":{"version":1,` + trace + "}}"
+}
+
+// A report of progress is no question of the time.
+func TestReuseAfterProgress(t *testing.T) {
+	f := newFixture(t, map[string]string{"raw/a.csv": "aa"})
+	source := strings.Replace(reusing, "    total = 0\n", "    total = 0\n    progress(done = 1, total = 2)\n", 1)
+	f.again(t, source, "one", "{}")
+	if res := f.again(t, source, "two", "{}"); res.Reused == "" {
+		t.Errorf("not reused:\n%s", f.log)
 	}
 }
 

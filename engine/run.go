@@ -292,6 +292,9 @@ func (x *execution) runBody(ctx context.Context) (err error) {
 	if x.overlay != nil && x.res.Body.AskedTime {
 		x.overlay.Unrepeatable("it asked the time")
 	}
+	if x.overlay != nil && x.res.Body.Caught {
+		x.overlay.Unrepeatable("it caught an error, whose cause may be gone the next time")
+	}
 	if x.overlay != nil && x.res.Limits.Threads > 1 {
 		x.overlay.Unrepeatable("its SQL may use more than one thread")
 	}

@@ -25,6 +25,13 @@ type Run struct {
 	Progress func(Progress)
 	Now      func() time.Time
 
+	// AskedTime is set when the body called time.now.
+	AskedTime bool
+
+	// Caught is set when catch(...) took an error back: what the body makes of that may
+	// be another thing the next time, since a server or a disk may have been the cause.
+	Caught bool
+
 	// Bounds limit the size of one value; nil is the default bound.
 	Bounds *Bounds
 
@@ -254,6 +261,7 @@ func outcomeCatch(c *call) (starlark.Value, error) {
 	if !c.run.recover() {
 		return nil, context.Cause(c.run.Context)
 	}
+	c.run.Caught = true
 	return newStruct("ok", starlark.False, "value", starlark.None, "error", starlark.String(diag.ShortenBytes(messageOf(err), reasonMax))), nil
 }
 

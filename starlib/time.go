@@ -71,7 +71,10 @@ time.duration("1d") == time.day`},
 	return rows
 }
 
-func timeNow(c *call) (starlark.Value, error) { return instant(c.run.now().UTC().Round(0)), nil }
+func timeNow(c *call) (starlark.Value, error) {
+	c.run.AskedTime = true
+	return instant(c.run.now().UTC().Round(0)), nil
+}
 
 const (
 	day  = 24 * time.Hour

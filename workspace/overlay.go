@@ -321,6 +321,8 @@ func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string
 	}
 	if err == nil {
 		o.trace.Folder(o.inRepository(path), names.Names())
+	} else {
+		o.noteTree(path, ls) // too much for an answer
 	}
 	for name, n := range dir.children {
 		if err == nil && n.live > 0 {

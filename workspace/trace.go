@@ -26,6 +26,14 @@ func (o *Overlay) Trace(ctx context.Context) (*trace.Trace, error) {
 			return nil, err
 		}
 	}
+	return o.questions(all), nil
+}
+
+// Questions is Trace without the names of all files, where those stand for more
+// questions than a trace holds: enough to hold changes against it.
+func (o *Overlay) Questions() *trace.Trace { return o.questions(trace.Names{}) }
+
+func (o *Overlay) questions(all trace.Names) *trace.Trace {
 	t := o.trace.Trace(all)
 	t.Wrote, t.Removed = map[string]trace.Content{}, map[string]bool{}
 	o.mu.RLock()
@@ -39,7 +47,7 @@ func (o *Overlay) Trace(ctx context.Context) (*trace.Trace, error) {
 		}
 		return true
 	})
-	return t, nil
+	return t
 }
 
 // written is the content of a written file, as far as it is known without reading

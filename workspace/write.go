@@ -346,6 +346,7 @@ func (o *Overlay) removeTree(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	o.noteTree(path, ls) // also where there is no room for what it takes
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	files, err := o.filesBelow(ctx, ls, path)
@@ -355,7 +356,6 @@ func (o *Overlay) removeTree(ctx context.Context, path string) error {
 	if err := o.measureAll(ctx, files); err != nil {
 		return err
 	}
-	o.noteTree(path, ls)
 	for _, f := range files {
 		o.upper.remove(f.path, f.over)
 	}
@@ -594,10 +594,11 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 	if err != nil {
 		return err
 	}
+	o.noteTree(from, ls) // also where there is no room for what they take
+	o.noteTree(to, there)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.hasBelow(there, to) {
-		o.noteTree(to, there)
 		return fs.ErrExist
 	}
 	files, err := o.filesBelow(ctx, ls, from)
@@ -624,8 +625,6 @@ func (o *Overlay) transferFolder(ctx context.Context, from, to string, move bool
 			over[i] = &c
 		}
 	}
-	o.noteTree(from, ls)
-	o.noteTree(to, there)
 	for i, f := range files {
 		o.noteContent(f.from())
 		o.upper.put(to+f.path[len(from):], f.content(), over[i])

@@ -24,6 +24,9 @@ type Schema struct {
 	index map[string]int // of Fields, by name
 }
 
+// HasSecrets says whether a secret field is somewhere inside.
+func (s *Schema) HasSecrets() bool { return s != nil && s.secretive }
+
 // field returns the field of a name, nil when there is none.
 func (s *Schema) field(name string) *Field {
 	if i, ok := s.index[name]; ok {

@@ -366,6 +366,8 @@ func (s *session) readBranch(ctx context.Context) (view, error) {
 			break
 		}
 		switch seen := classifyCommit(c, s.Task.Key(), s.Ref.Commit); {
+		case seen == landed && len(claims) >= claimsMax:
+			return view{}, fmt.Errorf("branch %s has more than %d commits with the keys of this task: look who made them", s.Ref.Branch, claimsMax)
 		case seen == landed:
 			claims = append([]storage.Commit{c}, claims...)
 		case seen == landedElsewhere && len(claims) < claimsMax:

@@ -30,15 +30,11 @@ func (s *session) mayFollow(v view) bool { return s.Rebase && s.Level != FenceCl
 // be looked at again: no commit leaves the line of first parents.
 func (s *session) follow(ctx context.Context, v view) error {
 	if s.seen == nil {
-		seen, err := s.Overlay.Trace(ctx)
-		if err != nil {
-			return err
-		}
-		s.seen = seen
+		s.seen = s.Overlay.Questions()
 	}
 	changes := s.changes(ctx, s.expect, v.head)
 	older, newer := s.Overlay.At(s.Ref.Commit), s.Overlay.At(v.head)
-	clashes, err := s.seen.Clashes(ctx, changes, older, newer, matches, clashesMax)
+	clashes, err := s.seen.Clashes(ctx, changes, older, newer, matcher(), clashesMax)
 	if err != nil {
 		return fmt.Errorf("compare %s with %s: %w", s.expect, v.head, err)
 	}
@@ -61,8 +57,7 @@ func (s *session) changes(ctx context.Context, from, to string) iter.Seq2[trace.
 			if err == nil && paths.Reserved(d.Path) {
 				continue
 			}
-			c := trace.Change{Path: d.Path, Was: d.Op != storage.Added, Is: d.Op != storage.Deleted,
-				Now: trace.Content{Size: d.Size, Checksum: d.Checksum}, Known: d.Checksum != ""}
+			c := trace.Change{Path: d.Path, Was: d.Op != storage.Added, Is: d.Op != storage.Deleted}
 			if !yield(c, err) {
 				return
 			}
@@ -70,13 +65,20 @@ func (s *session) changes(ctx context.Context, from, to string) iter.Seq2[trace.
 	}
 }
 
-// matches says whether a path matches a pattern.
-func matches(pattern, path string) (bool, error) {
-	p, err := glob.Compile(pattern)
-	if err != nil {
-		return false, err
+// matcher matches paths against patterns, each of which it compiles once.
+func matcher() trace.Matcher {
+	compiled := map[string]*glob.Pattern{}
+	return func(pattern, path string) (bool, error) {
+		p := compiled[pattern]
+		if p == nil {
+			var err error
+			if p, err = glob.Compile(pattern); err != nil {
+				return false, err
+			}
+			compiled[pattern] = p
+		}
+		return p.Match(path), nil
 	}
-	return p.Match(path), nil
 }
 
 // sameChange says whether a merge made of its first parent what the staged

@@ -163,8 +163,14 @@ func (s *session) putRecord(ctx context.Context) error {
 		return nil
 	}
 	t, err := s.Overlay.Trace(ctx)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return err
+	case err != nil:
+		s.report(Event{Kind: EventUnrecorded, Err: err})
+		return nil
+	case !t.Repeatable():
+		return nil // nobody would take it over, and an earlier one may be good
 	}
 	for path, c := range t.Wrote {
 		if up, is := s.uploaded.Load(path); is && c.Checksum == "" {

@@ -123,11 +123,9 @@ func (p Pattern) String() string {
 
 // Change is one path that differs between two commits.
 type Change struct {
-	Path  string
-	Was   bool // the older commit has a file there
-	Is    bool // the newer one has
-	Now   Content
-	Known bool // Now is filled in
+	Path string
+	Was  bool // the older commit has a file there
+	Is   bool // the newer one has
 }
 
 // Matcher says whether the path of a file, relative to the pattern's folder,
@@ -223,7 +221,7 @@ func (x *index) touched(ctx context.Context, c Change) (*Clash, error) {
 		}
 		return nil, nil
 	}
-	if read, is := x.Contents[c.Path]; is && !(c.Is && c.Known && c.Now == read) {
+	if _, is := x.Contents[c.Path]; is {
 		return &Clash{c.Path, "was read, and changed"}, nil
 	}
 	if c.Was == c.Is { // the names are what they were
@@ -316,8 +314,8 @@ func (x *index) hidden(ctx context.Context, c Change) (*Clash, error) {
 		}
 	}
 	for folder := range folders(c.Path) {
-		if !x.concerns(folder) {
-			continue
+		if x.Prefix != "" && !below(folder, x.Prefix) || !x.concerns(folder) {
+			continue // what the prefix is in is not looked at
 		}
 		is, known := x.files[folder]
 		if !known {

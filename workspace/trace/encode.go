@@ -117,6 +117,9 @@ func Decode(data []byte) (*Trace, error) {
 	if e.Version != version {
 		return nil, fmt.Errorf("trace: version %d, this perago reads %d", e.Version, version)
 	}
+	if n := len(e.Contents) + len(e.Kinds) + len(e.Folders); n > maxEntries || len(e.Patterns) > maxPatterns {
+		return nil, fmt.Errorf("trace: %d questions and %d patterns, at most %d and %d are read", n, len(e.Patterns), maxEntries, maxPatterns)
+	}
 	for path, k := range e.Kinds {
 		if !slices.Contains([]Kind{Nothing, File, Folder, Unnameable, NotFile, NotFolder}, k) {
 			return nil, fmt.Errorf("trace: %q is %q, which is no kind", path, k)

@@ -122,7 +122,7 @@ func changes(a, h tree) iter.Seq2[Change, error] {
 			was, had := a[p]
 			now, has := h[p]
 			if had != has || was != now {
-				if !yield(Change{Path: p, Was: had, Is: has, Now: now, Known: true}, nil) {
+				if !yield(Change{Path: p, Was: had, Is: has}, nil) {
 					return
 				}
 			}
