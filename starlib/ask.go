@@ -119,13 +119,14 @@ func (r *relation) frame() diag.Frame {
 
 // answering is a statement whose answer is on its way.
 type answering struct {
-	question *question
-	session  TableSession
-	in       *bufio.Reader
-	unwatch  func() bool
-	columns  []statement.Column
-	keys     []starlark.Value // their names
-	over     bool
+	question  *question
+	session   TableSession
+	in        *bufio.Reader
+	unwatch   func() bool
+	columns   []statement.Column
+	keys      []starlark.Value // their names
+	described bool             // the columns came: they come once
+	over      bool
 }
 
 // ask starts a statement about the receiver. The caller ends it: with done, or
@@ -232,6 +233,10 @@ func (a *answering) next() (rows *statement.Rows, done *statement.Done, err erro
 		}
 		switch kind {
 		case statement.KindColumns:
+			if a.described || len(payload) > statement.MaxColumns {
+				return nil, nil, a.failed(statement.ErrBroken)
+			}
+			a.described = true
 			if err := statement.ReadJSON(payload, &a.columns); err != nil {
 				return nil, nil, a.failed(err)
 			}
@@ -379,7 +384,11 @@ func (a *answering) value(rows *statement.Rows, depth int) (starlark.Value, erro
 	case statement.TagInt:
 		return starlark.MakeInt64(rows.Int()), rows.Err()
 	case statement.TagBig:
-		n, ok := new(big.Int).SetString(string(rows.Text()), 10)
+		digits := rows.Text()
+		if len(digits) > statement.MaxDigits {
+			return nil, statement.ErrBroken
+		}
+		n, ok := new(big.Int).SetString(string(digits), 10)
 		if !ok {
 			return nil, statement.ErrBroken
 		}

@@ -1592,9 +1592,12 @@ func (c *call) logOffenders(source *tableSource, one condition, at Position) err
 	if one.window {
 		clause = "QUALIFY "
 	}
-	_, err := c.over(source, "FROM files "+clause+one.offends+" LIMIT 5").eachRow(func(row *starlark.Dict) (bool, error) {
+	const most = 5
+	logged := 0
+	_, err := c.over(source, fmt.Sprintf("FROM files %s%s LIMIT %d", clause, one.offends, most)).eachRow(func(row *starlark.Dict) (bool, error) {
 		c.run.Log(Record{Level: slog.LevelWarn, Message: "a row that the guard does not allow", At: at, Fields: []slog.Attr{slog.String("row", brief(row, 1000))}})
-		return true, nil
+		logged++
+		return logged < most, nil // whatever the engine says
 	})
 	return err
 }

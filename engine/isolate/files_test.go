@@ -47,6 +47,22 @@ func TestServerChecksEveryName(t *testing.T) {
 	s.close()
 }
 
+type noTables struct{ starlib.Tables }
+
+// A folder of parts has a name.
+func TestServerChecksFolder(t *testing.T) {
+	worker, _ := pair(t)
+	s := newServer(t.Context(), &scriptedFiles{}, worker)
+	defer s.close()
+	s.tables = noTables{}
+	if err := s.check(callMessage{ID: 1, Op: opTable, Need: &needMessage{Folder: true}}); !errors.Is(err, errProtocol) {
+		t.Errorf("got %v, want a broken protocol", err)
+	}
+	if err := s.check(callMessage{ID: 2, Op: opTable, Need: &needMessage{Folder: true, Output: "parts"}}); err != nil {
+		t.Error(err)
+	}
+}
+
 // scriptedFiles opens the same file whatever is asked for.
 type scriptedFiles struct {
 	starlib.Files

@@ -24,7 +24,7 @@ func (s *server) checkTable(m callMessage) error {
 		}
 		return fmt.Errorf("%w: end %.20q of a statement", errProtocol, string(m.Other))
 	}
-	if m.Need == nil || len(m.Need.Files) > maxTableFiles+1 {
+	if m.Need == nil || len(m.Need.Files) > maxTableFiles+1 || m.Need.Folder && m.Need.Output == "" {
 		return fmt.Errorf("%w: a statement of nothing", errProtocol)
 	}
 	var errs []error

@@ -3,6 +3,7 @@
 package tables
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -54,7 +55,14 @@ func (s *session) sendColumns(w io.Writer, from string) error {
 	if err != nil {
 		return err
 	}
-	return statement.WriteJSON(w, statement.KindColumns, columns)
+	raw, err := json.Marshal(columns)
+	if err != nil {
+		return err
+	}
+	if len(raw) > statement.MaxColumns {
+		return errManyColumns
+	}
+	return statement.Write(w, statement.KindColumns, raw)
 }
 
 // sendRows sends the columns, then all rows, as they are made.

@@ -5,9 +5,11 @@ package tables
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 
 	"perago/starlib/statement"
 )
@@ -33,6 +35,9 @@ type mention struct {
 // inspect judges a query by its parse tree, without running or binding it. The
 // error is a *statement.Failure.
 func (d *db) inspect(query string) (*inquiry, *statement.Failure) {
+	if f := oddSpace(query); f != nil {
+		return nil, f
+	}
 	rows, err := d.texts("SELECT json_serialize_sql($1::VARCHAR)::VARCHAR", query)
 	if err != nil {
 		t := understand(err)
@@ -66,6 +71,23 @@ func (d *db) inspect(query string) (*inquiry, *statement.Failure) {
 	return in.judge()
 }
 
+// oddSpace refuses the spaces of other scripts outside of texts and names in
+// quotes: the engine takes them for spaces, and they are no part of a word.
+func oddSpace(query string) *statement.Failure {
+	for _, token := range statement.Scan(query) {
+		if token.Kind != statement.Word && token.Kind != statement.Parameter {
+			continue
+		}
+		i := strings.IndexFunc(token.Text, func(r rune) bool {
+			return unicode.IsSpace(r) || r >= 0x2000 && r <= 0x200f || r == 0x2060 || r == 0xfeff
+		})
+		if i >= 0 {
+			return &statement.Failure{Kind: statement.Syntax, Message: "the query has a space that is not the plain one", Hint: "write it anew: it was copied out of a document", Offset: token.Start}
+		}
+	}
+	return nil
+}
+
 // inspectPivot judges what has no parse tree: a PIVOT whose columns come out of
 // the data, or no SELECT at all. Of the former its words are looked at.
 func (d *db) inspectPivot(query string) (*inquiry, *statement.Failure) {
@@ -78,20 +100,7 @@ func (d *db) inspectPivot(query string) (*inquiry, *statement.Failure) {
 			Hint: "a statement reads tables; what it makes is written with .write(path)"}
 	}
 	in := &inquiry{pivots: true}
-	tokens := statement.Scan(query)
-	for i, token := range tokens {
-		called := i+1 < len(tokens) && tokens[i+1].Text == "(" && tokens[i+1].Kind == statement.Symbol
-		switch {
-		case token.Kind == statement.Parameter:
-			in.parameters = append(in.parameters, token.Text)
-		case token.Kind != statement.Word && token.Kind != statement.Quoted:
-		case called:
-			in.function(token.Text, token.Start, -1)
-		default:
-			in.reads = append(in.reads, mention{what: token.Text, at: token.Start})
-			in.column(token.Text, token.Start)
-		}
-	}
+	in.words(query)
 	if f := in.firstFault(); f != nil {
 		return nil, f
 	}
@@ -99,6 +108,89 @@ func (d *db) inspectPivot(query string) (*inquiry, *statement.Failure) {
 		in.tables = append(in.tables, r.what)
 	}
 	return in, nil
+}
+
+// words judges a PIVOT without IN by its words alone: what they might mean is
+// refused, and IN, or another name, is the way around.
+func (in *inquiry) words(query string) {
+	const around = "name the columns of the PIVOT: ON column IN (...); then it may stand there"
+	tokens := statement.Scan(query)
+	for len(tokens) > 0 && isSymbol(tokens[len(tokens)-1], ";") {
+		tokens = tokens[:len(tokens)-1]
+	}
+	sources := []bool{false} // whether tables are named here, one for each open parenthesis
+	named := true            // whether a table could be named at this very token
+	for i, token := range tokens {
+		next := statement.Token{Kind: statement.Symbol}
+		if i+1 < len(tokens) {
+			next = tokens[i+1]
+		}
+		top := len(sources) - 1
+		here := named && sources[top]
+		named = false
+		isName := token.Kind == statement.Word || token.Kind == statement.Quoted
+		switch {
+		case isSymbol(token, ";"):
+			in.fault(token.Start, "a PIVOT without IN is one statement, without `;` in it", around)
+		case isSymbol(token, "("):
+			sources, named = append(sources, here), true
+		case isSymbol(token, ")") && top > 0:
+			sources = sources[:top]
+		case isSymbol(token, ","):
+			named = true
+		case token.Kind == statement.Parameter:
+			in.parameters = append(in.parameters, token.Text)
+		case token.Kind == statement.String && (query[token.Start] == 'e' || query[token.Start] == 'E'):
+			in.fault(token.Start, "a PIVOT without IN cannot have a text like e'...'", around)
+		case here && (token.Kind == statement.String || token.Kind == statement.Quoted && strings.ContainsAny(token.Text, "./*")):
+			in.file(token.Text, token.Start)
+		case here && isName && isSymbol(next, "."):
+			in.fault(token.Start, fmt.Sprintf("no table is called %.60s.…", token.Text), "tables have the names of their keywords, without anything before them")
+		case token.Kind == statement.Word && token.Text[0] >= '0' && token.Text[0] <= '9':
+			if next.Start == token.End && (next.Kind != statement.Symbol || next.Text == "$") {
+				in.fault(token.Start, "a space is missing behind a number", around)
+			}
+		case isName && isSymbol(next, "("):
+			in.pivotCall(token)
+		case isName && isCatalog(token.Text):
+			in.catalogName(token.Text, token.Start)
+		case isName:
+			in.reads = append(in.reads, mention{what: token.Text, at: token.Start})
+			in.column(token.Text, token.Start)
+		}
+		if token.Kind != statement.Word {
+			continue
+		}
+		switch strings.ToLower(token.Text) {
+		case "sample", "tablesample":
+			in.fault(token.Start, "a sample in a PIVOT without IN may be another one in every run", around+"; a column of that name is written in quotes")
+		case "from", "join", "pivot", "pivot_wider", "pivot_longer", "unpivot":
+			sources[len(sources)-1], named = true, true
+		case "on", "where", "group", "using", "order", "select", "having", "qualify", "window", "limit":
+			sources[len(sources)-1] = false
+		}
+	}
+	for i := range len(query) {
+		if query[i] == '\r' && !strings.HasPrefix(query[i:], "\r\n") {
+			in.fault(i, "a PIVOT without IN cannot have a carriage return but at the end of a line", "end lines with \\n")
+		}
+	}
+}
+
+func isSymbol(token statement.Token, text string) bool {
+	return token.Kind == statement.Symbol && token.Text == text
+}
+
+// pivotCall judges a call of which the name alone is known.
+func (in *inquiry) pivotCall(name statement.Token) {
+	function := strings.ToLower(name.Text)
+	for _, prefix := range []string{"duckdb_", "pragma_", "pg_", "json_execute", "json_serialize", "has_", "current_"} {
+		if strings.HasPrefix(function, prefix) {
+			in.fault(name.Start, name.Text+"() asks what the engine has, not the tables", "")
+			return
+		}
+	}
+	in.function(name.Text, name.Start, -1)
 }
 
 func severalStatements(n int) *statement.Failure {
@@ -146,8 +238,8 @@ func (in *inquiry) walk(node any) {
 		}
 	case map[string]any:
 		in.look(n)
-		for _, item := range n {
-			in.walk(item)
+		for _, key := range slices.Sorted(maps.Keys(n)) { // what is said of a query is the same in every run
+			in.walk(n[key])
 		}
 	}
 }
@@ -179,7 +271,7 @@ func (in *inquiry) look(n map[string]any) {
 		in.fault(at, "SHOW asks what the engine has", "DESCRIBE and SUMMARIZE ask of a table")
 	case field("type") == "RECURSIVE_CTE_NODE":
 		in.ctes = append(in.ctes, strings.ToLower(field("cte_name")))
-	case field("class") == "FUNCTION":
+	case field("class") == "FUNCTION", field("class") == "WINDOW":
 		arguments, _ := n["children"].([]any)
 		in.function(field("function_name"), at, len(arguments))
 	case field("class") == "COLUMN_REF":
@@ -260,15 +352,40 @@ func unstable(function string) (hint string, is bool) {
 	return "", false
 }
 
+// ofCatalog says whether a function tells of the engine's own catalog.
+func ofCatalog(function string) bool {
+	f := strings.ToLower(function)
+	return strings.HasPrefix(f, "pg_") || strings.HasPrefix(f, "duckdb_") || strings.HasPrefix(f, "has_") && strings.HasSuffix(f, "_privilege") ||
+		slices.Contains([]string{"col_description", "obj_description", "shobj_description"}, f)
+}
+
+// isCatalog says whether a name may be one of the engine's own views. A CTE of
+// the same name hides it in a part of the query only.
+func isCatalog(table string) bool {
+	t := strings.ToLower(table)
+	return t == "information_schema" || slices.ContainsFunc([]string{"duckdb_", "sqlite_", "pragma_", "pg_"}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
+}
+
+// catalogName refuses a name that isCatalog.
+func (in *inquiry) catalogName(table string, at int) {
+	in.fault(at, fmt.Sprintf("`%.60s` is a name of the engine's own", table), "call the table something else: names that begin with duckdb_, sqlite_, pragma_ or pg_ are taken")
+}
+
 // function notes a call of one that a body may not ask for. arguments is -1 when
 // their number is not known.
 func (in *inquiry) function(function string, at, arguments int) {
-	if strings.EqualFold(function, "age") && arguments == 1 {
+	if strings.EqualFold(function, "age") && (arguments == 1 || arguments < 0) {
 		in.fault(at, "age() of one time counts from today", "give both: age($now, column), with args = {\"now\": time.now()}")
 		return
 	}
 	hint, is := unstable(function)
 	switch {
+	case ofCatalog(function):
+		hint := ""
+		if strings.EqualFold(function, "pg_typeof") {
+			hint = "typeof(column) is the type of a value"
+		}
+		in.fault(at, function+"() asks what the engine has, not the tables", hint)
 	case is && hint == "":
 		in.fault(at, function+"() asks what the engine has, not the tables", "")
 	case is:
@@ -296,14 +413,23 @@ func (in *inquiry) firstFault() *statement.Failure {
 	return &statement.Failure{Kind: statement.Refused, Message: first.what, Hint: first.hint, Offset: first.at}
 }
 
+// file refuses a file that the query names itself.
+func (in *inquiry) file(path string, at int) {
+	in.fault(at, fmt.Sprintf("%.60q is a file, and the engine has none but those it was given", path), "give it by keyword: sql(\"... FROM t\", t = path)")
+}
+
 // judge is the end of an inspection.
 func (in *inquiry) judge() (*inquiry, *statement.Failure) {
 	for _, r := range in.reads {
-		if slices.Contains(in.ctes, strings.ToLower(r.what)) {
+		if isCatalog(r.what) {
+			in.catalogName(r.what, r.at)
 			continue
 		}
 		if strings.ContainsAny(r.what, "./*") {
-			in.fault(r.at, fmt.Sprintf("%.60q is a file, and the engine has none but those it was given", r.what), "give it by keyword: sql(\"... FROM t\", t = path)")
+			in.file(r.what, r.at)
+			continue
+		}
+		if slices.Contains(in.ctes, strings.ToLower(r.what)) {
 			continue
 		}
 		if !slices.Contains(in.tables, r.what) {

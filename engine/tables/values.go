@@ -192,6 +192,9 @@ func (r *reader) appendItems(b []byte, e listEntry) ([]byte, error) {
 	return b, nil
 }
 
+var errManyColumns = &statement.Failure{Kind: statement.Data, Message: fmt.Sprintf("the names and types of the columns take more than %d KiB", statement.MaxColumns>>10), Offset: -1,
+	Hint: "take fewer columns in the query"}
+
 var errLongRow = &statement.Failure{Kind: statement.Memory, Message: fmt.Sprintf("a row of more than %d MiB", statement.MaxFrame>>20), Offset: -1,
 	Hint: "take the long value apart in the query, or write the relation to a file"}
 

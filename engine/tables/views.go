@@ -379,8 +379,87 @@ func overridden(inferred, said []statement.Column) ([]statement.Column, error) {
 
 // dialect is how a CSV file is written, as far as it was found out, and what is in it.
 type dialect struct {
-	options options
+	form    []formOption
+	given   options // that the table says, beside its form
 	columns []statement.Column
+}
+
+// formOption is an option of read_csv that was found out. Of some it is only
+// known where the file has what they are about: "" is not known.
+type formOption struct{ key, value string }
+
+// options are those of read_csv that say the form.
+func (d *dialect) options() (o options) {
+	for _, f := range d.form {
+		switch {
+		case f.key == "skip" || f.key == "header":
+			o.add(f.key, f.value)
+		case f.value != "" || !strings.HasSuffix(f.key, "format"):
+			o.add(f.key, literal(f.value))
+		}
+	}
+	return append(o, d.given...)
+}
+
+// withFrom is the form of all, with the formats of times of the file itself.
+func (d *dialect) withFrom(all *dialect) []formOption {
+	form := slices.Clone(all.form)
+	for i := range form {
+		if strings.HasSuffix(form[i].key, "format") {
+			form[i] = d.form[i]
+		}
+	}
+	return form
+}
+
+// has says whether a column is of a type.
+func (d *dialect) has(kind string) bool {
+	return slices.ContainsFunc(d.columns, func(c statement.Column) bool { return c.Type == kind })
+}
+
+// agree makes one form of those of two files, or says why there is none: read in
+// the form of another file, rows go missing without an error.
+func (d *dialect) agree(other *dialect, t statement.Table, file int) error {
+	for i, have := range d.form {
+		next := other.form[i]
+		unknown, unknownNext := have.value == "", next.value == ""
+		if kind, is := map[string]string{"dateformat": "DATE", "timestampformat": "TIMESTAMP"}[have.key]; is {
+			unknown, unknownNext = !d.has(kind), !other.has(kind)
+		}
+		switch {
+		case have.value == next.value || unknownNext:
+		case unknown:
+			d.form[i] = next
+		default:
+			return twoForms(t, 0, file, fmt.Sprintf("%s is %q in the one and %q in the other", have.key, have.value, next.value))
+		}
+	}
+	return nil
+}
+
+// twoForms is the error of files that cannot be read as one table.
+func twoForms(t statement.Table, one, other int, how string) error {
+	return &statement.Failure{Kind: statement.Data, Offset: -1,
+		Message: fmt.Sprintf("%s and %s are CSV of two forms: %s", t.Files[one].Path, t.Files[other].Path, how),
+		Hint:    "say the form, table(paths, delimiter = \",\", header = True), or read each as a table of its own"}
+}
+
+// sameRows says whether a file has the same rows in a form as in its own.
+func (s *session) sameRows(file string, own, form *dialect) (bool, error) {
+	sum := func(d *dialect) (string, error) {
+		o := append(d.options(), "auto_detect = false", "columns = "+columns(own.columns))
+		rows, err := s.db.texts(fmt.Sprintf("SELECT concat(count(*), ' ', sum(hash(c))) FROM read_csv(%s, %s) AS c", literal(file), strings.Join(o, ", ")))
+		if err != nil {
+			return "", err
+		}
+		return rows[0][0], nil
+	}
+	mine, err := sum(own)
+	if err != nil {
+		return false, err
+	}
+	theirs, err := sum(form)
+	return err == nil && mine == theirs, nil
 }
 
 // csvSource finds out the form and the types once, over all of every file, and
@@ -390,25 +469,49 @@ func (s *session) csvSource(t statement.Table) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var first dialect
+	var first *dialect
+	own := make([]*dialect, len(files))
 	for i, file := range files {
 		d, err := s.sniff(t, file)
 		if err != nil {
 			return "", err
 		}
+		own[i] = d
 		if i == 0 {
-			first = *d
+			first = &dialect{slices.Clone(d.form), d.given, slices.Clone(d.columns)}
 			continue
 		}
-		if first.columns, err = united(first.columns, d.columns, t, i); err != nil {
+		all, err := united(slices.Clone(first.columns), d.columns, t, i)
+		if err == nil {
+			err = first.agree(d, t, i)
+		}
+		if err != nil {
 			return "", err
+		}
+		first.columns = all
+	}
+	for i, d := range own {
+		// What is not known of a file, such as its quote, may still mean something in it.
+		at := slices.IndexFunc(d.form, func(f formOption) bool {
+			return f.value == "" && !strings.HasSuffix(f.key, "format") && !slices.Contains(first.form, f)
+		})
+		if at < 0 {
+			continue
+		}
+		same, err := s.sameRows(files[i], d, &dialect{form: d.withFrom(first), given: d.given})
+		if err != nil {
+			return "", err
+		}
+		if !same {
+			other := slices.IndexFunc(own, func(o *dialect) bool { return o.form[at].value != "" })
+			return "", twoForms(t, other, i, fmt.Sprintf("%s is %q in the one and means something else in the other", d.form[at].key, own[other].form[at].value))
 		}
 	}
 	pinned, err := overridden(first.columns, t.Columns)
 	if err != nil {
 		return "", err
 	}
-	o := first.options
+	o := first.options()
 	if t.ByName {
 		// Each file has its own columns: their types are pinned, not their places.
 		o.add("types", columns(pinned))
@@ -442,31 +545,19 @@ func (s *session) sniff(t statement.Table, file string) (*dialect, error) {
 		return nil, err
 	}
 	row := rows[0]
-	d := &dialect{}
-	d.options.add("compression", literal(compression(t)))
-	d.options.add("delim", literal(row[0]))
 	none := func(s string) string { // how the sniffer writes that there is none
 		if s == "(empty)" {
 			return ""
 		}
 		return s
 	}
-	d.options.add("quote", literal(none(row[1])))
-	d.options.add("escape", literal(none(row[2])))
-	d.options.add("comment", literal(none(row[3])))
-	d.options.add("skip", row[4])
-	d.options.add("header", row[5])
+	d := &dialect{form: []formOption{{"compression", compression(t)}, {"delim", row[0]}, {"quote", none(row[1])}, {"escape", none(row[2])}, {"comment", none(row[3])},
+		{"skip", row[4]}, {"header", row[5]}, {"dateformat", row[7]}, {"timestampformat", row[8]}}}
 	if t.Null != nil {
-		d.options.add("nullstr", literal(*t.Null))
+		d.given.add("nullstr", literal(*t.Null))
 	}
 	if t.Encoding != "" {
-		d.options.add("encoding", literal(t.Encoding))
-	}
-	if row[7] != "" {
-		d.options.add("dateformat", literal(row[7]))
-	}
-	if row[8] != "" {
-		d.options.add("timestampformat", literal(row[8]))
+		d.given.add("encoding", literal(t.Encoding))
 	}
 	var found []struct{ Name, Type string }
 	if err := json.Unmarshal([]byte(row[6]), &found); err != nil {

@@ -25,6 +25,10 @@ const (
 	MaxFrame = 64 << 20
 	// MaxStatement is the longest Statement, in bytes of JSON.
 	MaxStatement = 16 << 20
+	// MaxColumns is how long the columns of an answer may be, in bytes of JSON.
+	MaxColumns = 1 << 20
+	// MaxDigits is how long the text behind TagBig may be: 39 digits and a sign.
+	MaxDigits = 40
 	// RowsFrame is how long a frame of rows is before it is sent, about.
 	RowsFrame = 64 << 10
 

@@ -34,7 +34,7 @@ func Scan(query string) []Token {
 			at++
 			continue
 		case strings.HasPrefix(rest, "--"):
-			at += until(rest, "\n")
+			at += lineComment(rest)
 			continue
 		case strings.HasPrefix(rest, "/*"):
 			at += comment(rest)
@@ -52,7 +52,7 @@ func Scan(query string) []Token {
 			n, kind, text = dollar(rest)
 		case isWord(c):
 			n = wordLength(rest)
-			for n < len(rest) && rest[n] == '$' { // inside of a name it is a letter
+			for (c < '0' || c > '9') && n < len(rest) && rest[n] == '$' { // inside of a name it is a letter, behind a number not
 				n += 1 + wordLength(rest[n+1:])
 			}
 			kind, text = Word, rest[:n]
@@ -69,6 +69,15 @@ func Scan(query string) []Token {
 func until(s, end string) int {
 	if i := strings.Index(s, end); i >= 0 {
 		return i + len(end)
+	}
+	return len(s)
+}
+
+// lineComment is the length of a -- comment, which ends with its line: at either
+// character.
+func lineComment(s string) int {
+	if i := strings.IndexAny(s, "\r\n"); i >= 0 {
+		return i + 1
 	}
 	return len(s)
 }
