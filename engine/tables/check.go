@@ -35,7 +35,7 @@ type mention struct {
 // inspect judges a query by its parse tree, without running or binding it. The
 // error is a *statement.Failure.
 func (d *db) inspect(query string) (*inquiry, *statement.Failure) {
-	if f := oddSpace(query); f != nil {
+	if f := unclear(query); f != nil {
 		return nil, f
 	}
 	rows, err := d.texts("SELECT json_serialize_sql($1::VARCHAR)::VARCHAR", query)
@@ -71,10 +71,16 @@ func (d *db) inspect(query string) (*inquiry, *statement.Failure) {
 	return in.judge()
 }
 
-// oddSpace refuses the spaces of other scripts outside of texts and names in
-// quotes: the engine takes them for spaces, and they are no part of a word.
-func oddSpace(query string) *statement.Failure {
-	for _, token := range statement.Scan(query) {
+// unclear refuses what statement.Scan takes apart in another way than the engine:
+// spaces of other scripts outside of texts and names in quotes, and a text that
+// goes on behind an end of line.
+func unclear(query string) *statement.Failure {
+	tokens := statement.Scan(query)
+	for i, token := range tokens {
+		if token.Kind == statement.String && query[token.Start] == '\'' && i > 0 && tokens[i-1].Kind == statement.String && strings.ContainsRune("eE", rune(query[tokens[i-1].Start])) {
+			// To DuckDB the second goes on with the first, backslashes and all.
+			return &statement.Failure{Kind: statement.Syntax, Message: "a text follows a text like e'...'", Hint: "write them as one, or || in between", Offset: token.Start}
+		}
 		if token.Kind != statement.Word && token.Kind != statement.Parameter {
 			continue
 		}

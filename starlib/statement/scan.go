@@ -55,6 +55,9 @@ func Scan(query string) []Token {
 			for (c < '0' || c > '9') && n < len(rest) && rest[n] == '$' { // inside of a name it is a letter, behind a number not
 				n += 1 + wordLength(rest[n+1:])
 			}
+			if c >= '0' && c <= '9' && n > 1 && n < len(rest) && rest[n] == '\'' && strings.IndexByte("eE", rest[n-1]) >= 0 {
+				n-- // 1e'text' is a number and a text
+			}
 			kind, text = Word, rest[:n]
 		default:
 			text = rest[:1]
