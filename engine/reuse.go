@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 	"time"
 
 	"perago/starlib/schema"
@@ -22,14 +21,11 @@ const language = "1"
 // takeOverWall bounds the look for an earlier attempt, which is no part of the body's limits.
 const takeOverWall = time.Minute
 
-// newRecord is what the publication of this attempt says of how its files were made;
-// nil when nobody will take them over. Result and trace are filled in later.
+// newRecord is what the publication of this attempt says of how its files were made.
+// Result and trace are filled in later.
 func (x *execution) newRecord() *trace.Record {
-	if !x.reusable() {
-		return nil
-	}
-	a := x.attempt
-	return &trace.Record{Task: a.Task, Key: x.recordKey(), Source: x.module.Digest(), Params: x.params.JSON(), Input: x.ref.Commit,
+	a, source, params := x.attempt, x.module.Digest(), x.params.JSON()
+	return &trace.Record{Task: a.Task, Key: trace.Key(language, source, params, x.module.Task.Workspace.Prefix), Source: source, Params: params, Input: x.ref.Commit,
 		WorkflowID: a.WorkflowID, Reference: a.Reference, TaskID: a.TaskID, Retry: a.Retry, Time: time.Now().UTC()}
 }
 
@@ -42,10 +38,6 @@ func (x *execution) reusable() bool {
 	return !x.module.Task.Params.HasSecrets()
 }
 
-func (x *execution) recordKey() string {
-	return trace.Key(language, x.module.Digest(), x.params.JSON(), x.module.Task.Workspace.Prefix)
-}
-
 // reuse looks for an earlier attempt with the same sources and params whose every
 // question has the same answer at this commit, and takes over what it made. Why
 // there is none is logged, and the body runs then.
@@ -53,6 +45,7 @@ func (x *execution) reuse(ctx context.Context) error {
 	if !x.reusable() {
 		return nil
 	}
+	x.origin = x.newRecord()
 	bounded, cancel := context.WithTimeout(ctx, takeOverWall)
 	defer cancel()
 	from, why, err := x.takeOver(bounded)
@@ -122,7 +115,7 @@ func (x *execution) takeOver(ctx context.Context) (from, why string, err error) 
 	case err != nil:
 		return "", "", err
 	}
-	x.returned = slices.Clone(r.Result)
+	x.returned = r.Result
 	return made.ID, "", nil
 }
 
@@ -130,10 +123,9 @@ func (x *execution) takeOver(ctx context.Context) (from, why string, err error) 
 var errNoRecord = errors.New("the record of an earlier attempt cannot be read")
 
 // readRecord reads the record of this task, these sources and params at the input
-// commit; one at a time, since a large one takes many times its size.
+// commit. One is decoded at a time: a large one takes many times its size.
 func (x *execution) readRecord(ctx context.Context) (*trace.Record, error) {
-	key := x.recordKey()
-	f, err := x.Store.Open(ctx, x.ref.Repository, x.ref.Commit, trace.Path(x.attempt.Task, key))
+	f, err := x.Store.Open(ctx, x.ref.Repository, x.ref.Commit, trace.Path(x.origin.Task, x.origin.Key))
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +137,7 @@ func (x *execution) readRecord(ctx context.Context) (*trace.Record, error) {
 	x.large.Lock()
 	r, err := trace.DecodeRecord(data)
 	x.large.Unlock()
-	if err == nil && (r.Task != x.attempt.Task || r.Key != key || r.Trace.Prefix != x.module.Task.Workspace.Prefix) {
+	if err == nil && (r.Task != x.origin.Task || r.Key != x.origin.Key || r.Trace.Prefix != x.module.Task.Workspace.Prefix) {
 		err = errors.New("it is that of another task")
 	}
 	if err != nil {

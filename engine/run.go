@@ -23,6 +23,7 @@ import (
 	"perago/workspace/cache"
 	"perago/workspace/publish"
 	"perago/workspace/storage"
+	"perago/workspace/trace"
 )
 
 // Publisher brings what an attempt wrote to where it belongs. Two
@@ -131,6 +132,7 @@ type execution struct {
 	dir       *attempts.Dir      // from open on; nil: there is none
 	overlay   *workspace.Overlay // the same
 	returned  json.RawMessage    // what the body returned, checked against the schema
+	origin    *trace.Record      // how the files are made; from reuse on, nil for a task whose attempts are not taken over
 	published *publish.Published // nil: nothing is published yet
 }
 
@@ -207,7 +209,7 @@ func (x *execution) publishes() bool {
 // publication is what a Publisher has to know; its Result is nil before the body.
 func (x *execution) publication() publish.Publication {
 	return publish.Publication{Ref: x.ref, Task: x.key(), Rebase: x.module.Task.Workspace.Rebase, Overlay: x.overlay, Dir: x.dir,
-		Result: x.returned, Current: x.hooks.Current, Record: x.newRecord()}
+		Result: x.returned, Current: x.hooks.Current, Record: x.origin}
 }
 
 func (x *execution) key() attempts.TaskKey {
@@ -289,16 +291,23 @@ func (x *execution) runBody(ctx context.Context) (err error) {
 		call.Files = x.overlay
 	}
 	x.returned, x.res.Body, err = x.Body.Run(ctx, x.module, call)
-	if x.overlay != nil && x.res.Body.AskedTime {
-		x.overlay.Unrepeatable("it asked the time")
-	}
-	if x.overlay != nil && x.res.Body.Caught {
-		x.overlay.Unrepeatable("it caught an error, whose cause may be gone the next time")
-	}
-	if x.overlay != nil && x.res.Limits.Threads > 1 {
-		x.overlay.Unrepeatable("its SQL may use more than one thread")
+	if x.overlay != nil {
+		x.noteUnrepeatable()
 	}
 	return err
+}
+
+// noteUnrepeatable notes why another run of the body may come to something else.
+func (x *execution) noteUnrepeatable() {
+	if x.res.Body.AskedTime {
+		x.overlay.Unrepeatable("it asked the time")
+	}
+	if x.res.Body.Caught {
+		x.overlay.Unrepeatable("it caught an error, whose cause may be gone the next time")
+	}
+	if x.res.Limits.Threads > 1 {
+		x.overlay.Unrepeatable("its SQL may use more than one thread")
+	}
 }
 
 // publish brings what was written to the branch.

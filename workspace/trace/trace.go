@@ -205,11 +205,7 @@ func note[K comparable, V any](r *Recorder, key K, size int, entries func(*Trace
 	}
 	r.bytes += entryBytes + size
 	if r.t.Entries() >= maxEntries || r.bytes > maxBytes || len(r.t.Patterns) >= maxPatterns {
-		r.full = true
-		clear(r.t.Contents)
-		clear(r.t.Kinds)
-		clear(r.t.Folders)
-		clear(r.t.Patterns)
+		r.fill()
 		return
 	}
 	m[key] = answer
@@ -234,7 +230,9 @@ func (r *Recorder) Add(t *Trace) {
 		return
 	}
 	if t.All != nil {
+		r.mu.Lock()
 		r.fill()
+		r.mu.Unlock()
 	}
 	for path, c := range t.Contents {
 		r.Content(path, c)
@@ -268,13 +266,8 @@ func (r *Recorder) addKind(path string, k Kind) {
 	note(r, path, len(path), func(t *Trace) map[string]Kind { return t.Kinds }, k)
 }
 
-// fill makes "everything below the prefix" of what was noted.
+// fill makes "everything below the prefix" of what was noted. The caller holds the lock.
 func (r *Recorder) fill() {
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.full = true
 	clear(r.t.Contents)
 	clear(r.t.Kinds)
