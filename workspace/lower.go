@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"strings"
 	"sync"
@@ -431,4 +432,38 @@ func (l *lower) summary(u *Usage) (unnameable int) {
 		}
 	}
 	return unnameable
+}
+
+// child is a file or a folder directly in a folder of a listing.
+type child struct {
+	name   string        // of a folder: with a slash at its end
+	first  listing.Entry // the file, or the first one below the folder
+	folder bool
+	files  int // below the folder; 1 for a file
+}
+
+// direct yields what a listing has directly in a folder, sorted by bytes. It goes on
+// behind a folder without a look at what is below it.
+func (l *lower) direct(ls *listing.Listing, folder string) iter.Seq[child] {
+	return func(yield func(child) bool) {
+		prefix := l.root + paths.Prefix(folder)
+		start, end := ls.Range(paths.TrimSlash(prefix))
+		for next := start; next < end; {
+			for i, e := range ls.Entries(next, end) {
+				c := child{name: e.Path[len(prefix):], first: e, files: 1}
+				next = i + 1
+				if at := strings.IndexByte(c.name, '/'); at >= 0 {
+					c.name, c.folder = c.name[:at+1], true
+					next = ls.Index(e.Path[:len(prefix)+at] + "0") // "0" is the byte after "/"
+					c.files = next - i
+				}
+				if !yield(c) {
+					return
+				}
+				if c.folder {
+					break
+				}
+			}
+		}
+	}
 }

@@ -288,35 +288,31 @@ func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string
 		infos = append(infos, i)
 		return err == nil
 	}
-	prefix := o.lower.root + paths.Prefix(path)
-	start, end := ls.Range(paths.TrimSlash(prefix))
+	inside := paths.Prefix(path)
 	var names trace.Digest
-	for next := start; next < end && err == nil; {
-		for i, e := range ls.Entries(next, end) {
-			next = i + 1
-			name, _, deeper := strings.Cut(e.Path[len(prefix):], "/")
-			names.Add(e.Path[len(prefix) : len(prefix)+len(name)+slash(deeper)])
-			n := dir.children[name]
-			if n == nil {
-				n = &node{}
+	for c := range o.lower.direct(ls, path) {
+		names.Add(c.name)
+		n := dir.children[strings.TrimSuffix(c.name, "/")]
+		if n == nil {
+			n = &node{}
+		}
+		if n.live > 0 || n.deleted && !c.folder {
+			continue
+		}
+		if !c.folder {
+			file := c.first.Object(text.keep(c.first.Path))
+			add(Info{Path: file.Path[len(o.lower.root):], Size: file.Size, Checksum: file.Checksum})
+		} else {
+			folder := c.first.Path[len(o.lower.root) : len(o.lower.root)+len(inside)+len(c.name)-1]
+			if n.gone > 0 { // it exists if any of its files are left
+				o.noteTree(folder, ls)
 			}
-			if deeper { // continue after the folder
-				folder := e.Path[:len(prefix)+len(name)]
-				if n.gone > 0 && n.live == 0 { // it exists if any of its files are left
-					o.noteTree(folder[len(o.lower.root):], ls)
-				}
-				if next = ls.Index(folder + "0"); n.live == 0 && next-i > n.gone {
-					add(Info{Path: text.keep(folder[len(o.lower.root):]), Folder: true})
-				}
-				break
+			if c.files > n.gone {
+				add(Info{Path: text.keep(folder), Folder: true})
 			}
-			if n.live > 0 || n.deleted {
-				continue
-			}
-			c := e.Object(text.keep(e.Path))
-			if !add(Info{Path: c.Path[len(o.lower.root):], Size: c.Size, Checksum: c.Checksum}) {
-				break
-			}
+		}
+		if err != nil {
+			break
 		}
 	}
 	if err == nil {
@@ -334,14 +330,6 @@ func (o *Overlay) children(ctx context.Context, ls *listing.Listing, path string
 	}
 	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.Path, b.Path) })
 	return infos, nil
-}
-
-// slash is the length of the slash that ends the name of a folder.
-func slash(folder bool) int {
-	if folder {
-		return 1
-	}
-	return 0
 }
 
 // arena copies the paths of a result, many into one piece of memory. A path of a

@@ -264,18 +264,8 @@ func (v view) Folder(ctx context.Context, path string) (trace.Names, error) {
 		return trace.Names{}, err
 	}
 	var names trace.Digest
-	prefix := v.lower.root + paths.Prefix(folder)
-	start, end := ls.Range(paths.TrimSlash(prefix))
-	for next := start; next < end; {
-		for i, e := range ls.Entries(next, end) {
-			next = i + 1
-			name, _, deeper := strings.Cut(e.Path[len(prefix):], "/")
-			names.Add(e.Path[len(prefix) : len(prefix)+len(name)+slash(deeper)])
-			if deeper { // go on behind the folder
-				next = ls.Index(e.Path[:len(prefix)+len(name)] + "0")
-				break
-			}
-		}
+	for c := range v.lower.direct(ls, folder) {
+		names.Add(c.name)
 	}
 	return names.Names(), nil
 }
